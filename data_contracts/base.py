@@ -1,0 +1,40 @@
+"""The base class of every contract: a dataframely schema plus what the lake needs to publish it.
+
+A contract lists columns, dtypes, units and row rules once. Uniqueness is declared in `key` and checked by one SQL query
+after the sort: dataframely's own primary-key rule needs the whole table in memory.
+"""
+
+from typing import ClassVar, Literal
+
+import dataframely as dy
+
+Layer = Literal["raw", "tables", "records", "links", "features", "corpus", "checkpoint", "evaluation", "report"]
+
+
+class Contract(dy.Schema):
+    """A published table.
+
+    Attributes:
+        layer: the asset group, and the folder of the lake.
+        key: columns that identify a row; `()` where rows may repeat (exact duplicates are kept and counted).
+        order: leading columns of the sort; the key by default. The remaining columns break ties, so the order is total.
+        num_shards: data files a version is split into.
+        shard_by: the column whose hash names the shard.
+    """
+
+    layer: ClassVar[Layer] = "tables"
+    key: ClassVar[tuple[str, ...]] = ()
+    order: ClassVar[tuple[str, ...]] = ()
+    num_shards: ClassVar[int] = 1
+    shard_by: ClassVar[str] = "subject_id"
+
+
+def table_name(contract: type[Contract]) -> str:
+    """Return the snake_case name of the table, `MimicIv__Chartevents` -> `mimic_iv__chartevents`.
+
+    A contract names its table by the attribute `table` where the class name does not say it.
+    """
+    name = contract.__name__
+    return "".join(
+        f"_{c.lower()}" if c.isupper() and i and name[i - 1] != "_" else c.lower() for i, c in enumerate(name)
+    )

@@ -1,0 +1,1 @@
+"""Versioned Parquet tables: publish, read, fingerprint, catalogue."""
