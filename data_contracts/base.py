@@ -12,9 +12,10 @@ Layer = Literal["raw", "tables", "records", "links", "features", "corpus", "chec
 
 
 class Contract(dy.Schema):
-    """A published table.
+    """A published table; the docstring's first line is its description and says the grain.
 
     Attributes:
+        table: the name of the table in the lake, in SQL and in Dagster.
         layer: the asset group, and the folder of the lake.
         key: columns that identify a row; `()` where rows may repeat (exact duplicates are kept and counted).
         order: leading columns of the sort; the key by default. The remaining columns break ties, so the order is total.
@@ -22,19 +23,9 @@ class Contract(dy.Schema):
         shard_by: the column whose hash names the shard.
     """
 
-    layer: ClassVar[Layer] = "tables"
+    table: ClassVar[str]
+    layer: ClassVar[Layer]
     key: ClassVar[tuple[str, ...]] = ()
     order: ClassVar[tuple[str, ...]] = ()
     num_shards: ClassVar[int] = 1
     shard_by: ClassVar[str] = "subject_id"
-
-
-def table_name(contract: type[Contract]) -> str:
-    """Return the snake_case name of the table, `MimicIv__Chartevents` -> `mimic_iv__chartevents`.
-
-    A contract names its table by the attribute `table` where the class name does not say it.
-    """
-    name = contract.__name__
-    return "".join(
-        f"_{c.lower()}" if c.isupper() and i and name[i - 1] != "_" else c.lower() for i, c in enumerate(name)
-    )
