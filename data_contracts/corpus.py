@@ -1,0 +1,33 @@
+"""What lies in a training corpus: one row per source and modality. The arrays themselves are in the corpus folder."""
+
+import dataframely as dy
+
+from data_contracts import fields
+from data_contracts.base import Contract
+
+
+class _CorpusContents(Contract):
+    """One modality of one source of a corpus."""
+
+    layer = "corpus"
+    key = ("source", "modality")
+
+    source = fields.source()
+    modality = fields.text("Modality, or history, links or records.", nullable=False)
+    kind = fields.text("codes, dense, image, series, text; index for what ties records together.", nullable=False)
+    size = dy.Int64(min=0, description="Width of the modality: vocabulary, features, pixels.")
+    num_records = dy.Int64(min=0, description="Records of the source.")
+    num_present = dy.Int64(min=0, description="Records that have the modality.")
+    content_sha256 = fields.sha256("Digest of the contents, independent of where images lie.")
+
+
+class PretrainCorpus(_CorpusContents):
+    """One modality of one source of the corpus that the model is trained on."""
+
+    table = "pretrain_corpus"
+
+
+class RetrievalMimicCxrCorpus(_CorpusContents):
+    """One modality of the X-rays that the retrieval evaluation searches; no subject of it is in pre-training."""
+
+    table = "retrieval_mimic_cxr_corpus"

@@ -1,0 +1,111 @@
+"""Features: vocabularies fitted on pre-training subjects, hourly cells, tokens and decoded images."""
+
+import dataframely as dy
+
+from data_contracts import fields
+from data_contracts.base import Contract
+
+
+class DiagnosisVocabulary(Contract):
+    """One diagnosis code of the vocabulary, by position."""
+
+    table = "diagnosis_vocabulary"
+    layer = "features"
+    key = ("code_index",)
+
+    code_index = dy.Int32(min=0, description="Position in the vocabulary.")
+    icd_version = dy.Int16(is_in=[9, 10], description="9 or 10.")
+    icd_code = fields.text("Code without dot, or its category.", nullable=False)
+    num_records = dy.Int64(min=1, description="Pre-training EHR records that hold it.")
+    num_subjects = dy.Int64(min=1, description="Pre-training subjects that hold it.")
+    title = fields.text("Title from d_icd_diagnoses.")
+
+
+class DrugVocabulary(Contract):
+    """One drug of the vocabulary, by position."""
+
+    table = "drug_vocabulary"
+    layer = "features"
+    key = ("drug_index",)
+
+    drug_index = dy.Int32(min=0, description="Position in the vocabulary.")
+    drug = fields.text("Normalised drug name.", nullable=False)
+    num_records = dy.Int64(min=1, description="Pre-training EHR records that hold it.")
+
+
+class SeriesFeatures(Contract):
+    """One hourly feature, by position: what a cell with this index means."""
+
+    table = "series_features"
+    layer = "features"
+    key = ("feature_index",)
+
+    feature_index = dy.Int32(min=0, description="Position among the features.")
+    feature = fields.text("Name, for instance chart_220045_value_(73.0, 82.0].", nullable=False)
+    variable = fields.text("Variable it was made from.", nullable=False)
+    statistic = dy.Enum(
+        ["value", "mask", "delta_time", "min", "max", "mean"], description="What of the bin's readings it shows."
+    )
+    category = fields.text("Category of a categorical feature.")
+    low = dy.Float64(nullable=True, description="Lower edge of a numeric feature's interval.")
+    high = dy.Float64(nullable=True, description="Upper edge, inclusive.")
+    low_inclusive = dy.Bool(description="True for the first interval, which holds its lower edge.")
+    aliases = dy.List(dy.String(), description="Identical or complementary features that were dropped.")
+
+
+class EhrSeries(Contract):
+    """One non-zero cell of a stay's hourly features."""
+
+    table = "ehr_series"
+    layer = "features"
+    key = ("stay_id", "bin", "feature_index")
+
+    subject_id = fields.subject_id()
+    hadm_id = fields.hadm_id()
+    stay_id = fields.stay_id()
+    bin = dy.Int16(min=0, description="Hour of the stay, right-open.")
+    feature_index = dy.Int32(min=0, description="Position in series_features.")
+    value = dy.Float32(description="Value of the cell; 1 for indicators.")
+
+
+class TokenizerVocabulary(Contract):
+    """One WordPiece token, by position."""
+
+    table = "tokenizer_vocabulary"
+    layer = "features"
+    key = ("token_index",)
+
+    token_index = dy.Int32(min=0, description="Position in the vocabulary.")
+    token = dy.String(min_length=1, description="Word piece; continuations begin with ##.")
+
+
+class TextTokens(Contract):
+    """One text as tokens, truncated to the model's context."""
+
+    table = "text_tokens"
+    layer = "features"
+    key = ("source", "text_id")
+
+    source = fields.source()
+    text_id = fields.text("hadm_id as text (ehr) or study_id as text (cxr).", nullable=False)
+    subject_id = fields.subject_id()
+    num_tokens = dy.Int32(min=0, description="Tokens before truncation, special tokens included.")
+    is_truncated = dy.Bool(description="True where tokens were cut off.")
+    token_indices = dy.List(dy.Int32(min=0), description="Positions in tokenizer_vocabulary.")
+
+
+class CxrImages(Contract):
+    """One decoded image: 224 x 224 grey pixels in the image store, found by their digest."""
+
+    table = "cxr_images"
+    layer = "features"
+    key = ("dicom_id",)
+
+    dicom_id = fields.dicom_id()
+    subject_id = fields.subject_id()
+    study_id = fields.study_id()
+    photometric = fields.text("Photometric interpretation of the file.", nullable=False)
+    height_pixels = dy.Int32(min=1, description="Height of the file's image in pixels.")
+    width_pixels = dy.Int32(min=1, description="Width of the file's image in pixels.")
+    mean_intensity = dy.Float64(min=0, max=255, description="Mean of the stored pixels.")
+    pixel_sha256 = fields.sha256("Digest of the stored pixels; the key of the image store.")

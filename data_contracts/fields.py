@@ -1,0 +1,61 @@
+"""Columns that several tables share: one name means one thing everywhere."""
+
+import dataframely as dy
+
+SOURCES = ["cxr", "ehr"]
+SPLITS = ["ehr_holdout", "pretrain", "retrieval_mimic_cxr", "unused"]
+
+
+def subject_id(*, nullable: bool = False) -> dy.Int64:
+    """Return the de-identified patient, shared by MIMIC-IV and MIMIC-CXR."""
+    return dy.Int64(nullable=nullable, min=1, description="De-identified patient; the same in MIMIC-IV and MIMIC-CXR.")
+
+
+def hadm_id(*, nullable: bool = False) -> dy.Int64:
+    """Return the hospital admission."""
+    return dy.Int64(nullable=nullable, min=1, description="Hospital admission.")
+
+
+def stay_id(*, nullable: bool = False) -> dy.Int64:
+    """Return the ICU stay."""
+    return dy.Int64(nullable=nullable, min=1, description="ICU stay.")
+
+
+def study_id() -> dy.Int64:
+    """Return the radiology study: one report, one or more images."""
+    return dy.Int64(min=1, description="Radiology study: one report, one or more images.")
+
+
+def dicom_id() -> dy.String:
+    """Return the image: five groups of eight hexadecimal digits."""
+    return dy.String(regex=r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$", description="Image: five groups of eight hex digits.")
+
+
+def itemid() -> dy.Int64:
+    """Return what was measured; described in d_items or d_labitems."""
+    return dy.Int64(min=1, description="What was measured; described in d_items or d_labitems.")
+
+
+def source() -> dy.Enum:
+    """Return the source of a record."""
+    return dy.Enum(SOURCES, description="Source of the record: ehr (admissions) or cxr (images).")
+
+
+def record_id() -> dy.String:
+    """Return the record within its source: hadm_id as text (ehr) or dicom_id (cxr)."""
+    return dy.String(min_length=1, description="Record within its source: hadm_id as text (ehr), dicom_id (cxr).")
+
+
+def time(description: str, *, nullable: bool = False) -> dy.Datetime:
+    """Return a timestamp in the subject's shifted calendar, microseconds, no zone."""
+    return dy.Datetime(nullable=nullable, time_unit="us", description=f"{description} (shifted calendar, no zone)")
+
+
+def text(description: str, *, nullable: bool = True) -> dy.String:
+    """Return a text column."""
+    return dy.String(nullable=nullable, description=description)
+
+
+def sha256(description: str) -> dy.String:
+    """Return a sha256 digest in hexadecimal digits."""
+    return dy.String(regex=r"^[0-9a-f]{64}$", description=description)

@@ -1,0 +1,39 @@
+"""What training leaves behind: the curve of a checkpoint and the embeddings of records."""
+
+import dataframely as dy
+
+from data_contracts import fields
+from data_contracts.base import Contract
+
+
+class PretrainCheckpoint(Contract):
+    """One logged step of the training that made the current checkpoint."""
+
+    table = "pretrain_checkpoint"
+    layer = "checkpoint"
+    key = ("step",)
+
+    step = dy.Int64(min=0, description="Optimiser steps done.")
+    epoch = dy.Float64(min=0, description="Passes over the images.")
+    loss = dy.Float64(description="L_A + lambda_P L_P + lambda_D L_D.")
+    loss_a = dy.Float64(description="Modalities agree with their record.")
+    loss_p = dy.Float64(description="Records of a patient agree across sources.")
+    loss_d = dy.Float64(description="Records agree as diagnosis histories do.")
+    learning_rate = dy.Float64(min=0, description="Learning rate of the first group.")
+    grad_norm = dy.Float64(min=0, description="Gradient norm before clipping.")
+    num_linked = dy.Float64(min=0, description="Linked pairs in a batch, mean since the last line.")
+    model_sha256 = fields.sha256("Digest of the finished weights; the same in every row.")
+
+
+class RecordEmbeddings(Contract):
+    """One record's embedding under the current checkpoint."""
+
+    table = "record_embeddings"
+    layer = "evaluation"
+    key = ("source", "record_id")
+
+    source = fields.source()
+    record_id = fields.record_id()
+    subject_id = fields.subject_id()
+    split = dy.Enum(fields.SPLITS, description="Cohort of the record.")
+    embedding = dy.List(dy.Float32(), description="Unit vector.")
