@@ -38,7 +38,6 @@ class _Metrics(Contract):
     paper_value = dy.Float64(nullable=True, description="What the paper prints.")
     fingerprint = fields.text("Fingerprint of the checkpoint.", nullable=False)
     synthetic = dy.Bool(description="True where any input is synthetic.")
-    created_time = fields.time("When it was measured")
 
 
 class RetrievalMimicCxr(_Metrics):
