@@ -1,0 +1,349 @@
+"""Every setting of model, losses, batches and training, and the three recipes: `paper()`, `default()`, `demo()`.
+
+What lives here: frozen dataclasses and their strict JSON form. What does not: anything that needs torch. Each repair
+over the paper is a switch of its own, so that an ablation can say what it brings.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTower:
+    """The image tower, one of timm's models inside open_clip's `TimmModel`.
+
+    Attributes:
+        timm_model_name: architecture; a timm ViT takes only its own image size.
+        image_size: pixels per side given to the tower; stored images are resized on the device, by area.
+        pool: open_clip's `timm_pool`; empty keeps the architecture's own.
+        mean, std: normalisation per RGB channel, of values in [0, 1].
+    """
+
+    timm_model_name: str = "vit_base_patch16_224"
+    image_size: int = 224
+    pool: str = ""
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTower:
+    """The text tower, a BERT inside open_clip's `HFTextEncoder`, shared by every text modality.
+
+    Attributes:
+        vocab_size: embedding rows; 0 takes the corpus's own size.
+        context_length: position embeddings, the longest text in tokens.
+        width, num_layers, num_heads, mlp_width: sizes of the BERT.
+        dropout: of the BERT's hidden states and attention.
+        proj: projection to `embed_dim`, open_clip's `hf_proj_type`.
+        pooler: open_clip's `hf_pooler_type`.
+        pad_to: texts of a batch are padded to a multiple of so many tokens.
+        encode_distinct: encode a text that several records of a batch share once.
+    """
+
+    vocab_size: int = 30522
+    context_length: int = 512
+    width: int = 768
+    num_layers: int = 12
+    num_heads: int = 12
+    mlp_width: int = 3072
+    dropout: float = 0.1
+    proj: Literal["linear", "mlp"] = "mlp"
+    pooler: Literal["cls_last_hidden_state_pooler", "mean_pooler"] = "cls_last_hidden_state_pooler"
+    pad_to: int = 32
+    encode_distinct: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """Sizes of the encoders and the shared head.
+
+    Attributes:
+        embed_dim: width of every embedding.
+        hidden_dim: hidden width of the code, dense and series encoders.
+        head_dropout: dropout of the shared head ReLU + LayerNorm + Dropout.
+        series_state: which state of the second LSTM is the embedding.
+        average_padded_stays: pad every record to `max_stays` stays and average over the padded ones too (the released
+            code); otherwise a stay that does not exist never counts.
+        image, text: the towers.
+        towers_folder: open_clip folder whose weights the towers start from; empty starts them at random.
+    """
+
+    embed_dim: int = 512
+    hidden_dim: int = 64
+    head_dropout: float = 0.2
+    series_state: Literal["cell", "hidden"] = "cell"
+    average_padded_stays: bool = False
+    image: ImageTower = field(default_factory=ImageTower)
+    text: TextTower = field(default_factory=TextTower)
+    towers_folder: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings:
+    """The three losses L_A + lambda_p L_P + lambda_d L_D; formulas in `medcsp_model.losses`.
+
+    Attributes:
+        tau: temperature of every cosine similarity.
+        lambda_a: weight of L_A (1 in the paper).
+        lambda_p: weight of L_P.
+        lambda_d: weight of L_D.
+        centroid: key of L_A: mean of all the record's modalities, or of the others only (the full one holds the query).
+        a_negatives: negatives of L_A: any other record, of another study, or also of another text.
+        directions: L_P and L_D from s to t alone, or the mean of both directions.
+        d_target: weights of L_D: unnormalised similarities, normalised by row, or softmax(similarity / tau_d).
+        tau_d: temperature of the softmax target.
+        d_exclude_same_patient: leave the anchor's own records out of L_D.
+        d_require_history: leave records without a history out of L_D.
+    """
+
+    tau: float = 0.1
+    lambda_a: float = 1.0
+    lambda_p: float = 0.5
+    lambda_d: float = 0.2
+    centroid: Literal["full", "leave_one_out"] = "leave_one_out"
+    a_negatives: Literal["record", "study", "text"] = "study"
+    directions: Literal["forward", "both"] = "both"
+    d_target: Literal["unnormalised", "row", "softmax"] = "softmax"
+    tau_d: float = 0.05
+    d_exclude_same_patient: bool = True
+    d_require_history: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSettings:
+    """Which records meet in a batch.
+
+    Attributes:
+        plan: `linked` gives a share of every batch a same-patient partner; `random` draws sources independently.
+        size: records of each source in a (global) batch; fewer where a source has fewer.
+        share: share of the anchors that get a partner inside the window.
+        max_draws: draws of one non-anchor record an epoch.
+        anchor: source passed over once an epoch; empty takes the one with most records.
+        split: split of the corpus to train on.
+    """
+
+    plan: Literal["linked", "random"] = "linked"
+    size: int = 128
+    share: float = 0.5
+    max_draws: int = 16
+    anchor: str = ""
+    split: str = "pretrain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Random changes of an image while training, on the device; zero switches each off.
+
+    Attributes:
+        shift: largest shift, share of the side, filled from the edge.
+        scale: largest relative change of size.
+        rotate_degrees: largest rotation.
+        brightness: largest shift of the grey value, share of the range.
+        contrast: largest relative change of contrast.
+        noise: standard deviation of added noise, share of the range.
+    """
+
+    shift: float = 0.0
+    scale: float = 0.0
+    rotate_degrees: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    noise: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserSettings:
+    """AdamW and its schedule.
+
+    Attributes:
+        epochs: passes over the anchor source; ignored where `steps` is set.
+        steps: number of steps; 0 counts epochs.
+        lr: learning rate of the encoders without towers.
+        tower_lr: learning rate of the image and text towers.
+        weight_decay: AdamW's.
+        decay_norms: decay biases and normalisation weights too.
+        betas: AdamW's.
+        warmup_share: share of the steps with a linear rise of the learning rate.
+        schedule: constant afterwards, or a cosine down to zero.
+        clip_norm: largest gradient norm; 0 never clips.
+    """
+
+    epochs: float = 10.0
+    steps: int = 0
+    lr: float = 1e-5
+    tower_lr: float = 1e-5
+    weight_decay: float = 1e-8
+    decay_norms: bool = True
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup_share: float = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    clip_norm: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a run goes about it.
+
+    Attributes:
+        seed: of the weights, the batches and the dropout.
+        device: `auto` takes CUDA where there is one.
+        precision: of the towers; the losses are always float32.
+        num_threads: CPU threads; 0 takes torch's own choice. A resumed run keeps the number it began with.
+        log_every: steps between two lines of log and metrics.
+        save_every: steps between two saved states.
+    """
+
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    num_threads: int = 0
+    log_every: int = 50
+    save_every: int = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of a training run."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    batch: BatchSettings = field(default_factory=BatchSettings)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, numbers and lists, for `json.dumps`."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain values; what is absent keeps its default.
+
+        Raises:
+            ValueError: an unknown key, or a value of the wrong type; the message names it by its path.
+        """
+        settings = _build(cls, values, "settings")
+        assert isinstance(settings, cls)
+        _check(settings)
+        return settings
+
+    def replace(self, **changes: Mapping[str, Any]) -> Self:
+        """A copy with some fields of some groups changed: `settings.replace(loss={"lambda_d": 0.0})`."""
+        plain = self.to_json()
+        for group, fields in changes.items():
+            if group not in plain:
+                raise ValueError(f"settings: unknown key {group!r}; known: {', '.join(sorted(plain))}")
+            plain[group] = plain[group] | json.loads(json.dumps(dict(fields)))
+        return type(self).from_json(plain)
+
+
+def _build(cls: type, values: Any, path: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{path}: expected a group of settings, got {values!r}")
+    hints = get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise ValueError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(hints))}")
+    return cls(**{key: _convert(hints[key], value, f"{path}.{key}") for key, value in values.items()})
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        assert isinstance(hint, type)
+        return _build(hint, value, path)
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ValueError(f"{path}: {value!r} is none of {', '.join(map(repr, get_args(hint)))}")
+        return value
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple) or len(value) != len(get_args(hint)):
+            raise ValueError(f"{path}: expected {len(get_args(hint))} numbers, got {value!r}")
+        return tuple(_convert(kind, item, path) for kind, item in zip(get_args(hint), value, strict=True))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise ValueError(f"{path}: expected {hint.__name__}, got {value!r}")
+    return value
+
+
+def _check(settings: Settings) -> None:
+    positive = {
+        "loss.tau": settings.loss.tau,
+        "loss.tau_d": settings.loss.tau_d,
+        "batch.size": settings.batch.size,
+        "batch.max_draws": settings.batch.max_draws,
+        "model.text.pad_to": settings.model.text.pad_to,
+        "run.log_every": settings.run.log_every,
+        "run.save_every": settings.run.save_every,
+    }
+    for name, value in positive.items():
+        if value <= 0:
+            raise ValueError(f"settings.{name}: must be above 0, got {value}")
+    if not 0 <= settings.batch.share <= 1:
+        raise ValueError(f"settings.batch.share: must lie in [0, 1], got {settings.batch.share}")
+    if settings.optimiser.steps <= 0 and settings.optimiser.epochs <= 0:
+        raise ValueError("settings.optimiser: set steps or epochs above 0")
+
+
+def paper() -> Settings:
+    """The recipe of the paper and the released model: 10 epochs, lr 1e-5, batch 128, tau 0.1, lambdas 0.5 and 0.2."""
+    return Settings(
+        loss=LossSettings(
+            centroid="full",
+            a_negatives="record",
+            directions="forward",
+            d_target="unnormalised",
+            d_exclude_same_patient=False,
+            d_require_history=False,
+        ),
+        batch=BatchSettings(plan="random"),
+    )
+
+
+def default() -> Settings:
+    """The paper's sizes with every repair on: linked batches, leave-one-out keys, both directions, sharp targets."""
+    return Settings(
+        augmentation=Augmentation(shift=0.05, scale=0.05, rotate_degrees=5.0, brightness=0.1, contrast=0.2),
+        optimiser=OptimiserSettings(
+            lr=1e-4,
+            tower_lr=2e-5,
+            weight_decay=0.05,
+            decay_norms=False,
+            warmup_share=0.05,
+            schedule="cosine",
+            clip_norm=1.0,
+        ),
+        run=RunSettings(precision="bfloat16"),
+    )
+
+
+def demo() -> Settings:
+    """The default recipe at a size that two CPU cores train in about a minute."""
+    return Settings(
+        model=ModelSettings(
+            embed_dim=64,
+            hidden_dim=32,
+            head_dropout=0.1,
+            image=ImageTower(timm_model_name="test_convnext", image_size=96),
+            text=TextTower(vocab_size=0, width=64, num_layers=2, num_heads=4, mlp_width=128, dropout=0.0, pad_to=16),
+        ),
+        batch=BatchSettings(size=32),
+        augmentation=Augmentation(shift=0.03, brightness=0.05, contrast=0.1),
+        optimiser=OptimiserSettings(
+            steps=300,
+            lr=1e-3,
+            tower_lr=1e-3,
+            weight_decay=0.05,
+            decay_norms=False,
+            warmup_share=0.1,
+            schedule="cosine",
+            clip_norm=1.0,
+        ),
+        run=RunSettings(log_every=20, save_every=100),
+    )
