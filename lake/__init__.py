@@ -1,1 +1,32 @@
-"""Versioned Parquet tables: publish, read, fingerprint, catalogue."""
+"""Versioned Parquet tables: publish, read, fingerprint, catalogue.
+
+`Lake` is the door. A version never changes once it is published, one small manifest file names the current one, and the
+same input gives the same bytes. What does not belong here: Dagster, torch, and any knowledge of a particular table.
+"""
+
+from lake.code import code_version
+from lake.files import sha256_file
+from lake.fingerprints import contract_hash, fingerprint
+from lake.ids import id_share, id_share_sql, id_shares
+from lake.manifest import Manifest
+from lake.memory import Measurement, measured
+from lake.publish import PublishError, Query
+from lake.store import Lake, TableMissing, default_home
+
+__all__ = [
+    "Lake",
+    "Manifest",
+    "Measurement",
+    "PublishError",
+    "Query",
+    "TableMissing",
+    "code_version",
+    "contract_hash",
+    "default_home",
+    "fingerprint",
+    "id_share",
+    "id_share_sql",
+    "id_shares",
+    "measured",
+    "sha256_file",
+]

@@ -1,0 +1,302 @@
+"""The lake: where tables are published, found, read and pinned.
+
+What does not belong here: Dagster, and any knowledge of a particular table.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from data_contracts.base import Contract
+from lake import catalogue
+from lake.columns import restore_dtype
+from lake.files import canonical_json, is_locked, locked, write_atomic
+from lake.fingerprints import contract_hash, fingerprint
+from lake.ids import id_share_macro
+from lake.manifest import CURRENT, TIMING, Manifest, read_manifest
+from lake.memory import Measurement, peak_mb
+from lake.publish import Provenance, Query, name_of, publish
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class TableMissing(ValueError):  # noqa: N818
+    """A table was asked for that has not been published."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"table '{table}' is not published; run: dagster asset materialize --select '*{table}'")
+        self.table = table
+
+
+def default_home() -> Path:
+    """`$MEDCSP_HOME`, or `.medcsp` beside the repository's README."""
+    return Path(os.environ.get("MEDCSP_HOME") or ROOT / ".medcsp").expanduser().resolve()
+
+
+class Lake:
+    """Versioned Parquet tables under one folder.
+
+    Args:
+        home: the folder; tables lie in `home/lake`, the catalogue in `home/warehouse.duckdb`.
+        memory_limit: what DuckDB may hold before it spills to disk, such as `"2GB"`; a quarter of a gigabyte per core,
+            and at least two, by default.
+        threads: DuckDB's threads; one per core by default.
+        views_file: SQL with further views for the catalogue.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        memory_limit: str | None = None,
+        threads: int | None = None,
+        views_file: Path = ROOT / "sql" / "catalog.sql",
+    ) -> None:
+        self.home = Path(home).expanduser().resolve()
+        self.memory_limit = memory_limit or f"{max(2048, 256 * (os.cpu_count() or 1))}MB"
+        self.threads = threads
+        self.views_file = views_file
+
+    # ---- finding ----------------------------------------------------------------------------------------------
+
+    def folder(self, table: str) -> Path | None:
+        """The folder of a published table's versions."""
+        found = sorted(self.home.glob(f"lake/*/{table}/{CURRENT}"))
+        assert len(found) <= 1, f"table {table!r} lies in two layers: {found}"
+        return found[0].parent if found else None
+
+    def tables(self) -> dict[str, Manifest]:
+        """The current manifest of every published table, by name."""
+        found = (
+            (path.parent.name, read_manifest(path.parent)) for path in sorted(self.home.glob(f"lake/*/*/{CURRENT}"))
+        )
+        return {name: manifest for name, manifest in sorted(found) if manifest is not None}
+
+    def manifest(self, table: str) -> Manifest | None:
+        """The current manifest of a table, None when it is not published."""
+        folder = self.folder(table)
+        return read_manifest(folder) if folder else None
+
+    def current(
+        self, contract: type[Contract], *, code_version: str, inputs: Mapping[str, str], settings: Mapping[str, Any]
+    ) -> Manifest | None:
+        """The manifest if the table is already published from exactly this code, inputs, settings and contract.
+
+        The data files must be there too. A catalogue that a killed run left behind is brought up to date.
+        """
+        manifest = self.manifest(contract.table)
+        wanted = self.fingerprint(contract, code_version=code_version, inputs=inputs, settings=settings)
+        if manifest is None or manifest.fingerprint != wanted or not all(p.is_file() for p in self._paths(manifest)):
+            return None
+        self.refresh_catalogue()
+        return manifest
+
+    def fingerprint(
+        self, contract: type[Contract], *, code_version: str, inputs: Mapping[str, str], settings: Mapping[str, Any]
+    ) -> str:
+        """The fingerprint that `publish` gives a table made from these."""
+        return fingerprint(
+            code_version=code_version, inputs=inputs, settings=settings, contract_hash=contract_hash(contract)
+        )
+
+    # ---- reading ----------------------------------------------------------------------------------------------
+
+    def files(self, table: str) -> list[Path]:
+        """The data files of a table's current version, in order.
+
+        Raises:
+            TableMissing: it is not published.
+        """
+        return self._paths(self._published(table))
+
+    def scan(self, table: str) -> pl.LazyFrame:
+        """A table's current version, with the contract's dtypes.
+
+        Raises:
+            TableMissing: it is not published.
+        """
+        manifest = self._published(table)
+        rows = pl.scan_parquet(self._paths(manifest))
+        stored = rows.collect_schema()
+        wanted = {name: restore_dtype(dtype) for name, dtype in manifest.columns}
+        return rows.cast({name: dtype for name, dtype in wanted.items() if stored[name] != dtype})
+
+    def rejected(self, table: str) -> pl.LazyFrame:
+        """The rows that the current version's publish kept aside: `_rejected` (the rule), then the columns as text."""
+        manifest = self._published(table)
+        path = self._home_of(manifest) / "rejected" / f"{manifest.fingerprint}.parquet"
+        if manifest.rejected:
+            return pl.scan_parquet(path)
+        return pl.LazyFrame(schema=dict.fromkeys(["_rejected", *(name for name, _ in manifest.columns)], pl.String()))
+
+    def connect(
+        self,
+        tables: Sequence[str] = (),
+        variables: Mapping[str, Any] | None = None,
+        *,
+        scratch: Path | None = None,
+    ) -> duckdb.DuckDBPyConnection:
+        """A DuckDB connection with a view per table over its current version, and the macro `id_share(seed, id)`.
+
+        Args:
+            tables: names of lake tables.
+            variables: values for `getvariable('name')`.
+            scratch: where it spills; a fresh name under `home/scratch` by default.
+
+        Raises:
+            TableMissing: one of the tables is not published.
+        """
+        manifests = [self._published(table) for table in tables]
+        spill = scratch or self.home / "scratch" / "duckdb" / secrets.token_hex(8)
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": self.memory_limit,
+            "temp_directory": str(spill),
+        }
+        if self.threads is not None:
+            settings["threads"] = self.threads
+        connection = duckdb.connect(config=settings)
+        connection.execute(id_share_macro())
+        for manifest in manifests:
+            view = catalogue.view_sql(self._home_of(manifest), manifest)
+            connection.execute(f"create view {name_of(manifest.table)} as {view}")
+        for name, value in (variables or {}).items():
+            connection.execute(f"set variable {name_of(name)} = ?", [value])
+        return connection
+
+    @contextmanager
+    def pin(self, table: str) -> Iterator[Manifest]:
+        """Keep a table's current version from `gc` while the block runs; the pin dies with the process."""
+        manifest = self._published(table)
+        pins = self._home_of(manifest) / ".pins"
+        pins.mkdir(exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f"{manifest.version}-", dir=pins)
+        os.close(descriptor)
+        try:
+            with locked(Path(name)):
+                yield manifest
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    # ---- writing ----------------------------------------------------------------------------------------------
+
+    def publish(
+        self,
+        contract: type[Contract],
+        rows: pl.LazyFrame | pl.DataFrame | Query,
+        *,
+        code_version: str,
+        inputs: Mapping[str, str],
+        settings: Mapping[str, Any],
+        extra: Mapping[str, Any] | None = None,
+        max_rejected_share: float = 0.05,
+    ) -> Manifest:
+        """Make rows the current version of the contract's table.
+
+        Rows that break a row rule, cannot be cast, repeat a key, or carry a reason in a text column `_rejected`, are
+        kept aside and counted. A reader sees the old version or the new one; a crash at any point leaves the old one,
+        and the same call again gives the same bytes as if nothing had happened.
+
+        Args:
+            contract: says the table's name, layer, columns, key and order.
+            rows: a frame with at least the contract's columns, or a query over lake tables.
+            code_version: the version of the code that makes the rows.
+            inputs: version of every table and raw file they are made from.
+            settings: plain JSON values that the code was given.
+            extra: plain JSON values to keep in the manifest; not part of the fingerprint.
+            max_rejected_share: more than this share rejected, and at least ten rows or all, is an error. Zero
+                tolerates none.
+
+        Raises:
+            PublishError: a column is missing or too many rows are rejected; what was published before stays.
+            TableMissing: a query names a table that is not published.
+        """
+        start = time.perf_counter()
+        hash_of_contract = contract_hash(contract)
+        provenance = Provenance(
+            fingerprint=self.fingerprint(contract, code_version=code_version, inputs=inputs, settings=settings),
+            contract_hash=hash_of_contract,
+            code_version=code_version,
+            inputs=inputs,
+            settings=settings,
+            extra=extra or {},
+        )
+        canonical_json(dict(provenance.extra))
+        manifest = publish(
+            contract,
+            rows,
+            folder=self.home / "lake" / contract.layer / contract.table,
+            connect=self.connect,
+            provenance=provenance,
+            max_rejected_share=max_rejected_share,
+        )
+        self.record_timing(
+            contract.table, Measurement(seconds=round(time.perf_counter() - start, 3), peak_mb=peak_mb())
+        )
+        self.refresh_catalogue()
+        return manifest
+
+    def record_timing(self, table: str, measurement: Measurement) -> None:
+        """Write seconds and peak memory beside a table's manifest, outside every hash."""
+        folder = self._home_of(self._published(table))
+        now = measurement.created_time or datetime.now(tz=UTC).isoformat(timespec="seconds")
+        timing = {
+            "seconds": measurement.seconds,
+            "cpu_seconds": measurement.cpu_seconds,
+            "peak_mb": round(measurement.peak_mb, 1),
+            "created_time": now,
+        }
+        write_atomic(folder / TIMING, canonical_json(timing) + "\n")
+
+    def refresh_catalogue(self) -> None:
+        """Bring `warehouse.duckdb` up to date with the current versions; quick when it is."""
+        tables = {name: (self._home_of(manifest), manifest) for name, manifest in self.tables().items()}
+        self.home.mkdir(parents=True, exist_ok=True)
+        catalogue.refresh(self.home, tables, self.views_file)
+
+    # ---- folders ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """A fresh, empty folder, deleted when the block ends; what dead processes left under the name goes too."""
+        base = self.home / "scratch" / name
+        base.mkdir(parents=True, exist_ok=True)
+        for lock in base.glob("*.lock"):
+            if not is_locked(lock):
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                lock.unlink(missing_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=base))
+        lock = folder.with_name(folder.name + ".lock")
+        try:
+            with locked(lock):
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+    def run_folder(self, asset: str, run_fingerprint: str) -> Path:
+        """The folder of one training or evaluation run, made if need be."""
+        folder = self.home / "runs" / asset / run_fingerprint
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _published(self, table: str) -> Manifest:
+        manifest = self.manifest(table)
+        if manifest is None:
+            raise TableMissing(table)
+        return manifest
+
+    def _home_of(self, manifest: Manifest) -> Path:
+        return self.home / "lake" / manifest.layer / manifest.table
+
+    def _paths(self, manifest: Manifest) -> list[Path]:
+        return [self._home_of(manifest) / manifest.version / file.path for file in manifest.files]
