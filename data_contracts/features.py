@@ -50,6 +50,7 @@ class SeriesFeatures(Contract):
     low = dy.Float64(nullable=True, description="Lower edge of a numeric feature's interval.")
     high = dy.Float64(nullable=True, description="Upper edge, inclusive.")
     low_inclusive = dy.Bool(description="True for the first interval, which holds its lower edge.")
+    is_filled = dy.Bool(description="True for frequent variables: an hour without reading repeats the last one.")
     aliases = dy.List(dy.String(), description="Identical or complementary features that were dropped.")
 
 

@@ -1,0 +1,279 @@
+"""Hourly features of ICU stays with FIDDLE's meaning, fitted on some stays and encoded for any.
+
+Tang et al., "Democratizing EHR analyses with FIDDLE", JAMIA 2020: rare variables are dropped (theta_1), variables with
+about one reading an hour (theta_freq) are filled forward and summarised, all others show the last reading of the hour;
+numbers become quintile indicators, texts become category indicators; nearly constant features (theta_2), and features
+that equal or complement an earlier one, are dropped.
+
+Nothing is ever dense: a cell that is not listed is zero. Hours are right-open. Differences from FIDDLE, by intent:
+readings of one variable at the same moment are no error (the largest number counts, and every text), and features are
+compared cell by cell instead of by a rounded correlation. The hour itself (which reading stands for it, filling) is in
+`series_hours`, intervals and names are in `series_bins`.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipelines.features.series_bins import SeriesColumn, column_features, fit_columns
+from pipelines.features.series_hours import hourly_values, numbers_and_texts
+
+NUM_LANES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesSettings:
+    """How hourly features are fitted.
+
+    Attributes:
+        window_hours: hours of a stay that are read (T), in bins of one hour.
+        theta_1: a variable is kept if more than this share of the stays has a reading of it.
+        theta_2: a feature is kept if more than this share of the stays has a one of it, and a zero.
+        theta_freq: a numeric variable is frequent if it has at least this many readings per hour and stay on average.
+        statistics: what of an hour's readings a frequent variable shows beside its last value.
+    """
+
+    window_hours: int = 48
+    theta_1: float = 0.05
+    theta_2: float = 0.001
+    theta_freq: float = 1.0
+    statistics: tuple[str, ...] = ("min", "max", "mean")
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.statistics) - {"min", "max", "mean"})
+        if unknown:
+            raise ValueError(f"series: statistics {unknown} are unknown; choose from min, max, mean")
+        if self.window_hours < 1:
+            raise ValueError(f"series: window_hours is {self.window_hours}; it must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesVocabulary:
+    """Fitted hourly features: rows of contract SeriesFeatures, enough to encode any stay.
+
+    Attributes:
+        features: columns of contract SeriesFeatures, ordered by feature_index.
+        window_hours: hours of a stay that are read.
+    """
+
+    features: pl.DataFrame
+    window_hours: int = 48
+
+    @property
+    def num_features(self) -> int:
+        """Width of the encoded series."""
+        return self.features.height
+
+
+def fit_series(readings: pl.LazyFrame, stays: pl.LazyFrame, settings: SeriesSettings) -> SeriesVocabulary:
+    """Fit variables, intervals, categories and the filtered list of features on the given stays.
+
+    Args:
+        readings: rows of contract EhrReadings; those of other stays are ignored.
+        stays: rows with stay_id; a stay without readings counts in every share.
+        settings: thresholds and statistics.
+
+    Returns:
+        The vocabulary; it is empty if no variable passes theta_1.
+
+    Raises:
+        ValueError: `stays` is empty.
+    """
+    stay_ids = stays.select("stay_id").unique()
+    num_stays = stay_ids.select(pl.len()).collect(engine="streaming").item()
+    if num_stays == 0:
+        raise ValueError("series: there is no stay to fit hourly features on; check ehr_stays and cohort_split")
+    clean = numbers_and_texts(readings, window_hours=settings.window_hours).join(stay_ids, on="stay_id", how="semi")
+    variables = select_variables(clean, num_stays, settings)
+    hourly = hourly_values(
+        clean.join(variables.lazy().select("variable"), on="variable", how="semi"),
+        frequent=variables.filter("is_frequent")["variable"].to_list(),
+        statistics=settings.statistics,
+        window_hours=settings.window_hours,
+    )
+    columns = fit_columns(hourly, variables)
+    every_feature = column_features(columns)
+    cells = _match_cells(hourly, every_feature)
+    kept = _filter_features(every_feature, cells, stay_ids, num_stays, settings)
+    return SeriesVocabulary(features=kept, window_hours=settings.window_hours)
+
+
+def fitted_columns(
+    readings: pl.LazyFrame, stays: pl.LazyFrame, settings: SeriesSettings
+) -> dict[tuple[str, str], SeriesColumn]:
+    """Return what is fitted per (variable, statistic) before any feature is filtered: edges, numbers, texts."""
+    stay_ids = stays.select("stay_id").unique()
+    num_stays = stay_ids.select(pl.len()).collect().item()
+    clean = numbers_and_texts(readings, window_hours=settings.window_hours).join(stay_ids, on="stay_id", how="semi")
+    variables = select_variables(clean, num_stays, settings)
+    hourly = hourly_values(
+        clean.join(variables.lazy().select("variable"), on="variable", how="semi"),
+        frequent=variables.filter("is_frequent")["variable"].to_list(),
+        statistics=settings.statistics,
+        window_hours=settings.window_hours,
+    )
+    return {(column.variable, column.statistic): column for column in fit_columns(hourly, variables)}
+
+
+def encode_series(readings: pl.LazyFrame, vocabulary: SeriesVocabulary) -> pl.LazyFrame:
+    """Encode readings as the non-zero cells of hourly features.
+
+    A number outside the fitted range, and a text that was not fitted, give no cell.
+
+    Args:
+        readings: rows of contract EhrReadings, of any stays.
+        vocabulary: fitted features.
+
+    Returns:
+        Rows of contract EhrSeries (subject_id, hadm_id, stay_id, bin, feature_index, value), sorted by stay, bin and
+        feature. A stay without readings of fitted variables has none.
+    """
+    features = vocabulary.features
+    statistics = [s for s in ("min", "max", "mean") if s in set(features["statistic"].cast(pl.String))]
+    variables = features.lazy().select("variable").unique()
+    clean = numbers_and_texts(readings, window_hours=vocabulary.window_hours).join(variables, on="variable", how="semi")
+    hourly = hourly_values(
+        clean,
+        frequent=features.filter("is_filled")["variable"].unique().sort().to_list(),
+        statistics=tuple(statistics),
+        window_hours=vocabulary.window_hours,
+    )
+    patients = readings.select("subject_id", "hadm_id", "stay_id").unique()
+    return (
+        _match_cells(hourly, features)
+        .join(patients, on="stay_id", how="left")
+        .select(
+            "subject_id", "hadm_id", "stay_id", "bin", "feature_index", pl.lit(1.0, dtype=pl.Float32).alias("value")
+        )
+        .sort("stay_id", "bin", "feature_index")
+    )
+
+
+def select_variables(clean: pl.LazyFrame, num_stays: int, settings: SeriesSettings) -> pl.DataFrame:
+    """Return the variables that pass theta_1, sorted by name: variable, is_numeric, is_frequent.
+
+    Args:
+        clean: output of `numbers_and_texts`.
+        num_stays: stays the share is taken of, those without readings included.
+        settings: theta_1 and theta_freq.
+    """
+    is_numeric = pl.col("num_texts") == 0
+    return (
+        clean.group_by("variable")
+        .agg(
+            pl.col("stay_id").n_unique().alias("num_stays"),
+            pl.len().alias("num_readings"),
+            pl.col("text").count().alias("num_texts"),
+        )
+        .filter(pl.col("num_stays") / num_stays > settings.theta_1)
+        .select(
+            "variable",
+            is_numeric.alias("is_numeric"),
+            (is_numeric & (pl.col("num_readings") / num_stays >= settings.theta_freq * settings.window_hours)).alias(
+                "is_frequent"
+            ),
+        )
+        .sort("variable")
+        .collect(engine="streaming")
+    )
+
+
+def _match_cells(hourly: pl.LazyFrame, features: pl.DataFrame) -> pl.LazyFrame:
+    """Return the distinct (stay_id, bin, feature_index) whose hourly value a feature names."""
+    keys = features.lazy().with_columns(
+        pl.col("statistic").cast(pl.String), pl.col("category").cast(pl.Float64, strict=False).alias("number")
+    )
+    on = ["variable", "statistic"]
+    masks = hourly.join(keys.filter(pl.col("statistic") == "mask").select(*on, "feature_index"), on=on)
+    texts = hourly.filter(pl.col("text").is_not_null()).join(
+        keys.filter(pl.col("category").is_not_null()).select(*on, pl.col("category").alias("text"), "feature_index"),
+        on=[*on, "text"],
+    )
+    numbers = hourly.filter(pl.col("number").is_not_null()).join(
+        keys.filter(pl.col("number").is_not_null()).select(*on, "number", "feature_index"), on=[*on, "number"]
+    )
+    intervals = _match_intervals(
+        hourly.filter(pl.col("number").is_not_null()), keys.filter(pl.col("high").is_not_null())
+    )
+    cell = ["stay_id", "bin", "feature_index"]
+    return pl.concat([part.select(cell) for part in (masks, texts, numbers, intervals)]).unique()
+
+
+def _match_intervals(hourly: pl.LazyFrame, intervals: pl.LazyFrame) -> pl.LazyFrame:
+    """Join each number with the interval of its variable and statistic that holds it (at most five per column)."""
+    on = ["variable", "statistic"]
+    ranked = intervals.select(*on, "feature_index", "low", "high", "low_inclusive").sort("feature_index")
+    rank = pl.int_range(pl.len()).over(on)
+    parts = [
+        hourly.join(ranked.with_columns(rank.alias("rank")).filter(pl.col("rank") == k).drop("rank"), on=on).filter(
+            (pl.col("number") <= pl.col("high"))
+            & ((pl.col("number") > pl.col("low")) | (pl.col("low_inclusive") & (pl.col("number") == pl.col("low"))))
+        )
+        for k in range(5)
+    ]
+    return pl.concat(parts)
+
+
+def _filter_features(
+    features: pl.DataFrame, cells: pl.LazyFrame, stay_ids: pl.LazyFrame, num_stays: int, settings: SeriesSettings
+) -> pl.DataFrame:
+    """Drop features by theta_2 and those that equal or complement an earlier one; number the rest from 0."""
+    if features.is_empty():
+        return features
+    lanes = [f"lane_{k}" for k in range(NUM_LANES)]
+    per_feature = (
+        cells.with_columns(_lanes())
+        .group_by("feature_index", "stay_id")
+        .agg(pl.len().alias("num_cells"), pl.col(lanes).sum())
+        .group_by("feature_index")
+        .agg(
+            pl.len().alias("num_stays"),
+            (pl.col("num_cells") == settings.window_hours).sum().alias("num_full"),
+            pl.col("num_cells").cast(pl.UInt64).sum(),
+            pl.col(lanes).sum(),
+        )
+        .filter(
+            (pl.col("num_stays") / num_stays > settings.theta_2)
+            & ((num_stays - pl.col("num_full")) / num_stays > settings.theta_2)
+        )
+        .collect(engine="streaming")
+    )
+    grid = stay_ids.join(
+        pl.LazyFrame({"bin": range(settings.window_hours)}, schema={"bin": pl.Int16}), how="cross"
+    ).with_columns(_lanes())
+    whole = grid.select(pl.len().cast(pl.UInt64).alias("num_cells"), pl.col(lanes).sum()).collect(engine="streaming")
+    return _drop_aliases(features.join(per_feature, on="feature_index").sort("feature_index"), whole.row(0), lanes)
+
+
+def _lanes() -> list[pl.Expr]:
+    """Return expressions of a cell's fingerprint: sums of them over a feature's cells tell equal features."""
+    cell = pl.col("stay_id") * 1024 + pl.col("bin").cast(pl.Int64)
+    hashes = [cell.hash(seed) for seed in range(NUM_LANES // 2)]
+    low = [(value & 0xFFFFFFFF) for value in hashes]
+    high = [(value // 2**32) for value in hashes]
+    return [value.cast(pl.UInt64).alias(f"lane_{k}") for k, value in enumerate([*low, *high])]
+
+
+def _drop_aliases(features: pl.DataFrame, whole: tuple[int, ...], lanes: list[str]) -> pl.DataFrame:
+    first: dict[tuple[int, ...], tuple[int, tuple[int, ...]]] = {}
+    aliases: dict[int, list[str]] = {}
+    for index, name, *fingerprint in features.select("feature_index", "feature", "num_cells", *lanes).iter_rows():
+        own = tuple(fingerprint)
+        other = tuple(total - part for total, part in zip(whole, own, strict=True))
+        same = min(own, other)
+        if same not in first:
+            first[same] = (index, own)
+            aliases[index] = []
+        else:
+            kept, kept_own = first[same]
+            aliases[kept].append(name if own == kept_own else f"~{{{name}}}")
+    kept_aliases = pl.DataFrame(
+        {"feature_index": list(aliases), "aliases": list(aliases.values())},
+        schema={"feature_index": pl.Int32, "aliases": pl.List(pl.String)},
+    )
+    return (
+        features.drop("num_cells", "num_stays", "num_full", "aliases", *lanes)
+        .join(kept_aliases, on="feature_index")
+        .sort("feature_index")
+        .with_columns(pl.int_range(pl.len(), dtype=pl.Int32).alias("feature_index"))
+    )

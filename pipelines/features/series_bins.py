@@ -1,0 +1,173 @@
+"""Intervals and categories of hourly values: quintile edges from counts, and the names FIDDLE gives to features."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+NUM_QUANTILES = 5
+STATISTICS = ("mask", "value", "delta_time", "min", "max", "mean")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesColumn:
+    """One (variable, statistic) as fitted.
+
+    Attributes:
+        variable: the variable.
+        statistic: mask, value, delta_time, min, max or mean.
+        is_filled: True for frequent variables.
+        edges: distinct quintile edges, ascending; empty where there are at most two distinct numbers.
+        categories: numbers (where there are at most two) and texts that become indicators, in their order.
+    """
+
+    variable: str
+    statistic: str
+    is_filled: bool
+    edges: tuple[float, ...]
+    categories: tuple[str, ...]
+
+
+def fit_columns(hourly: pl.LazyFrame, variables: pl.DataFrame) -> list[SeriesColumn]:
+    """Fit edges and categories of every (variable, statistic), in the order of their features.
+
+    Args:
+        hourly: output of `hourly_values`.
+        variables: output of `select_variables`.
+
+    Returns:
+        Columns in FIDDLE's order: masks, values of variables that are not frequent, delta times, values of frequent
+        variables, then their statistics.
+    """
+    counts = (
+        hourly.group_by("variable", "statistic", "number", "text")
+        .agg(pl.len().alias("num_hours"))
+        .sort("variable", "statistic", "number", "text")
+        .collect(engine="streaming")
+    )
+    filled = set(variables.filter("is_frequent")["variable"])
+    columns = [
+        _fit_column(variable, statistic, variable in filled, rows)
+        for (variable, statistic), rows in counts.group_by(["variable", "statistic"], maintain_order=True)
+    ]
+    return sorted(columns, key=_feature_order)
+
+
+def _feature_order(column: SeriesColumn) -> tuple[int, str, int]:
+    place = STATISTICS.index(column.statistic)
+    if column.statistic == "mask":
+        return (0, column.variable, 0)
+    if column.statistic == "value":
+        return (3 if column.is_filled else 1, column.variable, 0)
+    if column.statistic == "delta_time":
+        return (2, column.variable, 0)
+    return (4, column.variable, place)
+
+
+def _fit_column(variable: object, statistic: object, is_filled: bool, rows: pl.DataFrame) -> SeriesColumn:
+    numbers = rows.filter(pl.col("number").is_not_null())
+    texts = rows["text"].drop_nulls().unique().sort().to_list()
+    edges: tuple[float, ...] = ()
+    if numbers.height > 2:
+        edges = quantile_edges(numbers["number"].to_numpy(), numbers["num_hours"].to_numpy())
+        categories = texts
+    else:
+        categories = [number_text(value) for value in numbers["number"]] + texts
+        if statistic == "value":
+            categories = sorted(categories)
+    return SeriesColumn(
+        variable=str(variable),
+        statistic=str(statistic),
+        is_filled=is_filled,
+        edges=edges,
+        categories=tuple(categories),
+    )
+
+
+def quantile_edges(values: np.ndarray, counts: np.ndarray) -> tuple[float, ...]:
+    """Return the distinct quintile edges of values given with their counts, equal to numpy's linear percentiles.
+
+    Args:
+        values: distinct finite numbers, ascending.
+        counts: how often each occurs, positive.
+    """
+    ends = np.cumsum(counts)
+    position = np.linspace(0, 100, NUM_QUANTILES + 1) / 100 * (ends[-1] - 1)
+    below = np.floor(position).astype(np.int64)
+    above = np.minimum(below + 1, ends[-1] - 1)
+    low, high = (values[np.searchsorted(ends, place, side="right")] for place in (below, above))
+    share = position - below
+    # both forms as numpy does it: exact at either end
+    edges = np.where(share < 0.5, low + (high - low) * share, high - (high - low) * (1 - share))
+    return tuple(float(edge) for edge in np.unique(edges))
+
+
+def column_features(columns: list[SeriesColumn]) -> pl.DataFrame:
+    """Return every feature of the fitted columns, before filters, as rows of contract SeriesFeatures."""
+    rows: dict[str, list[object]] = defaultdict(list)
+    for column in columns:
+        for name, category, low, high, low_inclusive in _features_of(column):
+            rows["feature"].append(name)
+            rows["variable"].append(column.variable)
+            rows["statistic"].append(column.statistic)
+            rows["category"].append(category)
+            rows["low"].append(low)
+            rows["high"].append(high)
+            rows["low_inclusive"].append(low_inclusive)
+            rows["is_filled"].append(column.is_filled)
+    schema = {
+        "feature": pl.String,
+        "variable": pl.String,
+        "statistic": pl.Enum(["value", "mask", "delta_time", "min", "max", "mean"]),
+        "category": pl.String,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "low_inclusive": pl.Boolean,
+        "is_filled": pl.Boolean,
+    }
+    frame = pl.DataFrame({name: rows[name] for name in schema}, schema=schema)
+    return frame.select(
+        pl.int_range(pl.len(), dtype=pl.Int32).alias("feature_index"),
+        *schema,
+        pl.lit([], dtype=pl.List(pl.String)).alias("aliases"),
+    )
+
+
+def _features_of(column: SeriesColumn) -> list[tuple[str, str | None, float | None, float | None, bool]]:
+    stem = f"{column.variable}_{column.statistic}"
+    if column.statistic == "mask":
+        return [(stem, None, None, None, False)]
+    intervals = [
+        (f"{stem}_{label}", None, low, high, first == 0)
+        for first, (label, low, high) in enumerate(
+            zip(interval_labels(column.edges), column.edges, column.edges[1:], strict=False)
+        )
+    ]
+    return [*intervals, *((f"{stem}_{category}", category, None, None, False) for category in column.categories)]
+
+
+def interval_labels(edges: tuple[float, ...]) -> list[str]:
+    """Return labels like "(41.999, 73.0]": at least three digits, more where edges would coincide.
+
+    The lower edge of the first interval is shown one last digit lower, because that interval includes it.
+    """
+    if not edges:
+        return []
+    precision = next((p for p in range(3, 20) if len({_rounded(edge, p) for edge in edges}) == len(edges)), 3)
+    shown = [_rounded(edge, precision) for edge in edges]
+    shown[0] -= 10**-precision
+    return [f"({low}, {high}]" for low, high in zip(shown, shown[1:], strict=False)]
+
+
+def _rounded(value: float, precision: int) -> float:
+    if not np.isfinite(value) or value == 0:
+        return value
+    fraction, whole = np.modf(value)
+    digits = precision if whole != 0 else precision - 1 - int(np.floor(np.log10(abs(fraction))))
+    return float(np.around(value, digits))
+
+
+def number_text(value: float) -> str:
+    """Return a number as a category: 6 instead of 6.0."""
+    return str(int(value)) if float(value).is_integer() and abs(value) < 2**53 else repr(float(value))
