@@ -77,4 +77,4 @@ class Report(Contract):
 
     section = fields.text("Section.", nullable=False)
     num_rows = dy.Int64(min=0, description="Rows of data shown in it.")
-    page_sha256 = fields.sha256("Digest of the page; the same in every row.")
+    content_sha256 = fields.sha256("Digest of the data it shows.")

@@ -1,0 +1,10 @@
+# Source me: `source env.sh`. Then dagster, dg and python find this project, its environment and its home.
+_medcsp="$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")" && pwd)"
+export MEDCSP_HOME="${MEDCSP_HOME:-$_medcsp/.medcsp}"
+export DAGSTER_HOME="$MEDCSP_HOME/dagster"
+export DAGSTER_MODULE_NAME="pipelines.definitions"
+export PYTHONPATH="$_medcsp${PYTHONPATH:+:$PYTHONPATH}"
+export PATH="$_medcsp/.venv/bin:$PATH"
+mkdir -p "$DAGSTER_HOME"
+cmp -s "$_medcsp/dagster.yaml" "$DAGSTER_HOME/dagster.yaml" || cp "$_medcsp/dagster.yaml" "$DAGSTER_HOME/dagster.yaml"
+unset _medcsp

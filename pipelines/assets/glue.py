@@ -1,0 +1,171 @@
+"""Makes a Dagster asset of a step: its spec, its checks and the memoised body.
+
+Belongs here: everything that all assets share. Does not: anything that one asset does.
+"""
+
+import time
+from typing import Any
+
+import dagster as dg
+
+from lake import Manifest, PublishError, combined_digest, measured
+from pipelines.assets.column_lineage import column_lineage
+from pipelines.assets.step import Build, InputMissing, Made, Step
+from pipelines.launcher import LaunchError
+from pipelines.resources import Workspace
+
+OWNERS = ["team:medcsp"]
+CONTRACT_CHECK = "contract"
+_DTYPE_NAMES = {"Int16": "smallint", "Int32": "integer", "Int64": "bigint", "Float32": "float", "Float64": "double"}
+
+
+def as_asset(step: Step, *, after: tuple[str, ...] = ()) -> dg.AssetsDefinition:
+    """Return the asset of a step: memoised, published through the lake, with one check per rule set.
+
+    Args:
+        step: the table and how it is made.
+        after: assets that must have run before, beside the step's own inputs.
+    """
+
+    @dg.multi_asset(
+        name=step.name,
+        specs=[asset_spec(step, after=after)],
+        check_specs=[
+            dg.AssetCheckSpec(CONTRACT_CHECK, asset=step.name, description="Row rules and key of the contract."),
+            *[
+                dg.AssetCheckSpec(name, asset=step.name, description=_first_comment(path.read_text()), blocking=True)
+                for name, path in step.check_files().items()
+            ],
+        ],
+        required_resource_keys={"workspace"},
+    )
+    def _asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return materialize(step, context)
+
+    return _asset
+
+
+def asset_spec(step: Step, *, after: tuple[str, ...] = ()) -> dg.AssetSpec:
+    """Return group, description, kinds, owners, code version and columns of a step."""
+    return dg.AssetSpec(
+        step.name,
+        deps=[*step.inputs, *after, *[dg.AssetKey(["raw", name]) for name in step.raw_keys]],
+        group_name=step.contract.layer,
+        description=step.description,
+        kinds=set(step.kinds or ("polars", "parquet")),
+        owners=OWNERS,
+        code_version=step.code_version()[:16],
+        metadata={"dagster/column_schema": column_schema(step)},
+    )
+
+
+def column_schema(step: Step) -> dg.TableSchema:
+    """Return the columns of a step's contract as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name,
+                type=_DTYPE_NAMES.get(type(column).__name__, type(column).__name__.lower()),
+                description=column.description,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=step.contract.key == (name,)),
+            )
+            for name, column in step.contract.columns().items()
+        ]
+    )
+
+
+def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Return the current version if code, inputs and settings are unchanged; else make, check and publish a new one.
+
+    Raises:
+        dagster.Failure: an input is missing, the rows break a rule, or the trainer failed; the description is one
+            readable message.
+    """
+    workspace: Workspace = context.resources.workspace
+    started = time.monotonic()
+    try:
+        inputs = step.input_versions(workspace)
+        observe_raw(context, step, inputs)
+        manifest = None if context.run.tags.get("medcsp/force") else step.current(workspace, inputs)
+        is_current = manifest is not None
+        if manifest is None:
+            manifest = build_and_publish(step, workspace, inputs, log=context.log.info)
+    except (InputMissing, PublishError, LaunchError, ValueError) as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    context.log.info(
+        f"{step.name}: {'current' if is_current else 'built'}, {manifest.rows} rows, {time.monotonic() - started:.2f} s"
+    )
+    return result(step, manifest, is_current=is_current)
+
+
+def build_and_publish(step: Step, workspace: Workspace, inputs: dict[str, str], *, log: Any) -> Manifest:
+    """Make the rows of a step and publish them; seconds and peak memory are kept beside the manifest."""
+    settings = step.settings(workspace.profile)
+    build = Build(
+        step=step,
+        workspace=workspace,
+        settings=settings,
+        inputs=inputs,
+        fingerprint=step.fingerprint(workspace, inputs),
+        log=log,
+    )
+    with measured() as usage:
+        made = step.make(build)
+        made = made if isinstance(made, Made) else Made(made)
+        manifest = workspace.lake.publish(
+            step.contract,
+            made.rows,
+            code_version=step.code_version(),
+            inputs=inputs,
+            settings=settings,
+            checks={name: path.read_text() for name, path in step.check_files().items()},
+            extra=made.extra,
+        )
+    workspace.lake.record_timing(step.name, usage)
+    return manifest
+
+
+def observe_raw(context: dg.AssetExecutionContext, step: Step, inputs: dict[str, str]) -> None:
+    """Report the version of the raw files a step read, so that a refresh observes the sources as it goes."""
+    digests = {name: version for name, version in inputs.items() if name.startswith("raw:")}
+    for name in step.raw_keys if digests else ():
+        tags = {"dagster/data_version": combined_version(digests)}
+        context.log_event(dg.AssetObservation(asset_key=dg.AssetKey(["raw", name]), tags=tags))
+
+
+def combined_version(digests: dict[str, str]) -> str:
+    """Return one version for several raw files."""
+    return combined_digest(digests)[:16]
+
+
+def result(step: Step, manifest: Manifest, *, is_current: bool) -> dg.MaterializeResult:
+    """Return what Dagster records: counts, schemas and versions, never rows."""
+    num_rejected = sum(manifest.rejected.values())
+    metadata: dict[str, Any] = {
+        "dagster/row_count": manifest.rows,
+        "dagster/column_schema": column_schema(step),
+        "rejected_rows": num_rejected,
+        "version": manifest.version,
+        "fingerprint": manifest.fingerprint[:16],
+        "memoised": is_current,
+    }
+    if step.sql is not None and not is_current:
+        metadata["dagster/column_lineage"] = column_lineage(step.sql.read_text(), step.contract, step.inputs)
+    contract_result = dg.AssetCheckResult(
+        check_name=CONTRACT_CHECK,
+        asset_key=step.name,
+        passed=num_rejected == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={f"rejected: {rule}": count for rule, count in manifest.rejected.items()},
+    )
+    rules = [dg.AssetCheckResult(check_name=name, asset_key=step.name, passed=True) for name in step.check_files()]
+    return dg.MaterializeResult(
+        asset_key=step.name,
+        metadata=metadata,
+        data_version=dg.DataVersion(manifest.version),
+        check_results=[contract_result, *rules],
+    )
+
+
+def _first_comment(sql: str) -> str:
+    return sql.split("\n", 1)[0].lstrip("- ").strip()

@@ -1,0 +1,34 @@
+"""Links: cohorts, pairs of one patient, diagnosis histories. All of it is within a subject, all of it SQL."""
+
+from data_contracts import features, links, records, tables
+from pipelines.assets.step import sql_step
+
+cohort_split = sql_step(
+    links.CohortSplit,
+    "links/cohort_split.sql",
+    inputs=[records.EhrRecords, records.CxrRecords],
+    settings=lambda profile: profile.group("cohorts"),
+)
+same_patient_pairs = sql_step(
+    links.SamePatientPairs,
+    "links/same_patient_pairs.sql",
+    inputs=[records.EhrRecords, records.CxrRecords],
+    settings=lambda profile: {"theta_days": profile.links.theta_days, "gap_from": profile.links.gap_from},
+)
+diagnosis_histories = sql_step(
+    links.DiagnosisHistories,
+    "links/diagnosis_histories.sql",
+    inputs=[
+        records.EhrRecords,
+        records.CxrRecords,
+        tables.MimicIvAdmissions,
+        tables.MimicIvDiagnosesIcd,
+        features.DiagnosisVocabulary,
+    ],
+    settings=lambda profile: {
+        "history": profile.links.history,
+        "diagnosis_grouping": profile.vocabularies.diagnosis_grouping,
+    },
+)
+
+STEPS = (cohort_split, same_patient_pairs, diagnosis_histories)

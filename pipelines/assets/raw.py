@@ -1,0 +1,108 @@
+"""Raw files: what Dagster observes of them, and the asset that writes synthetic ones.
+
+Belongs here: digests of raw files as versions. Does not: reading them (`sources/`) or inventing them (`synthetic/`).
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import dagster as dg
+
+from lake import code_version, combined_digest, digest_files, fingerprint, write_atomic
+from pipelines import synthetic
+from pipelines.resources import Workspace
+from pipelines.sources import SOURCES, TABLES, RawTable
+
+SYNTHETIC = "synthetic_sources"
+
+
+def raw_digests(raw_table: RawTable, workspace: Workspace) -> dict[str, str]:
+    """Return the digest of every raw file behind a table, `raw:<source>/<file>` to sha256.
+
+    Raises:
+        ValueError: the source is required and has no root, or a file is missing.
+    """
+    root = workspace.sources.root(raw_table.source)
+    if root is None:
+        return {f"raw:{raw_table.source}": "absent"}
+    digests = digest_files(raw_table.raw_files(root), root=root, home=workspace.home)
+    if len(digests) > raw_table.most_listed_files:
+        return {f"raw:{raw_table.source}/{raw_table.group}": combined_digest(digests)}
+    return {f"raw:{raw_table.source}/{name}": digest for name, digest in digests.items()}
+
+
+def raw_key(table: str) -> dg.AssetKey:
+    """Return the key of the raw files behind a table."""
+    return dg.AssetKey(["raw", table])
+
+
+def raw_observations(workspace: Workspace) -> dg.AssetsDefinition:
+    """Return one observable asset per raw table; its data version is the digest of its files."""
+    specs = [
+        dg.AssetSpec(
+            raw_key(name),
+            group_name="raw",
+            description=f"{', '.join(table.files)} of {SOURCES[table.source].title}.",
+            kinds={"file"},
+            deps=[SYNTHETIC] if table.source in workspace.sources.synthetic else [],
+        )
+        for name, table in TABLES.items()
+    ]
+
+    @dg.multi_observable_source_asset(specs=specs, can_subset=True, name="observe_raw_files")
+    def _observe(context: dg.AssetExecutionContext) -> Iterator[dg.ObserveResult]:
+        for key in context.selected_asset_keys:
+            digests = raw_digests(TABLES[key.path[-1]], workspace)
+            yield dg.ObserveResult(
+                asset_key=key,
+                data_version=dg.DataVersion(combined_digest(digests)[:16]),
+                metadata={"num_files": len(digests), "files": dg.MetadataValue.json(digests)},
+            )
+
+    return _observe
+
+
+def synthetic_sources(workspace: Workspace) -> dg.AssetsDefinition:
+    """Return the asset that writes the synthetic trees; written once for each generator, size, seed and EHR root."""
+
+    @dg.asset(
+        name=SYNTHETIC,
+        group_name="raw",
+        description="Synthetic raw sources, byte-compatible in layout, with planted structure.",
+        kinds={"python"},
+        code_version=code_version(synthetic)[:16],
+    )
+    def _write(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        wanted = synthetic_fingerprint(workspace)
+        stamp = workspace.home / "raw" / "synthetic.json"
+        is_current = stamp.exists() and json.loads(stamp.read_text())["fingerprint"] == wanted
+        if not is_current:
+            write_synthetic(workspace)
+            write_atomic(stamp, json.dumps({"fingerprint": wanted}) + "\n")
+        context.log.info(f"{SYNTHETIC}: {'current' if is_current else 'built'}")
+        return dg.MaterializeResult(data_version=dg.DataVersion(wanted), metadata={"memoised": is_current})
+
+    return _write
+
+
+def synthetic_fingerprint(workspace: Workspace) -> str:
+    """Return the digest of the generator, its settings, and the EHR tree that a companion is written for."""
+    assert workspace.profile.synthetic is not None
+    inputs = {}
+    if "mimic_iv" not in workspace.sources.synthetic:
+        for table in ("mimic_iv__patients", "mimic_iv__admissions", "mimic_iv__diagnoses_icd", "mimic_iv__icustays"):
+            inputs.update(raw_digests(TABLES[table], workspace))
+    settings = asdict(workspace.profile.synthetic)
+    return fingerprint(code_version=code_version(synthetic), inputs=inputs, settings=settings)
+
+
+def write_synthetic(workspace: Workspace) -> None:
+    """Write every synthetic source of the workspace under `home/raw`."""
+    settings = workspace.profile.synthetic
+    assert settings is not None
+    raw = workspace.home / "raw"
+    if "mimic_iv" in workspace.sources.synthetic:
+        synthetic.write_sources(raw, settings=settings)
+    else:
+        synthetic.write_companion(raw, mimic_iv=workspace.sources.roots["mimic_iv"], settings=settings)

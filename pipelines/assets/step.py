@@ -1,0 +1,186 @@
+"""A step: one table, what it is made from, and the function or SQL file that makes it. No dagster here.
+
+A step whose code, inputs and settings are those of the published table is current and is not run again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import polars as pl
+
+from data_contracts import Contract
+from lake import Lake, Manifest, Query, code_version
+from pipelines.profiles import Profile
+from pipelines.resources import REPOSITORY, Workspace
+
+SQL_FOLDER = REPOSITORY / "sql"
+Rows = pl.LazyFrame | pl.DataFrame | Query
+
+
+class InputMissing(RuntimeError):
+    """A step was asked to run before its inputs were published."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a step made: the rows of its table, and what the manifest shall remember beside them."""
+
+    rows: Rows
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Build:
+    """What the function of a step works with."""
+
+    step: "Step"
+    workspace: Workspace
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    fingerprint: str
+    log: Callable[[str], None]
+
+    @property
+    def lake(self) -> Lake:
+        """The lake that is read and published to."""
+        return self.workspace.lake
+
+    def scan(self, contract: type[Contract]) -> pl.LazyFrame:
+        """Return the current version of an input.
+
+        Raises:
+            AssertionError: the table is not declared among the inputs of the step.
+        """
+        assert contract.table in self.step.inputs, f"{self.step.name} reads {contract.table} without declaring it"
+        return self.lake.scan(contract.table)
+
+    def frame(self, contract: type[Contract]) -> pl.DataFrame:
+        """Return the current version of an input in memory."""
+        return self.scan(contract).collect()
+
+    def query(self) -> Query:
+        """Return the step's SQL file over its inputs, its settings as variables."""
+        assert self.step.sql is not None
+        return Query(self.step.sql.read_text(), tables=list(self.step.inputs), variables=self.settings)
+
+    def run_folder(self) -> Path:
+        """Return the folder for files that are no table: named by the fingerprint, so that a killed run resumes."""
+        return self.lake.run_folder(self.step.name, self.fingerprint)
+
+    def folder_of(self, contract: type[Contract]) -> Path:
+        """Return the run folder of an input's current version."""
+        manifest = self.lake.manifest(contract.table)
+        assert manifest is not None
+        return self.lake.run_folder(contract.table, manifest.fingerprint)
+
+
+def _no_settings(profile: Profile) -> dict[str, Any]:  # noqa: ARG001
+    return {}
+
+
+def _no_raw(workspace: Workspace) -> dict[str, str]:  # noqa: ARG001
+    return {}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One asset of the graph.
+
+    Attributes:
+        contract: the table it publishes.
+        make: makes the rows.
+        inputs: tables it reads.
+        settings: the part of the profile that can change its rows; JSON values.
+        raw: digests of the raw files it reads, `raw:<source>/<file>` to sha256.
+        raw_keys: names of the raw assets it reads.
+        sql: the file that makes it, if SQL does.
+        code: modules whose code reaches the rows through another process, and is therefore not found by its imports.
+        on_device: True for what trains or embeds: it has its own automation.
+        kinds: what Dagster shows as its technology.
+    """
+
+    contract: type[Contract]
+    make: Callable[[Build], Rows | Made]
+    inputs: tuple[str, ...] = ()
+    settings: Callable[[Profile], dict[str, Any]] = _no_settings
+    raw: Callable[[Workspace], dict[str, str]] = _no_raw
+    raw_keys: tuple[str, ...] = ()
+    sql: Path | None = None
+    code: tuple[ModuleType | str, ...] = ()
+    on_device: bool = False
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The table, which is the asset."""
+        return self.contract.table
+
+    @property
+    def description(self) -> str:
+        """The first line of the contract."""
+        return (self.contract.__doc__ or "").strip().split("\n")[0]
+
+    def code_version(self) -> str:
+        """Return the digest of the code that makes the rows; comments and docstrings do not count."""
+        assert isinstance(self.make, FunctionType)
+        return code_version(self.make, *self.code, sql_files=[self.sql] if self.sql else [])
+
+    def check_files(self) -> dict[str, Path]:
+        """Return the set rules that a new version must pass before it is published: SQL that returns failing rows."""
+        return {path.stem: path for path in sorted((SQL_FOLDER / "checks").glob(f"{self.name}__*.sql"))}
+
+    def input_versions(self, workspace: Workspace) -> dict[str, str]:
+        """Return the version of every table and raw file that the step reads.
+
+        Raises:
+            InputMissing: a table is not published; the first line says which, and what to run.
+        """
+        versions: dict[str, str] = {}
+        for name in self.inputs:
+            manifest = workspace.lake.manifest(name)
+            if manifest is None:
+                raise InputMissing(
+                    f"{self.name} needs the table {name}, which is not published; "
+                    f"run: dagster asset materialize --select '*{self.name}'"
+                )
+            versions[name] = manifest.version
+        return {**versions, **self.raw(workspace)}
+
+    def fingerprint(self, workspace: Workspace, inputs: dict[str, str]) -> str:
+        """Return the digest of code, inputs, settings and contract."""
+        return workspace.lake.fingerprint(
+            self.contract,
+            code_version=self.code_version(),
+            inputs=inputs,
+            settings=self.settings(workspace.profile),
+        )
+
+    def current(self, workspace: Workspace, inputs: dict[str, str]) -> Manifest | None:
+        """Return the published version if it was made by this code from these inputs, else None."""
+        return workspace.lake.current(
+            self.contract,
+            code_version=self.code_version(),
+            inputs=inputs,
+            settings=self.settings(workspace.profile),
+        )
+
+
+def step(contract: type[Contract], **options: Any) -> Callable[[Callable[[Build], Rows | Made]], Step]:
+    """Make a step of the function below; `inputs` may be contracts."""
+    options["inputs"] = tuple(c.table for c in options.pop("inputs", ()))
+    return lambda make: Step(contract=contract, make=make, **options)
+
+
+def sql_step(contract: type[Contract], sql: str, **options: Any) -> Step:
+    """Return a step whose rows are one SQL file under `sql/`."""
+    options.setdefault("kinds", ("duckdb", "sql"))
+    return step(contract, sql=SQL_FOLDER / sql, **options)(_run_query)
+
+
+def _run_query(build: Build) -> Rows:
+    return build.query()
+
+

@@ -1,0 +1,26 @@
+"""Typed tables: one step per raw table, read by its source module. Not here: how a file is read (`sources/`)."""
+
+from pipelines.assets.raw import raw_digests
+from pipelines.assets.step import Build, Made, Step
+from pipelines.sources import TABLES, RawTable
+from data_contracts import CONTRACTS
+
+
+def _step(raw_table: RawTable) -> Step:
+    def read(build: Build) -> Made:
+        root = build.workspace.sources.root(raw_table.source)
+        if root is None:
+            return Made(raw_table.empty(), extra={"absent": True})
+        return Made(raw_table.read(root), extra={"synthetic": raw_table.source in build.workspace.sources.synthetic})
+
+    return Step(
+        contract=CONTRACTS[raw_table.table],
+        make=read,
+        raw=lambda workspace: raw_digests(raw_table, workspace),
+        raw_keys=(raw_table.table,),
+        code=(raw_table.module,),
+        kinds=("polars", "parquet"),
+    )
+
+
+STEPS = tuple(_step(raw_table) for raw_table in TABLES.values())

@@ -1,0 +1,167 @@
+"""The profiles: functions that return every setting of the graph, typed.
+
+`demo` needs no data, `paper` follows the paper as closely as its text allows, `default` is what we would run. Recipes of
+training are composed from `medcsp_model.settings`, never restated. Not here: roots and folders (`resources.py`).
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import medcsp_model.settings as training
+from pipelines.features.series import SeriesSettings
+from pipelines.synthetic.settings import SyntheticSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordSettings:
+    """What a record is.
+
+    Attributes:
+        window_hours: readings of a stay are taken from its first hours.
+        max_stays: ICU stays of an admission that count.
+        record_time: what stands for the time of an EHR record.
+        report_text: which part of a report the model reads.
+    """
+
+    window_hours: int = 48
+    max_stays: int = 3
+    record_time: Literal["admission", "icu_in", "discharge"] = "admission"
+    report_text: Literal["full"] = "full"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkSettings:
+    """Which records belong together.
+
+    Attributes:
+        theta_days: widest gap between two records of one patient, inclusive.
+        gap_from: distance from the study to the admission's interval (0 inside it), or to the record time.
+        history: codes of admissions begun by the record's time, of all, or of strictly earlier ones.
+    """
+
+    theta_days: float = 30.0
+    gap_from: Literal["interval", "record_time"] = "interval"
+    history: Literal["to_date", "all", "prior"] = "to_date"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortSettings:
+    """Who pre-trains and who is searched; every share is drawn by a seeded hash of the id."""
+
+    ehr_holdout_share: float = 0.15
+    holdout_seed: int = 0
+    retrieval_share: float = 0.01
+    retrieval_seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabularySettings:
+    """What is common enough to be a code, and how texts become tokens.
+
+    Attributes:
+        diagnosis_grouping: codes as they are, or their first three characters.
+        diagnosis_min_records, drug_min_records: pre-training records that must hold a code.
+        tokenizer: `trained` on the corpus, or `weights`: the vocabulary of the tower's own tokenizer.
+        tokenizer_size: most pieces of a trained vocabulary.
+        context_length: tokens after which a text is cut.
+    """
+
+    diagnosis_grouping: Literal["raw", "category"] = "raw"
+    diagnosis_min_records: int = 1
+    drug_min_records: int = 50
+    tokenizer: Literal["trained", "weights"] = "weights"
+    tokenizer_size: int = 8000
+    context_length: int = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """How a film becomes pixels."""
+
+    size: int = 224
+    rendering: Literal["mimic_cxr_jpg", "voi"] = "mimic_cxr_jpg"
+    mode: Literal["exact", "fast"] = "exact"
+    num_processes: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalSettings:
+    """The text-to-image evaluation.
+
+    Attributes:
+        ks: cut-offs; those beyond the gallery are left out.
+        num_draws: bootstrap draws, subjects resampled.
+        seed: of the draws.
+        raw_towers: embed without the head, as the released evaluation does.
+    """
+
+    ks: tuple[int, ...] = (1, 5, 10, 20, 50, 100)
+    num_draws: int = 2000
+    seed: int = 0
+    raw_towers: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Every setting of the graph.
+
+    Attributes:
+        synthetic: sources that the graph writes itself; None where all are the user's.
+    """
+
+    name: str
+    records: RecordSettings = field(default_factory=RecordSettings)
+    links: LinkSettings = field(default_factory=LinkSettings)
+    cohorts: CohortSettings = field(default_factory=CohortSettings)
+    vocabularies: VocabularySettings = field(default_factory=VocabularySettings)
+    series: SeriesSettings = field(default_factory=SeriesSettings)
+    images: ImageSettings = field(default_factory=ImageSettings)
+    training: training.Settings = field(default_factory=training.default)
+    retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    synthetic: SyntheticSettings | None = None
+
+    def group(self, *names: str) -> dict[str, Any]:
+        """Return the settings of some groups as one flat dictionary of JSON values."""
+        return {key: value for name in names for key, value in asdict(getattr(self, name)).items()}
+
+
+def demo() -> Profile:
+    """Return the profile that runs anywhere: synthetic sources, two CPU cores, minutes."""
+    return Profile(
+        name="demo",
+        cohorts=CohortSettings(retrieval_share=1.0),
+        vocabularies=VocabularySettings(drug_min_records=3, tokenizer="trained", tokenizer_size=2000),
+        training=training.demo(),
+        synthetic=SyntheticSettings(),
+    )
+
+
+def default() -> Profile:
+    """Return what we would run on the real sources: the paper's sizes with every repair on."""
+    return Profile(name="default", training=training.default())
+
+
+def paper() -> Profile:
+    """Return the paper's choices as closely as its text allows."""
+    return Profile(
+        name="paper",
+        links=LinkSettings(gap_from="record_time", history="all"),
+        cohorts=CohortSettings(ehr_holdout_share=0.0),
+        training=training.paper(),
+        retrieval=RetrievalSettings(raw_towers=True),
+    )
+
+
+PROFILES: dict[str, Callable[[], Profile]] = {"demo": demo, "paper": paper, "default": default}
+
+
+def profile_named(name: str) -> Profile:
+    """Return a profile by the name that MEDCSP_PROFILE holds.
+
+    Raises:
+        ValueError: no profile has that name.
+    """
+    if name not in PROFILES:
+        raise ValueError(f"MEDCSP_PROFILE is {name!r}: use one of {', '.join(PROFILES)}")
+    return PROFILES[name]()

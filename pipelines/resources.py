@@ -1,0 +1,107 @@
+"""What a step reaches outside itself: the raw roots, the lake, and the command that runs the trainer.
+
+Belongs here: reading the environment, once. Does not: what is read from a root (`sources/`) or any setting of the method
+(`profiles.py`).
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lake import Lake
+from pipelines.launcher import Launcher
+from pipelines.profiles import Profile, profile_named
+from pipelines.sources import SOURCES
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The root of every raw source.
+
+    Attributes:
+        roots: source name to the folder of its release; a source that is not there is absent.
+        synthetic: names of the sources that the graph writes itself.
+    """
+
+    roots: Mapping[str, Path]
+    synthetic: frozenset[str] = frozenset()
+
+    def root(self, name: str) -> Path | None:
+        """Return the root of a source, or None where the source is absent and optional.
+
+        Raises:
+            ValueError: a required source is absent; the message names the variable to set.
+        """
+        if name in self.roots:
+            return self.roots[name]
+        source = SOURCES[name]
+        if source.required:
+            raise ValueError(f"source {name} has no root: set {source.variable} to the folder of its release")
+        return None
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Sources without a root, with the variable that would name it."""
+        return {name: source.variable for name, source in SOURCES.items() if name not in self.roots}
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Everything a step works with."""
+
+    home: Path
+    profile: Profile
+    sources: Sources
+    launcher: Launcher = field(default_factory=Launcher)
+
+    @property
+    def lake(self) -> Lake:
+        """The lake of this home."""
+        return Lake(self.home)
+
+    @property
+    def is_synthetic(self) -> bool:
+        """True where any source is written by the graph itself."""
+        return bool(self.sources.synthetic)
+
+
+def workspace_from_environment(environment: Mapping[str, str] = os.environ) -> Workspace:
+    """Return the workspace that MEDCSP_HOME, MEDCSP_PROFILE and one variable per source describe.
+
+    An unset profile is `demo`. Synthetic sources exist only there: all of them, or an X-ray companion for the real
+    MIMIC-IV tree that MEDCSP_MIMIC_IV names.
+
+    Raises:
+        ValueError: a variable names a folder that does not exist, or a profile that is not known.
+    """
+    home = Path(environment.get("MEDCSP_HOME") or REPOSITORY / ".medcsp").resolve()
+    profile = profile_named(environment.get("MEDCSP_PROFILE") or "demo")
+    roots = {name: _root(source.variable, environment) for name, source in SOURCES.items()}
+    real = {name: root for name, root in roots.items() if root is not None}
+    return Workspace(home=home, profile=profile, sources=_with_synthetic(real, home=home, profile=profile))
+
+
+def _root(variable: str, environment: Mapping[str, str]) -> Path | None:
+    value = environment.get(variable)
+    if not value:
+        return None
+    root = Path(value).expanduser().resolve()
+    if not root.is_dir():
+        raise ValueError(f"{variable} names {root}, which is not a folder: set it to the folder of the release")
+    return root
+
+
+def _with_synthetic(real: dict[str, Path], *, home: Path, profile: Profile) -> Sources:
+    if profile.synthetic is None:
+        return Sources(roots=real)
+    # Notes belong to the patients of the EHR tree: beside a real one, invented notes would pass for its own.
+    written = {"mimic_cxr", "mimic_cxr_jpg"} | ({"mimic_iv_note", "mimic_iv"} if "mimic_iv" not in real else set())
+    if "mimic_cxr" in real:
+        written -= {"mimic_cxr", "mimic_cxr_jpg"}
+    written -= real.keys()
+    raw = home / "raw"
+    made = {name: raw / SOURCES[name].folder for name in SOURCES if name in written}
+    return Sources(roots={**made, **real}, synthetic=frozenset(made))
