@@ -5,8 +5,9 @@ publish. Its views carry the absolute paths of immutable versions, so no query e
 """
 
 import hashlib
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import duckdb
@@ -16,6 +17,9 @@ from lake.ids import id_share_macro
 from lake.manifest import Manifest
 from lake.publish import name_of, quoted
 
+CATALOGUE = "warehouse.duckdb"
+STAMP = "warehouse.json"  # what the catalogue shows; written after it, so a crash between the two costs one rebuild
+
 logger = logging.getLogger(__name__)
 
 
@@ -24,6 +28,14 @@ def view_sql(folder: Path, manifest: Manifest) -> str:
     files = ", ".join(quoted(folder / manifest.version / file.path) for file in manifest.files)
     columns = ", ".join(name_of(name) for name, _ in manifest.columns)
     return f"select {columns} from read_parquet([{files}])"
+
+
+def shows(home: Path, manifest: Manifest) -> bool:
+    """Whether the catalogue shows this version of its table."""
+    stamp = _stamp(home)
+    if not stamp or not (home / CATALOGUE).exists():
+        return False
+    return bool(json.loads(stamp)["tables"].get(manifest.table) == manifest.version)
 
 
 def refresh(home: Path, tables: Mapping[str, tuple[Path, Manifest]], views_file: Path) -> None:
@@ -38,7 +50,7 @@ def refresh(home: Path, tables: Mapping[str, tuple[Path, Manifest]], views_file:
     Raises:
         ValueError: a statement of `views_file` is not a view or does not run.
     """
-    catalogue, stamp = home / "warehouse.duckdb", home / "warehouse.json"
+    catalogue = home / CATALOGUE
     views = views_file.read_text(encoding="utf-8") if views_file.is_file() else ""
     shown = canonical_json(
         {
@@ -48,7 +60,7 @@ def refresh(home: Path, tables: Mapping[str, tuple[Path, Manifest]], views_file:
         }
     )
     with locked(home / "warehouse.lock"):
-        if catalogue.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == shown:
+        if catalogue.exists() and _stamp(home) == shown:
             return
         building = home / ".warehouse.building"
         building.unlink(missing_ok=True)
@@ -57,24 +69,44 @@ def refresh(home: Path, tables: Mapping[str, tuple[Path, Manifest]], views_file:
             sql.execute(id_share_macro())
             for name, (folder, manifest) in sorted(tables.items()):
                 sql.execute(f"create view {name_of(name)} as {view_sql(folder, manifest)}")
-            _create_views(sql, views, views_file, known=set(tables))
+            _create_views(sql, views, views_file, set(tables))
         fsync_path(building)
         building.rename(catalogue)
-        write_atomic(stamp, shown)
+        write_atomic(home / STAMP, shown)
 
 
-def _create_views(sql: duckdb.DuckDBPyConnection, text: str, path: Path, *, known: set[str]) -> None:
+def waiting_views(views_file: Path, tables: Iterable[str]) -> dict[str, list[str]]:
+    """The further views that cannot be created yet, with the tables they wait for."""
+    text = views_file.read_text(encoding="utf-8") if views_file.is_file() else ""
+    return {name: missing for _, name, missing in _plan(text, views_file, set(tables)) if missing}
+
+
+def _create_views(sql: duckdb.DuckDBPyConnection, text: str, path: Path, tables: set[str]) -> None:
     """Create the views of a file, in its order, whose tables are all there."""
-    for statement in duckdb.extract_statements(text):
-        name, needed = _view_parts(statement.query, path)
-        if missing := sorted(needed - known):
+    for statement, name, missing in _plan(text, path, tables):
+        if missing:
             logger.info("view %s of %s waits for %s", name, path.name, ", ".join(missing))
             continue
         try:
             sql.execute(statement)
         except duckdb.Error as error:
             raise ValueError(f"{path}: view '{name}' does not run: {error}") from error
-        known.add(name)
+
+
+def _plan(text: str, path: Path, tables: set[str]) -> Iterator[tuple[str, str, list[str]]]:
+    """`(statement, view, tables it lacks)` of every statement; a view may read the views before it."""
+    known = set(tables)
+    for statement in duckdb.extract_statements(text):
+        name, needed = _view_parts(statement.query, path)
+        missing = sorted(needed - known)
+        if not missing:
+            known.add(name)
+        yield statement.query, name, missing
+
+
+def _stamp(home: Path) -> str:
+    path = home / STAMP
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _view_parts(text: str, path: Path) -> tuple[str, set[str]]:

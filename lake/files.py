@@ -7,11 +7,10 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 
 def canonical_json(value: Any) -> str:
@@ -44,15 +43,18 @@ def fsync_path(path: Path) -> None:
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Replace a text file as one step: a reader sees the old text or the new one, also after a crash."""
+    """Replace a text file as one step: a reader sees the old text or the new one, also after a crash.
+
+    Callers hold a lock on the file's folder: two writers at once would share the temporary name, which is fixed so that
+    killed runs leave at most one file behind.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=".", suffix=".tmp", delete=False
-    ) as file:
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    Path(file.name).rename(path)
+    temporary.rename(path)
     fsync_path(path.parent)
 
 
@@ -65,15 +67,14 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def is_locked(path: Path) -> bool:
-    """Whether another open file holds a lock on this file."""
-    try:
-        file: IO[str] = path.open("a")
-    except FileNotFoundError:
-        return False
-    with file:
+@contextmanager
+def locked_if_free(path: Path) -> Iterator[bool]:
+    """Hold the lock if nobody else does; gives whether it is held."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return True
-    return False
+            yield False
+        else:
+            yield True

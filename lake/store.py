@@ -3,10 +3,10 @@
 What does not belong here: Dagster, and any knowledge of a particular table.
 """
 
+import json
 import os
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,10 +20,10 @@ import polars as pl
 from data_contracts.base import Contract
 from lake import catalogue
 from lake.columns import restore_dtype
-from lake.files import canonical_json, is_locked, locked, write_atomic
+from lake.files import canonical_json, locked, locked_if_free, write_atomic
 from lake.fingerprints import contract_hash, fingerprint
 from lake.ids import id_share_macro
-from lake.manifest import CURRENT, TIMING, Manifest, read_manifest
+from lake.manifest import CURRENT, TIMING, Manifest, parse_manifest, read_manifest
 from lake.memory import Measurement, peak_mb
 from lake.publish import Provenance, Query, name_of, publish
 
@@ -87,6 +87,11 @@ class Lake:
         folder = self.folder(table)
         return read_manifest(folder) if folder else None
 
+    def history(self, table: str) -> list[Manifest]:
+        """The manifests that the current one replaced, in no order; their data may be gone."""
+        paths = sorted((self._home_of(self._published(table)) / "history").glob("*.json"))
+        return [parse_manifest(path.read_text(encoding="utf-8"), path) for path in paths]
+
     def current(
         self, contract: type[Contract], *, code_version: str, inputs: Mapping[str, str], settings: Mapping[str, Any]
     ) -> Manifest | None:
@@ -98,7 +103,8 @@ class Lake:
         wanted = self.fingerprint(contract, code_version=code_version, inputs=inputs, settings=settings)
         if manifest is None or manifest.fingerprint != wanted or not all(p.is_file() for p in self._paths(manifest)):
             return None
-        self.refresh_catalogue()
+        if not catalogue.shows(self.home, manifest):
+            self.refresh_catalogue()
         return manifest
 
     def fingerprint(
@@ -176,16 +182,17 @@ class Lake:
     @contextmanager
     def pin(self, table: str) -> Iterator[Manifest]:
         """Keep a table's current version from `gc` while the block runs; the pin dies with the process."""
-        manifest = self._published(table)
-        pins = self._home_of(manifest) / ".pins"
-        pins.mkdir(exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f"{manifest.version}-", dir=pins)
-        os.close(descriptor)
-        try:
-            with locked(Path(name)):
-                yield manifest
-        finally:
-            Path(name).unlink(missing_ok=True)
+        while True:
+            manifest = self._published(table)
+            pin = self._home_of(manifest) / ".pins" / f"{manifest.version}-{secrets.token_hex(8)}"
+            with locked(pin):
+                try:
+                    # a gc may have looked before the pin was held: then the pin, or the version's turn, is over
+                    if pin.exists() and self._published(table).version == manifest.version:
+                        yield manifest
+                        return
+                finally:
+                    pin.unlink(missing_ok=True)
 
     # ---- writing ----------------------------------------------------------------------------------------------
 
@@ -255,7 +262,13 @@ class Lake:
             "peak_mb": round(measurement.peak_mb, 1),
             "created_time": now,
         }
-        write_atomic(folder / TIMING, canonical_json(timing) + "\n")
+        with locked(folder / ".lock"):
+            write_atomic(folder / TIMING, canonical_json(timing) + "\n")
+
+    def timing(self, table: str) -> dict[str, Any]:
+        """What `record_timing` wrote: seconds, cpu_seconds, peak_mb, created_time."""
+        path = self._home_of(self._published(table)) / TIMING
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
     def refresh_catalogue(self) -> None:
         """Bring `warehouse.duckdb` up to date with the current versions; quick when it is."""
@@ -271,17 +284,23 @@ class Lake:
         base = self.home / "scratch" / name
         base.mkdir(parents=True, exist_ok=True)
         for lock in base.glob("*.lock"):
-            if not is_locked(lock):
-                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-                lock.unlink(missing_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=base))
-        lock = folder.with_name(folder.name + ".lock")
-        try:
+            with locked_if_free(lock) as free:
+                if free:
+                    shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                    lock.unlink(missing_ok=True)
+        while True:
+            folder = base / secrets.token_hex(8)
+            lock = folder.with_suffix(".lock")
             with locked(lock):
-                yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            lock.unlink(missing_ok=True)
+                if not lock.exists():  # another process swept it away before it was held
+                    continue
+                folder.mkdir()
+                try:
+                    yield folder
+                finally:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    lock.unlink()
+                return
 
     def run_folder(self, asset: str, run_fingerprint: str) -> Path:
         """The folder of one training or evaluation run, made if need be."""
