@@ -1,0 +1,18 @@
+"""Raw sources: which files a release holds, and how each becomes a typed frame.
+
+Belongs here: file discovery, parsing, typing by contract, and the reason why a row could not be typed. Does not:
+anything that joins two tables (`sql/`), and Dagster (`pipelines.assets`).
+"""
+
+from pipelines.sources import mimic_cxr, mimic_cxr_jpg, mimic_iv, mimic_iv_note
+from pipelines.sources.raw_table import RawTable, Source, SourceError
+
+SOURCES: dict[str, Source] = {
+    source.name: source for source in (mimic_iv.SOURCE, mimic_iv_note.SOURCE, mimic_cxr.SOURCE, mimic_cxr_jpg.SOURCE)
+}
+"""Every raw source by name."""
+
+TABLES: dict[str, RawTable] = {table.table: table for source in SOURCES.values() for table in source.tables}
+"""Every typed raw table by name."""
+
+__all__ = ["SOURCES", "TABLES", "RawTable", "Source", "SourceError"]

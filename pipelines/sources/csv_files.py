@@ -1,0 +1,105 @@
+"""Reads CSV files, plain or gzipped, as text columns: streaming, header checked first, every failure one clear error.
+
+Does not belong here: what the columns mean (`typed_columns`).
+
+Everything is read as text and cast afterwards: measured on chartevents this costs a tenth more than casting inside the
+parser, and only so can a value that does not cast be counted. Polars raises at the end of a truncated or corrupt gzip
+stream; the scan runs inside a source of our own so that the error names the file wherever the frame is collected.
+"""
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from pipelines.sources.raw_table import SourceError
+
+BATCH_ROWS = 100_000
+MAX_HEADER_BYTES = 1 << 20
+
+
+def read_header(path: Path) -> list[str]:
+    """Return the column names of a CSV file as written, without a byte order mark.
+
+    Raises:
+        SourceError: the file is empty, not text, or not a gzip stream.
+    """
+    try:
+        with _open(path) as stream:
+            line = stream.readline(MAX_HEADER_BYTES)
+        names = next(csv.reader([line.decode("utf-8-sig")]), [])
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"{path}: {broken_reason(error)}") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: the header is not UTF-8 text") from error
+    if not any(name.strip() for name in names):
+        raise SourceError(f"{path}: empty file, no header")
+    return [name.strip() for name in names]
+
+
+def scan_csv(path: Path, *, columns: Mapping[str, str], table: str) -> pl.LazyFrame:
+    """Return the wanted columns of a CSV file as text, under our names.
+
+    Args:
+        path: `.csv` or `.csv.gz`.
+        columns: our name to the file's column; letters in any case, extra columns of the file are ignored.
+        table: the table that is read, for messages.
+
+    Returns:
+        Frame of strings; a field without text is null. Collecting it streams in batches.
+
+    Raises:
+        SourceError: columns are missing (at once), or the file is broken (when collected).
+    """
+    header = read_header(path)
+    positions = {name.lower(): position for position, name in enumerate(header)}
+    missing = [raw for raw in columns.values() if raw.lower() not in positions]
+    if missing:
+        raise SourceError(
+            f"{path}: table {table} needs the columns {', '.join(missing)}, which the header lacks; "
+            f"found {', '.join(header)}"
+        )
+    # Positions as names: a header that repeats a column we do not need must not break the scan.
+    schema = {str(position): pl.String for position in range(len(header))}
+    scan = pl.scan_csv(path, schema=schema, has_header=False, skip_lines=1).select(
+        pl.col(str(positions[raw.lower()])).alias(name) for name, raw in columns.items()
+    )
+    return _named_errors(scan, path, list(columns))
+
+
+def broken_reason(error: BaseException) -> str:
+    """Return what is wrong with a file, in words, for an error that a reader raised."""
+    text = str(error)
+    if isinstance(error, EOFError) or "unexpected end" in text:
+        return "the gzip stream ends too early (truncated file; download it again)"
+    if isinstance(error, zlib.error | gzip.BadGzipFile) or "gzip" in text or "deflate" in text:
+        return "the gzip stream is corrupt (download the file again)"
+    if "utf-8" in text:
+        return "holds text that is not UTF-8"
+    if "more fields" in text:
+        return "a row has more fields than the header"
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _named_errors(scan: pl.LazyFrame, path: Path, columns: list[str]) -> pl.LazyFrame:
+    def batches(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        frame = scan if with_columns is None else scan.select(with_columns)
+        frame = frame if predicate is None else frame.filter(predicate)
+        frame = frame if n_rows is None else frame.head(n_rows)
+        try:
+            yield from frame.collect_batches(chunk_size=batch_size or BATCH_ROWS, maintain_order=True)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise SourceError(f"{path}: {broken_reason(error)}") from error
+
+    return register_io_source(batches, schema=dict.fromkeys(columns, pl.String), validate_schema=True)
+
+
+def _open(path: Path) -> io.BufferedReader | gzip.GzipFile:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")

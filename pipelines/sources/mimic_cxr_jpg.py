@@ -1,0 +1,56 @@
+"""MIMIC-CXR-JPG 2.1.0: the metadata of every image. Its file names keep 2.0.0 in release 2.1.0."""
+
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.sources.csv_files import scan_csv
+from pipelines.sources.raw_table import RawTable, Source
+from pipelines.sources.typed_columns import typed
+
+_COLUMNS = {
+    "dicom_id": "dicom_id",
+    "subject_id": "subject_id",
+    "study_id": "study_id",
+    "view_position": "ViewPosition",
+    "height_pixels": "Rows",
+    "width_pixels": "Columns",
+    "study_date": "StudyDate",
+    "study_clock": "StudyTime",
+}
+
+
+def study_time(date: pl.Expr, clock: pl.Expr) -> pl.Expr:
+    """Return one microsecond timestamp from DICOM text: date 21800506 and time HHMMSS.ffffff.
+
+    The CSV writes the time as a number, so leading zeros are gone: 80556.875 is 08:05:56.875 and 12.5 is 00:00:12.5.
+    Read as text, never as a float, so that the fraction stays exact. Null where either part is missing or impossible.
+    """
+    whole = clock.str.extract(r"^(\d{1,6})(?:\.\d*)?$", 1).str.zfill(6)
+    fraction = clock.str.extract(r"\.(\d{1,6})", 1).fill_null("0")
+    day = date.str.extract(r"^(\d{8})(?:\.0*)?$", 1)
+    stamp = pl.concat_str(day, pl.lit(" "), whole, pl.lit("."), fraction)
+    return stamp.str.to_datetime("%Y%m%d %H%M%S%.f", time_unit="us", strict=False)
+
+
+def read_metadata(table: RawTable, root: Path) -> pl.LazyFrame:
+    """Read the metadata file, one row per image."""
+    (path,) = table.find(root)
+    frame = scan_csv(path, columns=_COLUMNS, table=table.table)
+    return typed(frame, table.contract, casts={"study_time": study_time(pl.col("study_date"), pl.col("study_clock"))})
+
+
+SOURCE = Source(
+    name="mimic_cxr_jpg",
+    required=False,
+    tables=(
+        RawTable(
+            table="mimic_cxr_jpg__metadata",
+            source="mimic_cxr_jpg",
+            files=("mimic-cxr-2.0.0-metadata.csv.gz",),
+            reader=read_metadata,
+        ),
+    ),
+    where="physionet.org/content/mimic-cxr-jpg: the folder that holds mimic-cxr-2.0.0-metadata.csv.gz",
+    folder="mimic-cxr-jpg",
+)
