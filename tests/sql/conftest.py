@@ -1,0 +1,115 @@
+"""Runs the project's SQL over planted tables: empty tables of every contract, filled with what a test gives."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from data_contracts import CONTRACTS
+from lake.ids import id_share_macro
+
+SQL = Path(__file__).resolve().parents[2] / "sql"
+
+SETTINGS: dict[str, Any] = {
+    "record_time": "admission",
+    "max_stays": 3,
+    "window_hours": 48,
+    "report_text": "full",
+    "diagnosis_grouping": "raw",
+    "diagnosis_min_records": 1,
+    "drug_min_records": 1,
+    "ehr_holdout_share": 0.0,
+    "holdout_seed": 0,
+    "retrieval_share": 1.0,
+    "retrieval_seed": 0,
+    "theta_days": 30.0,
+    "gap_from": "interval",
+    "history": "to_date",
+}
+
+Rows = pl.DataFrame | list[dict[str, Any]]
+
+
+class Database:
+    """A DuckDB with one table per contract and the settings as variables."""
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect()
+        self.connection.execute("set threads = 1")
+        self.connection.execute(id_share_macro())
+        self.set(**SETTINGS)
+        self.fill({table: [] for table in CONTRACTS})
+
+    def set(self, **settings: Any) -> None:
+        for name, value in settings.items():
+            self.connection.execute(f"set variable {name} = $value", {"value": value})
+
+    def fill(self, tables: Mapping[str, Rows]) -> None:
+        for table, rows in tables.items():
+            frame = rows if isinstance(rows, pl.DataFrame) else planted(table, rows)
+            self.connection.register("_planted", frame)
+            self.connection.execute(f"create or replace table {table} as select * from _planted")
+
+    def select(self, query: str) -> pl.DataFrame:
+        return self.connection.sql(query).pl()
+
+    def run(self, file: str) -> pl.DataFrame:
+        """The rows of a SQL file."""
+        return self.select((SQL / file).read_text())
+
+    def build(self, table: str, file: str) -> pl.DataFrame:
+        """The rows of a SQL file, valid under their contract, and the table filled with them."""
+        contract = CONTRACTS[table]
+        rows = self.run(file)
+        assert rows.columns == contract.column_names()
+        frame = contract.validate(rows, cast=True)
+        if contract.key:
+            assert frame.select(contract.key).is_duplicated().sum() == 0
+        self.fill({table: frame})
+        return frame
+
+
+def planted(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """A frame of a contract; columns that a row does not give are null. Times may be text."""
+    columns = CONTRACTS[table].columns()
+    unknown = {name for row in rows for name in row} - columns.keys()
+    assert not unknown, f"{table} has no columns {unknown}"
+    series = []
+    for name, column in columns.items():
+        values = [row.get(name) for row in rows]
+        if column.dtype == pl.Datetime("us") and any(isinstance(value, str) for value in values):
+            series.append(pl.Series(name, values, dtype=pl.String).str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us"))
+        else:
+            series.append(pl.Series(name, values, dtype=column.dtype, strict=False))
+    return pl.DataFrame(series)
+
+
+@pytest.fixture
+def database() -> Database:
+    return Database()
+
+
+RECORD_FILES = {
+    "ehr_records": "records/ehr_records.sql",
+    "ehr_stays": "records/ehr_stays.sql",
+    "ehr_codes": "records/ehr_codes.sql",
+    "ehr_readings": "records/ehr_readings.sql",
+    "ehr_notes": "records/ehr_notes.sql",
+    "ehr_demographics": "records/ehr_demographics.sql",
+    "cxr_records": "records/cxr_records.sql",
+    "cxr_reports": "records/cxr_reports.sql",
+    "cohort_split": "links/cohort_split.sql",
+    "same_patient_pairs": "links/same_patient_pairs.sql",
+    "diagnosis_vocabulary": "features/diagnosis_vocabulary.sql",
+    "drug_vocabulary": "features/drug_vocabulary.sql",
+    "diagnosis_histories": "links/diagnosis_histories.sql",
+}
+"""Tables made by SQL, in graph order."""
+
+
+@pytest.fixture
+def build_all(database: Database) -> Callable[[], dict[str, pl.DataFrame]]:
+    return lambda: {table: database.build(table, file) for table, file in RECORD_FILES.items()}
