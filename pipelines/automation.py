@@ -22,7 +22,9 @@ def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
     raw = dg.AssetSelection.key_prefixes("raw")
     everything = dg.AssetSelection.all() - raw
     return [
-        dg.define_asset_job(REFRESH, everything - on_device, description="Observe the raw files, rebuild what changed."),
+        dg.define_asset_job(
+            REFRESH, everything - on_device, description="Observe the raw files, rebuild what changed."
+        ),
         dg.define_asset_job(TRAIN, on_device, description="Train, embed, evaluate and report."),
         dg.define_asset_job(EVERYTHING, everything, description="The whole graph, in graph order."),
         dg.define_asset_job(OBSERVE, raw, description="Only observe the raw files."),

@@ -36,7 +36,9 @@ class Launcher:
     command: tuple[str, ...] = (sys.executable,)
     grace_seconds: float = 60.0
 
-    def run(self, module: str, settings: dict[str, object], *, folder: Path, lock: Path, log: Callable[[str], None]) -> None:
+    def run(
+        self, module: str, settings: dict[str, object], *, folder: Path, lock: Path, log: Callable[[str], None]
+    ) -> None:
         """Run `python -m module --settings folder/<module>.json` and pass its lines to `log`.
 
         Waits while another process holds the lock. The lock belongs to the started process too, and the process is told
@@ -55,7 +57,7 @@ class Launcher:
                 stderr=subprocess.STDOUT,
                 text=True,
                 pass_fds=(handle,),
-                preexec_fn=_die_with_parent if _LIBC else None,  # noqa: PLW1509
+                preexec_fn=_die_with_parent if _LIBC else None,
                 env={**os.environ, "PYTHONPATH": _python_path()},
             )
             self._follow(process, module=module, log=log)

@@ -94,12 +94,14 @@ class RetrievalSettings:
         num_draws: bootstrap draws, subjects resampled.
         seed: of the draws.
         raw_towers: embed without the head, as the released evaluation does.
+        min_lift: the run fails unless the lower bound of R@10 is above so many times chance; 0 never fails.
     """
 
     ks: tuple[int, ...] = (1, 5, 10, 20, 50, 100)
     num_draws: int = 2000
     seed: int = 0
     raw_towers: bool = False
+    min_lift: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +109,13 @@ class Profile:
     """Every setting of the graph.
 
     Attributes:
+        name: what MEDCSP_PROFILE says.
+        towers: method whose weights the towers start from, a folder under MEDCSP_WEIGHTS; empty starts at random.
         synthetic: sources that the graph writes itself; None where all are the user's.
     """
 
     name: str
+    towers: str = ""
     records: RecordSettings = field(default_factory=RecordSettings)
     links: LinkSettings = field(default_factory=LinkSettings)
     cohorts: CohortSettings = field(default_factory=CohortSettings)
@@ -133,19 +138,21 @@ def demo() -> Profile:
         cohorts=CohortSettings(retrieval_share=1.0),
         vocabularies=VocabularySettings(drug_min_records=3, tokenizer="trained", tokenizer_size=2000),
         training=training.demo(),
+        retrieval=RetrievalSettings(min_lift=3.0),
         synthetic=SyntheticSettings(),
     )
 
 
 def default() -> Profile:
     """Return what we would run on the real sources: the paper's sizes with every repair on."""
-    return Profile(name="default", training=training.default())
+    return Profile(name="default", towers="biomedclip", training=training.default())
 
 
 def paper() -> Profile:
     """Return the paper's choices as closely as its text allows."""
     return Profile(
         name="paper",
+        towers="biomedclip",
         links=LinkSettings(gap_from="record_time", history="all"),
         cohorts=CohortSettings(ehr_holdout_share=0.0),
         training=training.paper(),

@@ -56,11 +56,25 @@ class Workspace:
     profile: Profile
     sources: Sources
     launcher: Launcher = field(default_factory=Launcher)
+    weights_root: Path | None = None
 
     @property
     def lake(self) -> Lake:
         """The lake of this home."""
         return Lake(self.home)
+
+    def weights(self, method: str) -> Path:
+        """Return the folder of a method's published weights.
+
+        Raises:
+            ValueError: MEDCSP_WEIGHTS is not set, or holds no such folder.
+        """
+        if self.weights_root is None:
+            raise ValueError(f"the profile {self.profile.name} starts from {method}: set MEDCSP_WEIGHTS (see README)")
+        folder = self.weights_root / method
+        if not folder.is_dir():
+            raise ValueError(f"MEDCSP_WEIGHTS={self.weights_root} holds no folder {method}: put its weights there")
+        return folder
 
     @property
     def is_synthetic(self) -> bool:
@@ -81,7 +95,12 @@ def workspace_from_environment(environment: Mapping[str, str] = os.environ) -> W
     profile = profile_named(environment.get("MEDCSP_PROFILE") or "demo")
     roots = {name: _root(source.variable, environment) for name, source in SOURCES.items()}
     real = {name: root for name, root in roots.items() if root is not None}
-    return Workspace(home=home, profile=profile, sources=_with_synthetic(real, home=home, profile=profile))
+    return Workspace(
+        home=home,
+        profile=profile,
+        sources=_with_synthetic(real, home=home, profile=profile),
+        weights_root=_root("MEDCSP_WEIGHTS", environment),
+    )
 
 
 def _root(variable: str, environment: Mapping[str, str]) -> Path | None:

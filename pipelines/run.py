@@ -7,9 +7,8 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+import warnings
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -20,34 +19,22 @@ from pipelines.assets.graph import STEPS
 from pipelines.assets.report import page_path
 from pipelines.automation import EVERYTHING, REFRESH, TRAIN
 from pipelines.definitions import build_defs
-from pipelines.resources import Workspace, workspace_from_environment
+from pipelines.housekeeping import mark_dead_runs
+from pipelines.resources import REPOSITORY, Workspace, workspace_from_environment
 
-
-class GateFailed(RuntimeError):
-    """The demo trained a model that does not search better than chance."""
-
-
-@dataclass(frozen=True)
-class AssetRun:
-    """What one asset cost in this run."""
-
-    name: str
-    is_current: bool
-    rows: int
-    rejected: int
+SHOWN = ("recall_at_k", "precision_at_k")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a job; return 0 when every asset is current at its end."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=__doc__)
+    """Run a job; return 0 when every asset is current at its end and the profile's gate holds."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.run", description="Run a job of the graph.")
     parser.add_argument("--job", default=EVERYTHING, choices=[EVERYTHING, REFRESH, TRAIN])
     parser.add_argument("--force", action="store_true", help="make every table again, current or not")
     options = parser.parse_args(arguments)
-    logging.getLogger("dagster").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     try:
-        workspace = workspace_from_environment()
-        announce(workspace)
-        return run(workspace, job=options.job, force=options.force)
+        return run(workspace_from_environment(), job=options.job, force=options.force)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -56,17 +43,129 @@ def main(arguments: list[str] | None = None) -> int:
 def run(workspace: Workspace, *, job: str, force: bool = False) -> int:
     """Execute a job in this process and print its summary."""
     started = time.monotonic()
+    announce(workspace)
     definitions = build_defs(workspace=workspace)
-    instance = dg.DagsterInstance.get()
-    mark_dead_runs(instance)
-    result = definitions.resolve_job_def(job).execute_in_process(
-        instance=instance, raise_on_error=False, tags={"medcsp/force": "1"} if force else {}
-    )
-    for failure in failures(result):
-        print(f"failed: {failure}", file=sys.stderr)
+    with dg.DagsterInstance.get() as instance:
+        mark_dead_runs(instance)
+        result = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            tags={"medcsp/force": "1"} if force else {},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+    costs = asset_costs(result, workspace.lake)
+    print_costs(costs, total_seconds=time.monotonic() - started)
     if not result.success:
+        print("\n".join(f"failed: {line}" for line in failures(result)), file=sys.stderr)
         return 1
-    print_costs(workspace.lake, asset_runs(result), total_seconds=time.monotonic() - started)
-    if job != REFRESH:
-        print_metrics(workspace)
-    return 0
+    return 0 if job == REFRESH else print_results(workspace)
+
+
+def announce(workspace: Workspace) -> None:
+    """Say which profile, home and roots this run works with, and once which optional sources are absent."""
+    print(f"profile {workspace.profile.name}, home {workspace.home}")
+    for name, root in sorted(workspace.sources.roots.items()):
+        print(f"  {name}: {'synthetic' if name in workspace.sources.synthetic else root}")
+    for name, variable in sorted(workspace.sources.absent.items()):
+        print(f"  {name}: not available (set {variable}); its tables are empty, its modality is masked")
+    sys.stdout.flush()
+
+
+def asset_costs(result: dg.ExecuteInProcessResult, lake: Lake) -> pl.DataFrame:
+    """Return one row per asset that ran: rows, rejected rows, body seconds, and seconds and peak memory when it was built."""
+    rows = []
+    for event in result.get_asset_materialization_events():
+        materialization = event.step_materialization_data.materialization
+        metadata: dict[str, Any] = {key: entry.value for key, entry in materialization.metadata.items()}
+        name = materialization.asset_key.path[-1]
+        timing = lake.timing(name) if name in STEPS else {}
+        rows.append(
+            {
+                "asset": name,
+                "state": "current" if metadata["memoised"] else "built",
+                "rows": metadata.get("dagster/row_count"),
+                "rejected": metadata.get("rejected_rows"),
+                "seconds": metadata["seconds"],
+                "seconds_built": timing.get("seconds"),
+                "peak_mb": timing.get("peak_mb"),
+            }
+        )
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def print_costs(costs: pl.DataFrame, *, total_seconds: float) -> None:
+    """Print what each asset did and what it cost, and the share of time that was Dagster's own."""
+    if costs.is_empty():
+        return
+    print(f"\n{'asset':<28}{'':<9}{'rows':>10}{'rejected':>10}{'seconds':>9}{'peak MB':>9}")
+    for row in costs.iter_rows(named=True):
+        peak = "" if row["state"] == "current" or row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
+        rows, rejected = ("" if row[name] is None else f"{row[name]:,}" for name in ("rows", "rejected"))
+        print(f"{row['asset']:<28}{row['state']:<9}{rows:>10}{rejected:>10}{row['seconds']:>9.2f}{peak:>9}")
+    work = costs["seconds"].sum()
+    print(f"\n{total_seconds:.0f} s in all; {total_seconds - work:.1f} s of it Dagster's own and start-up")
+
+
+def print_results(workspace: Workspace) -> int:
+    """Print the metrics, where the report lies and what to do next; return 1 if the profile's gate does not hold."""
+    metrics = workspace.lake.scan(Metrics.table).collect()
+    print_metrics(metrics)
+    print(f"\nreport: {page_path(workspace.lake)}")
+    print("next:")
+    for command in next_commands():
+        print(f"  {command}")
+    return check_gate(metrics, workspace.profile.retrieval.min_lift)
+
+
+def print_metrics(metrics: pl.DataFrame) -> None:
+    """Print the retrieval numbers beside chance, in percent, with their intervals."""
+    for (task, metric), rows in metrics.filter(pl.col("metric").is_in(SHOWN)).group_by(
+        ["task", "metric"], maintain_order=True
+    ):
+        badge = " (synthetic data)" if rows["synthetic"].any() else ""
+        print(f"\n{task}: {metric}, percent [95 % interval], n = {rows['n'].max()}{badge}")
+        for (method,), cells in rows.sort("method", "k").group_by(["method"], maintain_order=True):
+            print(f"  {method:<10}" + "".join(f"{_cell(cell):>24}" for cell in cells.iter_rows(named=True)))
+
+
+def _cell(row: dict[str, Any]) -> str:
+    interval = "" if row["ci_low"] is None else f" [{100 * row['ci_low']:.1f}, {100 * row['ci_high']:.1f}]"
+    return f"@{row['k']} {100 * row['value']:.1f}{interval}"
+
+
+def next_commands() -> list[str]:
+    """Return the three commands that a newcomer wants next."""
+    return [
+        "make sql            # ask the tables: select * from same_patient_pairs limit 5",
+        "make dev            # the graph in Dagster's UI",
+        "make run            # the real sources, named by the environment (README, 'The first real run')",
+    ]
+
+
+def check_gate(metrics: pl.DataFrame, min_lift: float) -> int:
+    """Return 1, and say why, if the lower bound of R@10 is not above so many times chance."""
+    at_ten = metrics.filter((pl.col("metric") == "recall_at_k") & (pl.col("k") == 10))
+    values = {row["method"]: row for row in at_ten.iter_rows(named=True)}
+    if not min_lift or not values:
+        return 0
+    low, chance = values["medcsp"]["ci_low"], values["chance"]["value"]
+    if low > min_lift * chance:
+        return 0
+    print(f"failed: R@10 is at least {low:.3f}, not above {min_lift} x chance ({chance:.3f})", file=sys.stderr)
+    return 1
+
+
+def failures(result: dg.ExecuteInProcessResult) -> list[str]:
+    """Return one readable line per step that failed."""
+    lines = []
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        error = event.step_failure_data
+        failure = error.user_failure_data
+        lines.append(failure.description if failure and failure.description else str(error.error_display_string))
+    return lines
+
+
+if __name__ == "__main__":
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    assert REPOSITORY.is_dir()
+    sys.exit(main())

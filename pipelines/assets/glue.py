@@ -8,8 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from lake import Manifest, PublishError, combined_digest, measured
+from lake import Manifest, PublishError, measured
 from pipelines.assets.column_lineage import column_lineage
+from pipelines.assets.raw import combined_version
 from pipelines.assets.step import Build, InputMissing, Made, Step
 from pipelines.launcher import LaunchError
 from pipelines.resources import Workspace
@@ -92,10 +93,9 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
             manifest = build_and_publish(step, workspace, inputs, log=context.log.info)
     except (InputMissing, PublishError, LaunchError, ValueError) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
-    context.log.info(
-        f"{step.name}: {'current' if is_current else 'built'}, {manifest.rows} rows, {time.monotonic() - started:.2f} s"
-    )
-    return result(step, manifest, is_current=is_current)
+    seconds = time.monotonic() - started
+    context.log.info(f"{step.name}: {'current' if is_current else 'built'}, {manifest.rows} rows, {seconds:.2f} s")
+    return result(step, manifest, is_current=is_current, seconds=seconds)
 
 
 def build_and_publish(step: Step, workspace: Workspace, inputs: dict[str, str], *, log: Any) -> Manifest:
@@ -133,12 +133,7 @@ def observe_raw(context: dg.AssetExecutionContext, step: Step, inputs: dict[str,
         context.log_event(dg.AssetObservation(asset_key=dg.AssetKey(["raw", name]), tags=tags))
 
 
-def combined_version(digests: dict[str, str]) -> str:
-    """Return one version for several raw files."""
-    return combined_digest(digests)[:16]
-
-
-def result(step: Step, manifest: Manifest, *, is_current: bool) -> dg.MaterializeResult:
+def result(step: Step, manifest: Manifest, *, is_current: bool, seconds: float) -> dg.MaterializeResult:
     """Return what Dagster records: counts, schemas and versions, never rows."""
     num_rejected = sum(manifest.rejected.values())
     metadata: dict[str, Any] = {
@@ -148,6 +143,7 @@ def result(step: Step, manifest: Manifest, *, is_current: bool) -> dg.Materializ
         "version": manifest.version,
         "fingerprint": manifest.fingerprint[:16],
         "memoised": is_current,
+        "seconds": seconds,
     }
     if step.sql is not None and not is_current:
         metadata["dagster/column_lineage"] = column_lineage(step.sql.read_text(), step.contract, step.inputs)

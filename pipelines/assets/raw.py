@@ -4,17 +4,20 @@ Belongs here: digests of raw files as versions. Does not: reading them (`sources
 """
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 
 import dagster as dg
 
-from lake import code_version, combined_digest, digest_files, fingerprint, write_atomic
+from lake import code_version, file_digest, fingerprint, raw_version, short_hash, write_atomic
 from pipelines import synthetic
 from pipelines.resources import Workspace
 from pipelines.sources import SOURCES, TABLES, RawTable
 
 SYNTHETIC = "synthetic_sources"
+MOST_LISTED_FILES = 4
+"""A table of more files than this (reports, films) is one line of lineage, not thousands."""
 
 
 def raw_digests(raw_table: RawTable, workspace: Workspace) -> dict[str, str]:
@@ -26,10 +29,18 @@ def raw_digests(raw_table: RawTable, workspace: Workspace) -> dict[str, str]:
     root = workspace.sources.root(raw_table.source)
     if root is None:
         return {f"raw:{raw_table.source}": "absent"}
-    digests = digest_files(raw_table.raw_files(root), root=root, home=workspace.home)
-    if len(digests) > raw_table.most_listed_files:
-        return {f"raw:{raw_table.source}/{raw_table.group}": combined_digest(digests)}
-    return {f"raw:{raw_table.source}/{name}": digest for name, digest in digests.items()}
+    files = raw_table.raw_files(root)
+    if len(files) > MOST_LISTED_FILES:
+        return {f"raw:{raw_table.source}/{raw_table.table}": raw_version(files, root=root, home=workspace.home)}
+    return {
+        f"raw:{raw_table.source}/{path.relative_to(root).as_posix()}": file_digest(path, root=root, home=workspace.home)
+        for path in files
+    }
+
+
+def combined_version(digests: dict[str, str]) -> str:
+    """Return one version for several raw files."""
+    return short_hash(json.dumps(digests, sort_keys=True))
 
 
 def raw_key(table: str) -> dg.AssetKey:
@@ -43,7 +54,7 @@ def raw_observations(workspace: Workspace) -> dg.AssetsDefinition:
         dg.AssetSpec(
             raw_key(name),
             group_name="raw",
-            description=f"{', '.join(table.files)} of {SOURCES[table.source].title}.",
+            description=f"{', '.join(table.files)} below {SOURCES[table.source].variable}.",
             kinds={"file"},
             deps=[SYNTHETIC] if table.source in workspace.sources.synthetic else [],
         )
@@ -56,7 +67,7 @@ def raw_observations(workspace: Workspace) -> dg.AssetsDefinition:
             digests = raw_digests(TABLES[key.path[-1]], workspace)
             yield dg.ObserveResult(
                 asset_key=key,
-                data_version=dg.DataVersion(combined_digest(digests)[:16]),
+                data_version=dg.DataVersion(combined_version(digests)),
                 metadata={"num_files": len(digests), "files": dg.MetadataValue.json(digests)},
             )
 
@@ -74,14 +85,15 @@ def synthetic_sources(workspace: Workspace) -> dg.AssetsDefinition:
         code_version=code_version(synthetic)[:16],
     )
     def _write(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        started = time.monotonic()
         wanted = synthetic_fingerprint(workspace)
         stamp = workspace.home / "raw" / "synthetic.json"
         is_current = stamp.exists() and json.loads(stamp.read_text())["fingerprint"] == wanted
         if not is_current:
             write_synthetic(workspace)
             write_atomic(stamp, json.dumps({"fingerprint": wanted}) + "\n")
-        context.log.info(f"{SYNTHETIC}: {'current' if is_current else 'built'}")
-        return dg.MaterializeResult(data_version=dg.DataVersion(wanted), metadata={"memoised": is_current})
+        metadata = {"memoised": is_current, "seconds": time.monotonic() - started}
+        return dg.MaterializeResult(data_version=dg.DataVersion(wanted), metadata=metadata)
 
     return _write
 

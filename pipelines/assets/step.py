@@ -77,11 +77,11 @@ class Build:
         return self.lake.run_folder(contract.table, manifest.fingerprint)
 
 
-def _no_settings(profile: Profile) -> dict[str, Any]:  # noqa: ARG001
+def _no_settings(profile: Profile) -> dict[str, Any]:
     return {}
 
 
-def _no_raw(workspace: Workspace) -> dict[str, str]:  # noqa: ARG001
+def _no_raw(workspace: Workspace) -> dict[str, str]:
     return {}
 
 
@@ -182,5 +182,3 @@ def sql_step(contract: type[Contract], sql: str, **options: Any) -> Step:
 
 def _run_query(build: Build) -> Rows:
     return build.query()
-
-

@@ -1,9 +1,9 @@
 """Typed tables: one step per raw table, read by its source module. Not here: how a file is read (`sources/`)."""
 
+from data_contracts import CONTRACTS
 from pipelines.assets.raw import raw_digests
 from pipelines.assets.step import Build, Made, Step
 from pipelines.sources import TABLES, RawTable
-from data_contracts import CONTRACTS
 
 
 def _step(raw_table: RawTable) -> Step:

@@ -1,0 +1,74 @@
+"""Corpora: the folders that the trainer and the evaluator read. Not here: their format (`medcsp_model.corpus`)."""
+
+import shutil
+from dataclasses import asdict
+from typing import Any
+
+from data_contracts import CONTRACTS, corpus, features, links, records
+from pipelines.assets.features import image_store
+from pipelines.assets.step import Build, Made, step
+from pipelines.features.corpus import write_corpus
+from pipelines.profiles import Profile
+
+INPUTS = (
+    records.EhrRecords,
+    records.EhrStays,
+    records.EhrCodes,
+    records.EhrDemographics,
+    records.CxrRecords,
+    links.CohortSplit,
+    links.SamePatientPairs,
+    links.DiagnosisHistories,
+    features.DiagnosisVocabulary,
+    features.DrugVocabulary,
+    features.SeriesFeatures,
+    features.EhrSeries,
+    features.TokenizerVocabulary,
+    features.TextTokens,
+    features.CxrImages,
+)
+
+
+def _settings(profile: Profile) -> dict[str, Any]:
+    return {
+        "theta_days": profile.links.theta_days,
+        "window_hours": profile.records.window_hours,
+        "max_stays": profile.records.max_stays,
+        "image_size": profile.images.size,
+        "diagnosis_grouping": profile.vocabularies.diagnosis_grouping,
+        "context_length": profile.vocabularies.context_length,
+        "cohorts": asdict(profile.cohorts),
+    }
+
+
+@step(corpus.PretrainCorpus, inputs=INPUTS, settings=_settings, kinds=("numpy",))
+def pretrain_corpus(build: Build) -> Made:
+    """Write the records of the pre-training subjects."""
+    return _write(build, splits=["pretrain"])
+
+
+@step(corpus.RetrievalMimicCxrCorpus, inputs=INPUTS, settings=_settings, kinds=("numpy",))
+def retrieval_mimic_cxr_corpus(build: Build) -> Made:
+    """Write the X-rays that the retrieval evaluation searches."""
+    return _write(build, splits=["retrieval_mimic_cxr"])
+
+
+def _write(build: Build, *, splits: list[str]) -> Made:
+    target = build.run_folder()
+    with build.lake.scratch(build.step.name) as scratch:
+        contents = write_corpus(
+            scratch / "corpus",
+            name=build.step.name,
+            tables={name: build.scan(CONTRACTS[name]) for name in build.step.inputs},
+            splits=splits,
+            store=image_store(build.workspace),
+            synthetic=build.workspace.is_synthetic,
+            settings=build.settings,
+            inputs=build.inputs,
+        )
+        shutil.rmtree(target)
+        (scratch / "corpus").rename(target)
+    return Made(contents)
+
+
+STEPS = (pretrain_corpus, retrieval_mimic_cxr_corpus)

@@ -1,0 +1,150 @@
+"""Features: vocabularies fitted on pre-training subjects, hourly cells, tokens, pixels. Not here: how they are made."""
+
+from pathlib import Path
+
+import polars as pl
+
+from data_contracts import features, links, records, tables
+from pipelines.assets.raw import raw_digests
+from pipelines.assets.step import Build, Made, sql_step, step
+from pipelines.features import images, series, tokens
+from pipelines.features.image_store import ImageStore
+from pipelines.resources import Workspace
+from pipelines.sources import TABLES
+
+diagnosis_vocabulary = sql_step(
+    features.DiagnosisVocabulary,
+    "features/diagnosis_vocabulary.sql",
+    inputs=[records.EhrCodes, links.CohortSplit, tables.MimicIvDIcdDiagnoses],
+    settings=lambda profile: {
+        "diagnosis_grouping": profile.vocabularies.diagnosis_grouping,
+        "diagnosis_min_records": profile.vocabularies.diagnosis_min_records,
+    },
+)
+drug_vocabulary = sql_step(
+    features.DrugVocabulary,
+    "features/drug_vocabulary.sql",
+    inputs=[records.EhrCodes, links.CohortSplit],
+    settings=lambda profile: {"drug_min_records": profile.vocabularies.drug_min_records},
+)
+
+
+@step(
+    features.SeriesFeatures,
+    inputs=[records.EhrReadings, records.EhrStays, links.CohortSplit],
+    settings=lambda profile: profile.group("series"),
+)
+def series_features(build: Build) -> pl.DataFrame:
+    """Fit the hourly features on the stays of pre-training subjects."""
+    subjects = pretrain_subjects(build)
+    stays = build.scan(records.EhrStays).join(subjects, on="subject_id", how="semi")
+    readings = build.scan(records.EhrReadings).join(subjects, on="subject_id", how="semi")
+    return series.fit_series(readings, stays, series.SeriesSettings(**build.settings)).features
+
+
+@step(
+    features.EhrSeries,
+    inputs=[records.EhrReadings, features.SeriesFeatures],
+    settings=lambda profile: profile.group("series"),
+)
+def ehr_series(build: Build) -> pl.LazyFrame:
+    """Encode the readings of every stay with the fitted features."""
+    vocabulary = series.SeriesVocabulary(
+        features=build.frame(features.SeriesFeatures), settings=series.SeriesSettings(**build.settings)
+    )
+    return series.encode_series(build.scan(records.EhrReadings), vocabulary)
+
+
+def _tokenizer_settings(profile: object) -> dict[str, object]:
+    from pipelines.profiles import Profile
+
+    assert isinstance(profile, Profile)
+    return {"tokenizer": profile.vocabularies.tokenizer, "size": profile.vocabularies.tokenizer_size}
+
+
+@step(
+    features.TokenizerVocabulary,
+    inputs=[records.EhrNotes, records.CxrReports, links.CohortSplit],
+    settings=_tokenizer_settings,
+)
+def tokenizer_vocabulary(build: Build) -> pl.DataFrame:
+    """Train the word pieces on the texts of pre-training subjects, or read those of the text tower."""
+    if build.settings["tokenizer"] == "weights":
+        return tokens.load_wordpiece(build.workspace.weights("biomedclip"))
+    subjects = pretrain_subjects(build)
+    texts = pl.concat(
+        build.scan(contract).join(subjects, on="subject_id", how="semi").select("text")
+        for contract in (records.EhrNotes, records.CxrReports)
+    )
+    return tokens.train_wordpiece(texts.collect()["text"], size=build.settings["size"])
+
+
+@step(
+    features.TextTokens,
+    inputs=[records.EhrNotes, records.CxrReports, features.TokenizerVocabulary],
+    settings=lambda profile: {"context_length": profile.vocabularies.context_length},
+)
+def text_tokens(build: Build) -> pl.LazyFrame | pl.DataFrame:
+    """Tokenise every note and every report once."""
+    notes = build.scan(records.EhrNotes).select(
+        source=pl.lit("ehr"), text_id=pl.col("hadm_id").cast(pl.String), subject_id="subject_id", text="text"
+    )
+    reports = build.scan(records.CxrReports).select(
+        source=pl.lit("cxr"), text_id=pl.col("study_id").cast(pl.String), subject_id="subject_id", text="text"
+    )
+    texts = pl.concat([notes, reports]).collect()
+    return tokens.tokenize(
+        texts, build.frame(features.TokenizerVocabulary), context_length=build.settings["context_length"]
+    )
+
+
+@step(
+    features.CxrImages,
+    inputs=[records.CxrRecords],
+    settings=lambda profile: {key: value for key, value in profile.group("images").items() if key != "num_processes"},
+    raw=lambda workspace: image_digests(workspace),
+    raw_keys=("mimic_cxr__record_list",),
+    kinds=("opencv", "parquet"),
+)
+def cxr_images(build: Build) -> Made:
+    """Decode every film to grey pixels, once, into the image store."""
+    root = build.workspace.sources.root("mimic_cxr")
+    assert root is not None
+    films = build.frame(records.CxrRecords).select("dicom_id", "subject_id", "study_id", "path")
+    rows = images.decode_images(
+        films,
+        root=root,
+        store=image_store(build.workspace),
+        num_processes=build.workspace.profile.images.num_processes,
+        log=build.log,
+        **build.settings,
+    )
+    return Made(rows, extra={"store": image_store(build.workspace).folder.relative_to(build.lake.home).as_posix()})
+
+
+def pretrain_subjects(build: Build) -> pl.LazyFrame:
+    """Return the subjects that every vocabulary and statistic is fitted on."""
+    split = build.scan(links.CohortSplit)
+    return split.filter(pl.col("split") == "pretrain").select("subject_id").unique()
+
+
+def image_store(workspace: Workspace) -> ImageStore:
+    """Return the store of decoded pixels, beside the table that names them."""
+    return ImageStore(Path(workspace.lake.home) / "lake" / "features" / "cxr_images" / "pixels")
+
+
+def image_digests(workspace: Workspace) -> dict[str, str]:
+    """Return one version for all films."""
+    digests = raw_digests(TABLES["mimic_cxr__headers"], workspace)
+    return {"raw:mimic_cxr/films": next(iter(digests.values()))} if len(digests) == 1 else digests
+
+
+STEPS = (
+    diagnosis_vocabulary,
+    drug_vocabulary,
+    series_features,
+    ehr_series,
+    tokenizer_vocabulary,
+    text_tokens,
+    cxr_images,
+)

@@ -1,0 +1,76 @@
+"""Lineage and the report page. Not here: what the page says or looks like (`pipelines.report`)."""
+
+from pathlib import Path
+
+import polars as pl
+
+from data_contracts import CONTRACTS, evaluation
+from lake import Lake
+from pipelines.assets.step import Build, Made, step
+from pipelines.report import build_page, write_page
+from pipelines.resources import Workspace
+
+BEFORE_LINEAGE = tuple(c for c in CONTRACTS.values() if c not in (evaluation.Lineage, evaluation.Report))
+
+
+@step(
+    evaluation.Lineage,
+    inputs=BEFORE_LINEAGE,
+    raw=lambda workspace: _fingerprints(workspace),
+    on_device=True,
+    kinds=("parquet",),
+)
+def lineage(build: Build) -> pl.DataFrame:
+    """List the inputs of every published version."""
+    manifests = [build.lake.manifest(contract.table) for contract in BEFORE_LINEAGE]
+    rows = [
+        {
+            "table_name": manifest.table,
+            "version": manifest.version,
+            "input": name.removeprefix("raw:"),
+            "input_version": version,
+            "is_raw": name.startswith("raw:"),
+            "code_version": manifest.code_version,
+            "fingerprint": manifest.fingerprint,
+        }
+        for manifest in manifests
+        if manifest is not None
+        for name, version in manifest.inputs.items()
+    ]
+    return pl.DataFrame(rows)
+
+
+@step(
+    evaluation.Report,
+    inputs=(*BEFORE_LINEAGE, evaluation.Lineage),
+    raw=lambda workspace: {**_fingerprints(workspace), "absent": ",".join(sorted(workspace.sources.absent))},
+    settings=lambda profile: {"profile": profile.name},
+    on_device=True,
+    kinds=("html",),
+)
+def report(build: Build) -> Made:
+    """Write the page that people read."""
+    page = build_page(
+        build.lake,
+        profile_name=build.workspace.profile.name,
+        synthetic_sources=sorted(build.workspace.sources.synthetic),
+        absent_sources=build.workspace.sources.absent,
+        settings=build.workspace.profile.group("records", "links", "cohorts", "vocabularies"),
+    )
+    path = page_path(build.lake)
+    write_page(page, path)
+    return Made(page.sections, extra={"page": path.relative_to(build.lake.home).as_posix()})
+
+
+def page_path(lake: Lake) -> Path:
+    """Return where the page lies."""
+    return lake.home / "report" / "index.html"
+
+
+def _fingerprints(workspace: Workspace) -> dict[str, str]:
+    tables = {contract.table for contract in BEFORE_LINEAGE}
+    found = workspace.lake.tables()
+    return {f"made:{name}": found[name].fingerprint for name in sorted(tables & found.keys())}
+
+
+STEPS = (lineage, report)
