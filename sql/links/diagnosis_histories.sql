@@ -36,12 +36,11 @@ codes as (
     inner join diagnosis_vocabulary as vocabulary
         on
             diagnoses.icd_version = vocabulary.icd_version
-            and case
-                when getvariable('diagnosis_grouping') = 'raw' then diagnoses.icd_code
-                when getvariable('diagnosis_grouping') != 'category'
-                    then error('diagnosis_grouping must be raw or category')
-                when diagnoses.icd_version = 9 and diagnoses.icd_code like 'E%' then left(diagnoses.icd_code, 4)
-                else left(diagnoses.icd_code, 3)
+            and case getvariable('diagnosis_grouping')
+                when 'raw' then diagnoses.icd_code
+                when 'category'
+                    then left(diagnoses.icd_code, if(diagnoses.icd_version = 9 and diagnoses.icd_code like 'E%', 4, 3))
+                else error('diagnosis_grouping must be raw or category')
             end = vocabulary.icd_code
 ),
 

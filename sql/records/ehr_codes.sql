@@ -10,12 +10,11 @@ with diagnoses as (
     select distinct
         records.subject_id,
         records.hadm_id,
-        case
-            when getvariable('diagnosis_grouping') = 'raw' then codes.icd_code
-            when getvariable('diagnosis_grouping') != 'category'
-                then error('diagnosis_grouping must be raw or category')
-            when codes.icd_version = 9 and codes.icd_code like 'E%' then left(codes.icd_code, 4)
-            else left(codes.icd_code, 3)
+        case getvariable('diagnosis_grouping')
+            when 'raw' then codes.icd_code
+            when 'category'
+                then left(codes.icd_code, if(codes.icd_version = 9 and codes.icd_code like 'E%', 4, 3))
+            else error('diagnosis_grouping must be raw or category')
         end as code,
         codes.icd_version,
         records.discharge_time as known_time

@@ -2,7 +2,7 @@
 -- Variable: window_hours, right-open.
 --
 -- Charted readings name their stay. Laboratory results do not, and often no admission either: they belong to the stay
--- during which the specimen was taken. What can be seen when comes from storetime; where there is none the time of the
+-- whose window holds the specimen. What can be seen when comes from storetime; where there is none the time of the
 -- reading stands for it, flagged. Repeated readings are kept; rows without text and number say nothing and are not.
 with windows as (
     select
@@ -10,7 +10,6 @@ with windows as (
         hadm_id,
         stay_id,
         in_time,
-        out_time,
         in_time + to_microseconds(cast(getvariable('window_hours') * 3600000000 as bigint)) as end_time
     from ehr_stays
 ),
@@ -47,7 +46,6 @@ laboratory as (
     where
         events.charttime >= windows.in_time
         and events.charttime < windows.end_time
-        and (windows.out_time is null or events.charttime <= windows.out_time)
 ),
 
 readings as (
