@@ -1,13 +1,14 @@
 """When the graph runs by itself: one refresh job over the CPU part, one sensor for the device part.
 
-Belongs here: jobs, the schedule, the sensor. Does not: what is current; every asset decides that for itself, so one job in
-graph order rebuilds each changed table exactly once. (Conditions that spread hop by hop train on a half-updated diamond.)
+Belongs here: jobs, the schedule, the sensor. Does not: what is current; every asset decides that for itself, so one job
+in graph order rebuilds each changed table exactly once. (Conditions that spread hop by hop train on a half-updated
+diamond.)
 """
 
 import dagster as dg
 
 from pipelines.assets.graph import CPU_STEPS, STEPS
-from pipelines.assets.step import InputMissing, Step
+from pipelines.assets.step import InputMissingError, Step
 from pipelines.resources import Workspace
 
 REFRESH = "refresh"
@@ -77,5 +78,5 @@ def outdated(workspace: Workspace, steps: dict[str, Step]) -> list[str]:
 def _is_current(step: Step, workspace: Workspace) -> bool:
     try:
         return step.current(workspace, step.input_versions(workspace)) is not None
-    except InputMissing:
+    except InputMissingError:
         return False

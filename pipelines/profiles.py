@@ -1,7 +1,7 @@
 """The profiles: functions that return every setting of the graph, typed.
 
-`demo` needs no data, `paper` follows the paper as closely as its text allows, `default` is what we would run. Recipes of
-training are composed from `medcsp_model.settings`, never restated. Not here: roots and folders (`resources.py`).
+`demo` needs no data, `paper` follows the paper as closely as its text allows, `default` is what we would run. Recipes
+of training are composed from `medcsp_model.settings`, never restated. Not here: roots and folders (`resources.py`).
 """
 
 from collections.abc import Callable

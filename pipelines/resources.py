@@ -1,7 +1,7 @@
 """What a step reaches outside itself: the raw roots, the lake, and the command that runs the trainer.
 
-Belongs here: reading the environment, once. Does not: what is read from a root (`sources/`) or any setting of the method
-(`profiles.py`).
+Belongs here: reading the environment, once. Does not: what is read from a root (`sources/`) or any setting of the
+method (`profiles.py`).
 """
 
 import os

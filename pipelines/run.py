@@ -19,7 +19,6 @@ from pipelines.assets.graph import STEPS
 from pipelines.assets.report import page_path
 from pipelines.automation import EVERYTHING, REFRESH, TRAIN
 from pipelines.definitions import build_defs
-from pipelines.housekeeping import mark_dead_runs
 from pipelines.resources import REPOSITORY, Workspace, workspace_from_environment
 
 SHOWN = ("recall_at_k", "precision_at_k")
@@ -46,7 +45,6 @@ def run(workspace: Workspace, *, job: str, force: bool = False) -> int:
     announce(workspace)
     definitions = build_defs(workspace=workspace)
     with dg.DagsterInstance.get() as instance:
-        mark_dead_runs(instance)
         result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             raise_on_error=False,
@@ -72,7 +70,7 @@ def announce(workspace: Workspace) -> None:
 
 
 def asset_costs(result: dg.ExecuteInProcessResult, lake: Lake) -> pl.DataFrame:
-    """Return one row per asset that ran: rows, rejected rows, body seconds, and seconds and peak memory when it was built."""
+    """Return one row per asset that ran: rows, rejects, seconds of its body, and peak memory when it was built."""
     rows = []
     for event in result.get_asset_materialization_events():
         materialization = event.step_materialization_data.materialization

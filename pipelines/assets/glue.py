@@ -11,7 +11,8 @@ import dagster as dg
 from lake import Manifest, PublishError, measured
 from pipelines.assets.column_lineage import column_lineage
 from pipelines.assets.raw import combined_version
-from pipelines.assets.step import Build, InputMissing, Made, Step
+from pipelines.assets.step import Build, InputMissingError, Made, Step
+from pipelines.housekeeping import claim_run
 from pipelines.launcher import LaunchError
 from pipelines.resources import Workspace
 
@@ -83,6 +84,7 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
             readable message.
     """
     workspace: Workspace = context.resources.workspace
+    claim_run(context.instance, context.run.run_id)
     started = time.monotonic()
     try:
         inputs = step.input_versions(workspace)
@@ -91,7 +93,7 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
         is_current = manifest is not None
         if manifest is None:
             manifest = build_and_publish(step, workspace, inputs, log=context.log.info)
-    except (InputMissing, PublishError, LaunchError, ValueError) as error:
+    except (InputMissingError, PublishError, LaunchError, ValueError) as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     seconds = time.monotonic() - started
     context.log.info(f"{step.name}: {'current' if is_current else 'built'}, {manifest.rows} rows, {seconds:.2f} s")

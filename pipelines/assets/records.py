@@ -19,6 +19,7 @@ ehr_codes = sql_step(
     records.EhrCodes,
     "records/ehr_codes.sql",
     inputs=[records.EhrRecords, tables.MimicIvDiagnosesIcd, tables.MimicIvPrescriptions],
+    settings=lambda profile: {"diagnosis_grouping": profile.vocabularies.diagnosis_grouping},
 )
 ehr_readings = sql_step(
     records.EhrReadings,

@@ -20,7 +20,7 @@ SQL_FOLDER = REPOSITORY / "sql"
 Rows = pl.LazyFrame | pl.DataFrame | Query
 
 
-class InputMissing(RuntimeError):
+class InputMissingError(RuntimeError):
     """A step was asked to run before its inputs were published."""
 
 
@@ -136,13 +136,13 @@ class Step:
         """Return the version of every table and raw file that the step reads.
 
         Raises:
-            InputMissing: a table is not published; the first line says which, and what to run.
+            InputMissingError: a table is not published; the first line says which, and what to run.
         """
         versions: dict[str, str] = {}
         for name in self.inputs:
             manifest = workspace.lake.manifest(name)
             if manifest is None:
-                raise InputMissing(
+                raise InputMissingError(
                     f"{self.name} needs the table {name}, which is not published; "
                     f"run: dagster asset materialize --select '*{self.name}'"
                 )
