@@ -105,6 +105,7 @@ class CxrImages(Contract):
     dicom_id = fields.dicom_id()
     subject_id = fields.subject_id()
     study_id = fields.study_id()
+    file_sha256 = fields.sha256("Digest of the file, known once it has been read.")
     photometric = fields.text("Photometric interpretation of the file.", nullable=False)
     height_pixels = dy.Int32(min=1, description="Height of the file's image in pixels.")
     width_pixels = dy.Int32(min=1, description="Width of the file's image in pixels.")

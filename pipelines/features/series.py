@@ -11,7 +11,7 @@ compared cell by cell instead of by a rounded correlation. The hour itself (whic
 `series_hours`, intervals and names are in `series_bins`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -53,11 +53,11 @@ class SeriesVocabulary:
 
     Attributes:
         features: columns of contract SeriesFeatures, ordered by feature_index.
-        window_hours: hours of a stay that are read.
+        settings: what they were fitted with; encoding reads the window alone.
     """
 
     features: pl.DataFrame
-    window_hours: int = 48
+    settings: SeriesSettings = field(default_factory=SeriesSettings)
 
     @property
     def num_features(self) -> int:
@@ -95,7 +95,7 @@ def fit_series(readings: pl.LazyFrame, stays: pl.LazyFrame, settings: SeriesSett
     every_feature = column_features(columns)
     cells = _match_cells(hourly, every_feature)
     kept = _filter_features(every_feature, cells, stay_ids, num_stays, settings)
-    return SeriesVocabulary(features=kept, window_hours=settings.window_hours)
+    return SeriesVocabulary(features=kept, settings=settings)
 
 
 def fitted_columns(
@@ -131,12 +131,14 @@ def encode_series(readings: pl.LazyFrame, vocabulary: SeriesVocabulary) -> pl.La
     features = vocabulary.features
     statistics = [s for s in ("min", "max", "mean") if s in set(features["statistic"].cast(pl.String))]
     variables = features.lazy().select("variable").unique()
-    clean = numbers_and_texts(readings, window_hours=vocabulary.window_hours).join(variables, on="variable", how="semi")
+    clean = numbers_and_texts(readings, window_hours=vocabulary.settings.window_hours).join(
+        variables, on="variable", how="semi"
+    )
     hourly = hourly_values(
         clean,
         frequent=features.filter("is_filled")["variable"].unique().sort().to_list(),
         statistics=tuple(statistics),
-        window_hours=vocabulary.window_hours,
+        window_hours=vocabulary.settings.window_hours,
     )
     patients = readings.select("subject_id", "hadm_id", "stay_id").unique()
     return (

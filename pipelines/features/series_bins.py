@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -157,7 +158,7 @@ def interval_labels(edges: tuple[float, ...]) -> list[str]:
     precision = next((p for p in range(3, 20) if len({_rounded(edge, p) for edge in edges}) == len(edges)), 3)
     shown = [_rounded(edge, precision) for edge in edges]
     shown[0] -= 10**-precision
-    return [f"({low}, {high}]" for low, high in zip(shown, shown[1:], strict=False)]
+    return [f"({low}, {high}]" for low, high in pairwise(shown)]
 
 
 def _rounded(value: float, precision: int) -> float:

@@ -1,0 +1,151 @@
+"""The image store: every distinct picture once, as uint8 pixels in immutable shards found by the digest of the pixels.
+
+A shard is named by its contents and written before the index that names it, so a run killed between the two leaves a
+file that the next run writes again with the same bytes. Rendering a file to pixels is in `images`.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.files import fsync_path, locked
+
+INDEX_SCHEMA = {"pixel_sha256": pl.String, "shard": pl.String, "row": pl.Int32}
+SHARD_NAME_DIGITS = 24
+
+
+class ImagesMissing(ValueError):  # noqa: N818
+    """Pixels were asked for that the store does not hold."""
+
+
+def pixel_sha256(pixels: NDArray[np.uint8]) -> str:
+    """Return the digest of a picture: sha256 over its shape and pixels."""
+    return hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+class ImageStore:
+    """A folder of grey pictures of one size.
+
+    Args:
+        folder: where `index.parquet` and `shards/` lie; made when the first picture is added.
+        images_per_shard: most pictures of a shard.
+    """
+
+    def __init__(self, folder: Path, *, images_per_shard: int = 1024) -> None:
+        self.folder = Path(folder)
+        self.images_per_shard = images_per_shard
+
+    def __len__(self) -> int:
+        """Return the number of distinct pictures."""
+        return self._index().height
+
+    def add(self, images: Iterable[NDArray[np.uint8]]) -> list[str]:
+        """Add pictures, uint8 (size, size), and return their digests in order.
+
+        Pictures that the store holds are not written again. Positions depend on the order of what is new alone.
+
+        Raises:
+            ValueError: a picture is not uint8 or not of the store's size.
+        """
+        digests: list[str] = []
+        with locked(self.folder / ".lock"):
+            index = self._index()
+            known = set(index["pixel_sha256"])
+            waiting: dict[str, NDArray[np.uint8]] = {}
+            for pixels in images:
+                self._check(pixels, waiting, index)
+                digest = pixel_sha256(pixels)
+                digests.append(digest)
+                if digest in known:
+                    continue
+                known.add(digest)
+                waiting[digest] = pixels
+                if len(waiting) == self.images_per_shard:
+                    index = self._write_shard(index, waiting)
+                    waiting = {}
+            if waiting:
+                self._write_shard(index, waiting)
+        return digests
+
+    def digests(self) -> pl.Series:
+        """Return the digests of every picture that the store holds."""
+        return self._index()["pixel_sha256"]
+
+    def locate(self, digests: Sequence[str] | pl.Series) -> pl.DataFrame:
+        """Return where pictures lie, in the order asked: pixel_sha256, shard (a name), row.
+
+        Raises:
+            ImagesMissing: the store does not hold some of them.
+        """
+        asked = pl.DataFrame({"pixel_sha256": digests}, schema={"pixel_sha256": pl.String})
+        found = asked.join(self._index(), on="pixel_sha256", how="left", maintain_order="left")
+        if missing := found["shard"].null_count():
+            raise ImagesMissing(
+                f"{self.folder}: {missing} of {found.height} images are not in the store; "
+                "decode them again: dagster asset materialize --select cxr_images"
+            )
+        return found
+
+    def shard_path(self, shard: str) -> Path:
+        """Return the file of a shard: npy, uint8 (images, size, size)."""
+        return self.folder / "shards" / f"{shard}.npy"
+
+    def read(self, digests: Sequence[str] | pl.Series) -> NDArray[np.uint8]:
+        """Return the pixels of pictures in the order asked, uint8 (images, size, size); at least one."""
+        found = self.locate(digests)
+        shards = {name: np.load(self.shard_path(name), mmap_mode="r") for name in found["shard"].unique()}
+        return np.stack([shards[shard][row] for shard, row in found.select("shard", "row").iter_rows()])
+
+    def remove_orphans(self) -> list[str]:
+        """Delete files below `shards/` that the index does not name, and return their names."""
+        with locked(self.folder / ".lock"):
+            named = {self.shard_path(shard).name for shard in self._index()["shard"].unique()}
+            orphans = sorted(path for path in (self.folder / "shards").glob("*") if path.name not in named)
+            for path in orphans:
+                path.unlink()
+        return [path.name for path in orphans]
+
+    def _index(self) -> pl.DataFrame:
+        path = self.folder / "index.parquet"
+        return pl.read_parquet(path) if path.is_file() else pl.DataFrame(schema=INDEX_SCHEMA)
+
+    def _check(self, pixels: NDArray[np.uint8], waiting: dict[str, NDArray[np.uint8]], index: pl.DataFrame) -> None:
+        if pixels.dtype != np.uint8 or pixels.ndim != 2:
+            raise ValueError(f"{self.folder}: an image is {pixels.dtype} {pixels.shape}; the store holds uint8 (h, w)")
+        if waiting:
+            expected = next(iter(waiting.values())).shape
+        elif index.height:
+            expected = np.load(self.shard_path(index["shard"][0]), mmap_mode="r").shape[1:]
+        else:
+            return
+        if pixels.shape != expected:
+            raise ValueError(f"{self.folder}: an image is {pixels.shape}; the store holds images of {expected}")
+
+    def _write_shard(self, index: pl.DataFrame, images: dict[str, NDArray[np.uint8]]) -> pl.DataFrame:
+        name = hashlib.sha256("".join(images).encode()).hexdigest()[:SHARD_NAME_DIGITS]
+        path = self.shard_path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{name}.tmp")
+        with temporary.open("wb") as file:
+            np.save(file, np.stack(list(images.values())), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        fsync_path(path.parent)
+        rows = {"pixel_sha256": list(images), "shard": [name] * len(images), "row": range(len(images))}
+        grown = pl.concat([index, pl.DataFrame(rows, schema=INDEX_SCHEMA)])
+        self._write_index(grown)
+        return grown
+
+    def _write_index(self, index: pl.DataFrame) -> None:
+        path = self.folder / "index.parquet"
+        temporary = self.folder / ".index.parquet.tmp"
+        index.write_parquet(temporary, compression="zstd")
+        fsync_path(temporary)
+        temporary.rename(path)
+        fsync_path(self.folder)
