@@ -5,12 +5,13 @@ same input gives the same bytes. What does not belong here: Dagster, torch, and 
 """
 
 from lake.code import code_version
-from lake.files import sha256_file
-from lake.fingerprints import contract_hash, fingerprint
+from lake.files import sha256_file, write_atomic
+from lake.fingerprints import contract_hash, fingerprint, short_hash
 from lake.ids import id_share, id_share_sql, id_shares
 from lake.manifest import Manifest
 from lake.memory import Measurement, measured
 from lake.publish import PublishError, Query
+from lake.raw import file_digest, raw_version
 from lake.store import Lake, TableMissing, default_home
 
 __all__ = [
@@ -23,10 +24,14 @@ __all__ = [
     "code_version",
     "contract_hash",
     "default_home",
+    "file_digest",
     "fingerprint",
     "id_share",
     "id_share_sql",
     "id_shares",
     "measured",
+    "raw_version",
     "sha256_file",
+    "short_hash",
+    "write_atomic",
 ]

@@ -15,7 +15,7 @@ import duckdb
 from lake.files import canonical_json, fsync_path, locked, write_atomic
 from lake.ids import id_share_macro
 from lake.manifest import Manifest
-from lake.publish import name_of, quoted
+from lake.sql import name_of, quoted, table_names, text_of
 
 CATALOGUE = "warehouse.duckdb"
 STAMP = "warehouse.json"  # what the catalogue shows; written after it, so a crash between the two costs one rebuild
@@ -67,8 +67,12 @@ def refresh(home: Path, tables: Mapping[str, tuple[Path, Manifest]], views_file:
         (home / ".warehouse.building.wal").unlink(missing_ok=True)
         with duckdb.connect(str(building)) as sql:
             sql.execute(id_share_macro())
-            for name, (folder, manifest) in sorted(tables.items()):
-                sql.execute(f"create view {name_of(name)} as {view_sql(folder, manifest)}")
+            views_of_tables = [
+                f"create view {name_of(name)} as {view_sql(folder, manifest)};"
+                f"comment on view {name_of(name)} is {text_of(manifest.description)};"
+                for name, (folder, manifest) in sorted(tables.items())
+            ]
+            sql.execute(f"begin; {''.join(views_of_tables)} commit")
             _create_views(sql, views, views_file, set(tables))
         fsync_path(building)
         building.rename(catalogue)
@@ -117,5 +121,4 @@ def _view_parts(text: str, path: Path) -> tuple[str, set[str]]:
     if not isinstance(tree, exp.Create) or tree.kind != "VIEW":
         raise ValueError(f"{path}: every statement must be 'create view'; found: {text.strip()[:60]}")
     name = tree.this.find(exp.Table).name
-    local = {cte.alias for cte in tree.find_all(exp.CTE)} | {name}
-    return name, {table.name for table in tree.find_all(exp.Table)} - local
+    return name, table_names(text) - {name}

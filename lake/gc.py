@@ -73,7 +73,7 @@ def _garbage_of_table(folder: Path, oldest: float) -> Iterator[Path]:
         if max(path.stat().st_mtime, last_current.get(version, 0.0)) < oldest:
             yield path
     for path in sorted((folder / "rejected").glob("*.parquet")):
-        if path.stem != manifest.fingerprint and path.stat().st_mtime < oldest:
+        if not path.stem.startswith(manifest.fingerprint) and path.stat().st_mtime < oldest:
             yield path
 
 

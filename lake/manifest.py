@@ -31,6 +31,7 @@ class Manifest:
 
     Attributes:
         table: its name.
+        description: the first line of the contract's docstring, shown by the catalogue.
         layer: the folder it lies in.
         version: hash of columns and bytes; the same content has the same version, whoever made it.
         fingerprint: hash of everything it was made from: code, inputs, settings and contract.
@@ -49,6 +50,7 @@ class Manifest:
     """
 
     table: str
+    description: str
     layer: str
     version: str
     fingerprint: str

@@ -23,6 +23,7 @@ from lake.files import canonical_json, fsync_path, locked, sha256_file
 from lake.fingerprints import NUM_HEX_DIGITS
 from lake.ids import shard_sql
 from lake.manifest import DataFile, Manifest, commit_manifest
+from lake.sql import name_of, quoted, statement_of, table_names
 
 REASON = "_rejected"
 DUPLICATE_ROW = "duplicate row"
@@ -55,7 +56,7 @@ class Query:
     @classmethod
     def read(cls, path: Path, tables: Sequence[str] = (), variables: Mapping[str, Any] | None = None) -> "Query":
         """The query in an SQL file."""
-        return cls(path.read_text(encoding="utf-8").rstrip().rstrip(";"), tables, variables or {})
+        return cls(path.read_text(encoding="utf-8"), tables, variables or {})
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def publish(
     folder: Path,
     connect: Callable[..., duckdb.DuckDBPyConnection],
     provenance: Provenance,
+    checks: Mapping[str, str],
     max_rejected_share: float,
 ) -> Manifest:
     """Validate, sort, write and commit; see `Lake.publish` for what it promises.
@@ -87,6 +89,7 @@ def publish(
         folder: where its versions lie.
         connect: opens DuckDB over tables of the lake.
         provenance: goes into the manifest.
+        checks: SQL that returns failing rows, by name.
         max_rejected_share: more than this share of rejected rows, and at least ten, fail the publish.
     """
     staging = folder / ".staging"
@@ -94,7 +97,9 @@ def publish(
         shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
         staging.mkdir(parents=True)
         try:
-            manifest = _publish(_Steps(contract, staging, connect), rows, folder, provenance, max_rejected_share)
+            manifest = _publish(
+                _Steps(contract, staging, connect), rows, folder, provenance, checks, max_rejected_share
+            )
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return manifest
@@ -105,6 +110,7 @@ def _publish(
     rows: pl.LazyFrame | pl.DataFrame | Query,
     folder: Path,
     made: Provenance,
+    checks: Mapping[str, str],
     max_rejected_share: float,
 ) -> Manifest:
     """The steps in their order, the last of which is the commit."""
@@ -114,10 +120,12 @@ def _publish(
     steps.settle_keys()
     steps.keep_rejected(folder / "rejected" / f"{made.fingerprint}.parquet", max_rejected_share)
     files = steps.write()
+    steps.check(checks, made.settings, folder / "rejected" / made.fingerprint)
     version = content_hash(contract_columns(contract), files)
     _move_into_place(steps.staging / "version", folder / version, files)
     manifest = Manifest(
         table=contract.table,
+        description=(contract.__doc__ or "").strip().partition("\n")[0],
         layer=contract.layer,
         version=version,
         fingerprint=made.fingerprint,
@@ -174,11 +182,14 @@ class _Steps:
 
     def stage(self, rows: pl.LazyFrame | pl.DataFrame | Query) -> None:
         """Write the rows as they come, so that a source is read once however often its rows are looked at."""
-        if isinstance(rows, Query):
-            with self.connect(rows.tables, rows.variables, scratch=self.staging / "duckdb") as connection:
-                connection.execute(f"copy ({rows.sql}) to {quoted(self.raw)} ({STAGED})")
-        else:
-            rows.lazy().sink_parquet(self.raw, compression="lz4")
+        try:
+            if isinstance(rows, Query):
+                with self.connect(rows.tables, rows.variables, scratch=self.staging / "duckdb") as connection:
+                    connection.execute(f"copy ({statement_of(rows.sql)}) to {quoted(self.raw)} ({STAGED})")
+            else:
+                rows.lazy().sink_parquet(self.raw, compression="lz4")
+        except (duckdb.Error, pl.exceptions.PolarsError, OSError) as error:
+            raise PublishError(f"table '{self.contract.table}': its rows cannot be made: {error}") from error
         columns = pl.scan_parquet(self.raw).collect_schema().names()
         if missing := [name for name in self.contract.column_names() if name not in columns]:
             raise PublishError(f"table '{self.contract.table}': missing columns {missing}; the rows have {columns}")
@@ -300,6 +311,25 @@ class _Steps:
             for shard in range(num_shards)
         ]
 
+    def check(self, checks: Mapping[str, str], settings: Mapping[str, Any], target: Path) -> None:
+        """Run the set rules on the table as it would be published; failing rows are kept aside."""
+        table = self.contract.table
+        for name, text in checks.items():
+            needed = sorted(table_names(text) - {table})
+            with self.connect(needed, settings, scratch=self.staging / "duckdb") as sql:
+                files = quoted(self.staging / "version" / "*.parquet")
+                sql.execute(f"create view {name_of(table)} as from read_parquet({files})")
+                sql.execute(f"create temp table failing as {statement_of(text)}")
+                ((num_failing,),) = sql.sql("select count(*) from failing").fetchall()
+                if num_failing:
+                    path = target.with_name(f"{target.name}-{name}.parquet")
+                    path.parent.mkdir(exist_ok=True)
+                    sql.execute(f"copy (from failing order by all) to {quoted(path)} ({PARQUET})")
+                    raise PublishError(
+                        f"table '{table}': check '{name}' found {num_failing} failing rows, kept in {path}; "
+                        "nothing was published"
+                    )
+
     def count_duplicates(self, version: Path, files: Sequence[DataFile]) -> int:
         """Surplus rows among exactly equal ones; they stand side by side after the sort. Zero where there is a key."""
         if self.contract.key:
@@ -322,13 +352,3 @@ def data_file(path: Path) -> DataFile:
 def num_parquet_rows(path: Path) -> int:
     """The rows of a Parquet file, from its footer."""
     return int(pl.scan_parquet(path).select(pl.len()).collect().item())
-
-
-def quoted(path: Path) -> str:
-    """A path as an SQL string."""
-    return "'" + str(path).replace("'", "''") + "'"
-
-
-def name_of(column: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + column.replace('"', '""') + '"'

@@ -8,7 +8,8 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from os import stat_result
 from pathlib import Path
 
 from lake.files import canonical_json, locked, sha256_file, write_atomic
@@ -16,6 +17,8 @@ from lake.fingerprints import short_hash
 
 SUMS = "SHA256SUMS.txt"
 FRESH_SECONDS = 2.0  # a file this new could change again within one tick of its clock
+
+Notes = dict[str, list[int | str]]  # path below the root: bytes, time of change in ns, sha256
 
 
 def raw_version(paths: Iterable[Path], *, root: Path, home: Path) -> str:
@@ -29,24 +32,44 @@ def raw_version(paths: Iterable[Path], *, root: Path, home: Path) -> str:
     Raises:
         ValueError: a file is not there.
     """
-    named = sorted((path.relative_to(root).as_posix(), file_digest(path, root=root, home=home)) for path in paths)
-    return short_hash(canonical_json(named))
+    ordered = sorted(paths)
+    names = [path.relative_to(root).as_posix() for path in ordered]
+    digests = _digests(ordered, names, root, home)
+    return short_hash(canonical_json(list(zip(names, digests, strict=True))))
 
 
 def file_digest(path: Path, *, root: Path, home: Path) -> str:
-    """The sha256 of one raw file, in hex, read from it only when it must be.
+    """The sha256 of one raw file below the root, in hex, read from it only when it must be.
 
     Raises:
         ValueError: the file is not there.
     """
+    return _digests([path], [path.relative_to(root).as_posix()], root, home)[0]
+
+
+def _digests(paths: Sequence[Path], names: Sequence[str], root: Path, home: Path) -> list[str]:
+    note = home / "digests" / f"{short_hash(str(root.resolve()))}.json"
+    noted = _read_notes(note)
+    added: Notes = {}
+    digests = []
+    for path, name in zip(paths, names, strict=True):
+        status = _stat(path, root)
+        digest = _listed_digest(path, root, status.st_mtime_ns) or _noted_digest(noted, name, status)
+        if digest is None:
+            digest = sha256_file(path)
+            added[name] = [status.st_size, status.st_mtime_ns, digest]
+        digests.append(digest)
+    _add_notes(note, added)
+    return digests
+
+
+def _stat(path: Path, root: Path) -> stat_result:
     try:
-        status = path.stat()
+        return path.stat()
     except OSError as error:
         raise ValueError(
-            f"raw file {path} cannot be read: {error.strerror}; check the variable that names {root}"
+            f"raw file {path} cannot be read ({error.strerror}); check the variable that names {root}"
         ) from error
-    listed = _listed_digest(path, root, status.st_mtime_ns)
-    return listed or _remembered_digest(path.resolve(), status.st_size, status.st_mtime_ns, home)
 
 
 def _listed_digest(path: Path, root: Path, mtime_ns: int) -> str | None:
@@ -77,16 +100,27 @@ def _read_sums(path: Path, mtime_ns: int, num_bytes: int) -> dict[str, str]:
     return digests
 
 
-def _remembered_digest(path: Path, num_bytes: int, mtime_ns: int, home: Path) -> str:
-    """Hash a file unless a note says what it had at this size and time."""
-    note = home / "digests" / f"{short_hash(str(path))}.json"
-    known = {"path": str(path), "num_bytes": num_bytes, "mtime_ns": mtime_ns}
-    if note.exists():
-        noted = json.loads(note.read_text(encoding="utf-8"))
-        if {name: noted.get(name) for name in known} == known:
-            return str(noted["sha256"])
-    digest = sha256_file(path)
-    if time.time() - mtime_ns / 1e9 > FRESH_SECONDS:
-        with locked(note.parent / ".lock"):
-            write_atomic(note, canonical_json({**known, "sha256": digest}))
-    return digest
+def _noted_digest(notes: Mapping[str, list[int | str]], name: str, status: stat_result) -> str | None:
+    num_bytes, mtime_ns, digest = notes.get(name, [-1, -1, ""])
+    return str(digest) if (num_bytes, mtime_ns) == (status.st_size, status.st_mtime_ns) else None
+
+
+def _add_notes(path: Path, added: Notes) -> None:
+    """Remember digests, but not of files that may change again without showing it."""
+    settled = time.time_ns() - int(FRESH_SECONDS * 1e9)
+    kept = {name: note for name, note in added.items() if int(note[1]) < settled}
+    if kept:
+        with locked(path.parent / ".lock"):
+            write_atomic(path, canonical_json({**_read_notes(path), **kept}))
+
+
+def _read_notes(path: Path) -> Notes:
+    if not path.exists():
+        return {}
+    status = path.stat()
+    return _parse_notes(path, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=32)
+def _parse_notes(path: Path, mtime_ns: int, num_bytes: int) -> Notes:
+    return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -25,7 +25,8 @@ from lake.fingerprints import contract_hash, fingerprint
 from lake.ids import id_share_macro
 from lake.manifest import CURRENT, TIMING, Manifest, parse_manifest, read_manifest
 from lake.memory import Measurement, peak_mb
-from lake.publish import Provenance, Query, name_of, publish
+from lake.publish import Provenance, Query, publish
+from lake.sql import name_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -204,6 +205,7 @@ class Lake:
         code_version: str,
         inputs: Mapping[str, str],
         settings: Mapping[str, Any],
+        checks: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
         max_rejected_share: float = 0.05,
     ) -> Manifest:
@@ -219,13 +221,16 @@ class Lake:
             code_version: the version of the code that makes the rows.
             inputs: version of every table and raw file they are made from.
             settings: plain JSON values that the code was given.
+            checks: set rules by name: SQL that returns the rows that break the rule, over this table as it would be
+                published, other published tables, and the settings as variables.
             extra: plain JSON values to keep in the manifest; not part of the fingerprint.
             max_rejected_share: more than this share rejected, and at least ten rows or all, is an error. Zero
                 tolerates none.
 
         Raises:
-            PublishError: a column is missing or too many rows are rejected; what was published before stays.
-            TableMissing: a query names a table that is not published.
+            PublishError: a column is missing, too many rows are rejected, or a check finds rows; what was published
+                before stays.
+            TableMissing: a query or a check names a table that is not published.
         """
         start = time.perf_counter()
         hash_of_contract = contract_hash(contract)
@@ -244,6 +249,7 @@ class Lake:
             folder=self.home / "lake" / contract.layer / contract.table,
             connect=self.connect,
             provenance=provenance,
+            checks=checks or {},
             max_rejected_share=max_rejected_share,
         )
         self.record_timing(

@@ -1,0 +1,32 @@
+"""SQL as text: quoting, and what a statement reads."""
+
+from pathlib import Path
+
+
+def name_of(column: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def text_of(text: str) -> str:
+    """A text as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quoted(path: Path) -> str:
+    """A path as an SQL string."""
+    return text_of(str(path))
+
+
+def statement_of(text: str) -> str:
+    """The text of a file with one statement, fit to stand inside another: no semicolon, and a line of its own."""
+    return text.strip().removesuffix(";") + "\n"
+
+
+def table_names(text: str) -> set[str]:
+    """The tables that an SQL statement reads, its own common table expressions left out."""
+    from sqlglot import exp, parse_one
+
+    tree = parse_one(text, read="duckdb")
+    local = {cte.alias for cte in tree.find_all(exp.CTE)}
+    return {table.name for table in tree.find_all(exp.Table) if table.name} - local
