@@ -1,0 +1,200 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medcsp_model.batches import PlanInputs, link_rows, linked_in_batch, make_plan, num_steps
+from medcsp_model.settings import BatchSettings
+
+
+def index_corpus(*, num_ehr, ehr_patients, num_cxr, cxr_patients, linked_share, seed=0):
+    """Records and links alone, with the skew of real counts: some patients have very many images."""
+    rng = np.random.default_rng(seed)
+    extra = rng.integers(0, ehr_patients, size=num_ehr - ehr_patients)
+    ehr_subject = np.sort(np.concatenate([np.arange(ehr_patients), extra]))
+    weight = rng.lognormal(sigma=1.0, size=cxr_patients)
+    more = rng.choice(cxr_patients, size=num_cxr - cxr_patients, p=weight / weight.sum())
+    cxr_subject = np.sort(np.concatenate([np.arange(cxr_patients), more]))
+    first = np.searchsorted(ehr_subject, cxr_subject)
+    count = np.searchsorted(ehr_subject, cxr_subject, side="right") - first
+    linked = np.flatnonzero(rng.random(num_cxr) < linked_share)
+    partner = first[linked] + (rng.random(len(linked)) * count[linked]).astype(np.int64)
+    second = linked[count[linked] > 1][::4]
+    other = first[second] + count[second] - 1
+    pairs = np.unique(np.stack([np.r_[partner, other], np.r_[linked, second]], axis=1), axis=0)
+    return PlanInputs(
+        records={"ehr": np.arange(num_ehr), "cxr": np.arange(num_cxr)},
+        subject={"ehr": ehr_subject, "cxr": cxr_subject},
+        links={("ehr", "cxr"): (pairs[:, 0], pairs[:, 1])},
+    )
+
+
+def linked_counts(inputs, plan, steps):
+    rows = link_rows(len(inputs.subject["ehr"]), *inputs.links["ehr", "cxr"])
+    masks = [linked_in_batch(plan.batch(step), ("ehr", "cxr"), rows) for step in steps]
+    return np.array([[mask.any(1).sum(), mask.any(0).sum(), mask.sum()] for mask in masks])
+
+
+def draws_in_epoch(plan, name, epoch, count):
+    slots = plan.epoch(epoch)[name]
+    return np.bincount(slots[slots >= 0], minlength=count)
+
+
+PAPER = {"num_ehr": 41_230, "ehr_patients": 32_355, "num_cxr": 156_837, "cxr_patients": 14_620}
+DEMO = {"num_ehr": 380, "ehr_patients": 300, "num_cxr": 450, "cxr_patients": 110}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "share", "size"), [(PAPER, 0.6, 128), (PAPER, 0.3, 128), (DEMO, 0.6, 32), (DEMO, 0.3, 32)]
+)
+def test_linked_batches_hold_their_share(sizes, share, size):
+    inputs = index_corpus(**sizes, linked_share=share)
+    plan = make_plan(inputs, settings=BatchSettings(size=size), seed=1)
+    steps = range(num_steps(plan, 1) - 1)
+    floor = min(0.5, 0.95 * len(np.unique(inputs.links["ehr", "cxr"][1])) / sizes["num_cxr"]) * size
+    counts = linked_counts(inputs, plan, steps)
+    assert counts[:, 0].min() >= int(floor), "linked EHR records"
+    assert counts[:, 1].min() >= int(floor), "linked images"
+    slots = plan.epoch(0)
+    assert np.array_equal(np.sort(slots["cxr"]), np.arange(sizes["num_cxr"])), "each image exactly once"
+    draws = draws_in_epoch(plan, "ehr", 0, sizes["num_ehr"])
+    assert draws.max() <= 16
+    assert (slots["ehr"] >= 0).all()
+    for step in steps:
+        batch = plan.batch(step)
+        assert len(batch["ehr"]) == len(batch["cxr"]) == size
+
+
+def test_paper_counts_gain_over_random_draws():
+    inputs = index_corpus(**PAPER, linked_share=0.6)
+    steps = range(0, 1225, 10)
+    linked = make_plan(inputs, settings=BatchSettings(), seed=0)
+    chance = make_plan(inputs, settings=BatchSettings(plan="random"), seed=0)
+    assert linked_counts(inputs, chance, steps)[:, 2].mean() < 0.6
+    assert linked_counts(inputs, linked, steps)[:, 2].mean() > 64
+
+
+def test_draws_are_level():
+    inputs = index_corpus(**DEMO, linked_share=0.3)
+    plan = make_plan(inputs, settings=BatchSettings(size=32, share=0.1), seed=0)
+    draws = draws_in_epoch(plan, "ehr", 0, DEMO["num_ehr"])
+    fill_only = np.setdiff1d(np.arange(DEMO["num_ehr"]), inputs.links["ehr", "cxr"][0])
+    assert set(draws[fill_only]) <= {1, 2}
+
+
+def test_every_record_is_seen_where_records_outnumber_places():
+    inputs = index_corpus(num_ehr=600, ehr_patients=500, num_cxr=100, cxr_patients=60, linked_share=0.5)
+    plan = make_plan(inputs, settings=BatchSettings(size=20), seed=0)
+    epochs = [draws_in_epoch(plan, "ehr", epoch, 600) for epoch in range(16)]
+    assert (sum(epochs) > 0).mean() > 0.97
+
+
+@pytest.mark.parametrize("kind", ["linked", "random"])
+def test_batches_straddle_epochs_without_repeats(kind):
+    inputs = index_corpus(**DEMO, linked_share=0.6)
+    plan = make_plan(inputs, settings=BatchSettings(size=32, plan=kind), seed=3)
+    order = np.concatenate([plan.batch(step)["cxr"] for step in range(num_steps(plan, 8))])
+    for epoch in range(8):
+        part = order[epoch * 450 : (epoch + 1) * 450]
+        assert np.array_equal(np.sort(part), np.arange(450))
+    for step in range(num_steps(plan, 8)):
+        batch = plan.batch(step)
+        assert len(set(batch["cxr"])) == 32
+        assert len(set(batch["ehr"])) == len(batch["ehr"]) == 32
+
+
+@pytest.mark.parametrize("kind", ["linked", "random"])
+def test_a_batch_depends_on_seed_and_step_alone(kind):
+    inputs = index_corpus(**DEMO, linked_share=0.6)
+    chosen = BatchSettings(size=32, plan=kind)
+    straight = make_plan(inputs, settings=chosen, seed=5)
+    batches = [straight.batch(step) for step in range(60)]
+    for step in (59, 3, 31, 14):
+        fresh = make_plan(inputs, settings=chosen, seed=5).batch(step)
+        assert all(np.array_equal(fresh[name], batches[step][name]) for name in fresh)
+    other = make_plan(inputs, settings=chosen, seed=6).batch(0)
+    assert not np.array_equal(other["cxr"], batches[0]["cxr"])
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    num_ehr=st.integers(1, 30),
+    num_cxr=st.integers(1, 40),
+    size=st.integers(1, 48),
+    share=st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+    max_draws=st.integers(1, 5),
+    kind=st.sampled_from(["linked", "random"]),
+    seed=st.integers(0, 1000),
+)
+def test_any_small_corpus(num_ehr, num_cxr, size, share, max_draws, kind, seed):
+    rng = np.random.default_rng(seed)
+    subject = {"ehr": rng.integers(0, 6, size=num_ehr), "cxr": rng.integers(0, 8, size=num_cxr)}
+    pairs = [
+        (s, t)
+        for s, t in itertools.product(range(num_ehr), range(num_cxr))
+        if subject["ehr"][s] == subject["cxr"][t] and rng.random() < 0.5
+    ]
+    links = tuple(np.array(side, dtype=np.int64) for side in zip(*pairs, strict=True)) if pairs else ([], [])
+    inputs = PlanInputs(
+        {"ehr": np.arange(num_ehr), "cxr": np.arange(num_cxr)},
+        subject,
+        {("ehr", "cxr"): (np.array(links[0], dtype=np.int64), np.array(links[1], dtype=np.int64))},
+    )
+    plan = make_plan(inputs, settings=BatchSettings(size=size, share=share, max_draws=max_draws, plan=kind), seed=seed)
+    anchor = "cxr" if num_cxr > num_ehr else "ehr"
+    for epoch in range(3):
+        slots = plan.epoch(epoch)
+        assert np.array_equal(np.sort(slots[anchor]), np.arange(len(slots[anchor])))
+        if kind == "linked":
+            other = slots["ehr" if anchor == "cxr" else "cxr"]
+            assert np.bincount(other[other >= 0], minlength=1).max() <= max_draws
+    for step in range(num_steps(plan, 3)):
+        for rows in plan.batch(step).values():
+            assert len(set(rows.tolist())) == len(rows) <= size
+            assert (rows >= 0).all()
+
+
+def test_linked_in_batch_equals_the_pairs_themselves():
+    inputs = index_corpus(**DEMO, linked_share=0.6)
+    s, t = inputs.links["ehr", "cxr"]
+    pairs = set(zip(s.tolist(), t.tolist(), strict=True))
+    batch = make_plan(inputs, settings=BatchSettings(size=64), seed=0).batch(2)
+    mask = linked_in_batch(batch, ("ehr", "cxr"), link_rows(380, s, t))
+    expected = [[(i, j) in pairs for j in batch["cxr"].tolist()] for i in batch["ehr"].tolist()]
+    assert np.array_equal(mask, np.array(expected))
+    assert mask.sum() >= 32
+
+
+def test_one_source_and_three_sources():
+    rng = np.random.default_rng(0)
+    alone = PlanInputs({"cxr": np.arange(10)}, {"cxr": np.arange(10)}, {})
+    plan = make_plan(alone, settings=BatchSettings(size=4), seed=0)
+    assert sorted(np.concatenate([plan.batch(step)["cxr"] for step in range(5)])) == sorted([*range(10), *range(10)])
+    subject = {name: rng.integers(0, 20, size=count) for name, count in (("a", 50), ("b", 90), ("c", 40))}
+    links = {
+        pair: np.nonzero(subject[pair[0]][:, None] == subject[pair[1]][None, :]) for pair in (("a", "b"), ("b", "c"))
+    }
+    three = PlanInputs({name: np.arange(len(rows)) for name, rows in subject.items()}, subject, links)
+    plan = make_plan(three, settings=BatchSettings(size=16), seed=0)
+    for step in range(12):
+        batch = plan.batch(step)
+        for pair in links:
+            s, t = links[pair]
+            mask = linked_in_batch(batch, pair, link_rows(len(subject[pair[0]]), s, t))
+            assert mask.any(0).sum() >= 4
+            assert mask.any(1).sum() >= 4
+
+
+def test_an_unknown_anchor_or_empty_split_is_an_error(toy):
+    with pytest.raises(ValueError, match=r"batch\.anchor: no records of 'mri'"):
+        make_plan(PlanInputs.from_corpus(toy, split="pretrain"), settings=BatchSettings(anchor="mri"), seed=0)
+    with pytest.raises(ValueError, match="no split"):
+        PlanInputs.from_corpus(toy, split="test")
+
+
+def test_a_split_keeps_other_records_out(toy):
+    inputs = PlanInputs.from_corpus(toy, split="pretrain")
+    plan = make_plan(inputs, settings=BatchSettings(size=8), seed=0)
+    assert all(toy.sources["cxr"].subject_id[row] % 3 for step in range(12) for row in plan.batch(step)["cxr"])
