@@ -1,0 +1,262 @@
+"""Writes icu/ of MIMIC-IV: stays, charted readings, procedures, infusions and the item dictionary.
+
+Not here: hosp/ (`mimic_iv`), when anything begins (`stays`), large trees for benchmarks (`chartevents_stream`).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipelines.synthetic import conditions
+from pipelines.synthetic.conditions import CONDITIONS, SIGNATURE
+from pipelines.synthetic.latent import Admissions, Subjects, severity_at
+from pipelines.synthetic.randomness import generator
+from pipelines.synthetic.readings import as_text, values_of
+from pipelines.synthetic.stays import HOUR, Stays
+from pipelines.synthetic.writing import write_csv_gz
+
+COLUMNS = {
+    "icustays": "subject_id,hadm_id,stay_id,first_careunit,last_careunit,intime,outtime,los",
+    "chartevents": "subject_id,hadm_id,stay_id,caregiver_id,charttime,storetime,itemid,value,valuenum,valueuom,warning",
+    "d_items": "itemid,label,abbreviation,linksto,category,unitname,param_type,lownormalvalue,highnormalvalue",
+    "procedureevents": "subject_id,hadm_id,stay_id,caregiver_id,starttime,endtime,storetime,itemid,value,valueuom,"
+    "location,locationcategory,orderid,linkorderid,ordercategoryname,ordercategorydescription,patientweight,isopenbag,"
+    "continueinnextdept,statusdescription,ORIGINALAMOUNT,ORIGINALRATE",
+    "inputevents": "subject_id,hadm_id,stay_id,caregiver_id,starttime,endtime,storetime,itemid,amount,amountuom,rate,"
+    "rateuom,orderid,linkorderid,ordercategoryname,secondaryordercategoryname,ordercomponenttypedescription,"
+    "ordercategorydescription,patientweight,totalamount,totalamountuom,isopenbag,continueinnextdept,statusdescription,"
+    "originalamount,originalrate",
+}
+EYES = ("To Pain", "To Speech", "Spontaneously")
+VERBAL = ("Incomprehensible sounds", "Confused", "Oriented")
+MOTOR = ("Flex-withdraws", "Localizes Pain", "Obeys Commands")
+FAHRENHEIT, CELSIUS, PEEP = 223761, 223762, 220339
+FINISHED = "FinishedRunning"
+
+
+def write_icu(root: Path, subjects: Subjects, admissions: Admissions, stays: Stays, *, seed: int) -> None:
+    """Write icu/ of the EHR subjects."""
+    ids = pl.DataFrame(
+        {
+            "subject_id": subjects.subject_id[admissions.subject[stays.admission]],
+            "hadm_id": admissions.hadm_id[stays.admission],
+            "stay_id": stays.stay_id,
+            "intime": stays.intime.astype("datetime64[ms]"),
+            "outtime": stays.outtime.astype("datetime64[ms]"),
+        }
+    )
+    _write(root, "icustays", _icustays(ids, stays, seed))
+    _write(root, "chartevents", _chartevents(ids, subjects, admissions, stays, seed))
+    _write(root, "procedureevents", _procedureevents(ids, stays))
+    _write(root, "inputevents", _inputevents(ids, stays))
+    _write(root, "d_items", item_dictionary())
+
+
+def item_dictionary() -> pl.DataFrame:
+    """Every charted item the generator knows, as d_items."""
+    plain = [
+        (item.itemid, item.label, item.label, "chartevents", item.category, item.unit, "Numeric")
+        for item in (*conditions.VITALS, *conditions.SLOW_VITALS)
+    ]
+    rows = [(*row, None, None) for row in sorted((*plain, *conditions.OTHER_ITEMS))]
+    return pl.DataFrame(rows, schema=COLUMNS["d_items"].split(","), orient="row", infer_schema_length=None)
+
+
+def _icustays(ids: pl.DataFrame, stays: Stays, seed: int) -> pl.DataFrame:
+    random = generator(seed, "last careunit")
+    last = [unit if random.random() < 0.9 else stays.unit[int(random.integers(len(stays.unit)))] for unit in stays.unit]
+    return ids.with_columns(
+        first_careunit=pl.Series(stays.unit),
+        last_careunit=pl.Series(last),
+        los=(pl.col("outtime") - pl.col("intime")).dt.total_seconds() / 86_400,
+    ).select(COLUMNS["icustays"].split(","))
+
+
+class _Chart:
+    """Charted readings in the making: row of the stay, second after intime, item, number (or NaN), words (or None)."""
+
+    def __init__(self) -> None:
+        self.stay: list[np.ndarray] = []
+        self.second: list[np.ndarray] = []
+        self.itemid: list[np.ndarray] = []
+        self.number: list[np.ndarray] = []
+        self.words: list[str | None] = []
+
+    def add(
+        self, stay: int, itemid: int, second: np.ndarray, number: np.ndarray, words: list[str] | None = None
+    ) -> None:
+        """Add readings of one item of one stay."""
+        self.stay.append(np.full(len(second), stay))
+        self.itemid.append(np.full(len(second), itemid))
+        self.second.append(second)
+        self.number.append(number)
+        self.words += words or [None] * len(second)
+
+    def frame(self) -> pl.DataFrame:
+        """One row per reading."""
+        columns = {"stay": self.stay, "second": self.second, "itemid": self.itemid, "number": self.number}
+        stacked = {name: np.concatenate(parts) for name, parts in columns.items()}
+        return pl.DataFrame({**stacked, "words": pl.Series(self.words, dtype=pl.String)})
+
+
+def _chartevents(
+    ids: pl.DataFrame, subjects: Subjects, admissions: Admissions, stays: Stays, seed: int
+) -> pl.DataFrame:
+    chart = _Chart()
+    for row in np.flatnonzero(~stays.silent).tolist():
+        _chart_stay(chart, subjects, admissions, stays, row, generator(seed, "chartevents", int(stays.stay_id[row])))
+    charted = chart.frame()
+    random = generator(seed, "charting")
+    caregiver = random.integers(1000, 99_999, len(ids))
+    copies = charted.filter(pl.Series(random.random(len(charted)) < 0.003))  # rows that stand there twice, in full
+    second, number = pl.col("second"), pl.col("number").fill_nan(None)
+    exact = pl.col("intime") + pl.duration(seconds=second)
+    charttime = (
+        pl.when(pl.col("itemid") == PEEP).then(exact).otherwise(exact.dt.truncate("1m"))
+    )  # settings: to the second
+    late = pl.when(second % 97 == 5).then(pl.lit(9 * 3600)).otherwise(60 * (3 + second % 50))
+    stay = ids.with_columns(caregiver_id=pl.Series(caregiver)).with_row_index("stay").cast({"stay": pl.Int64})
+    units = item_dictionary().select("itemid", valueuom="unitname")
+    return (
+        pl.concat([charted, copies])
+        .join(stay, on="stay")
+        .join(units, on="itemid")
+        .with_columns(
+            charttime=charttime,
+            storetime=charttime + pl.duration(seconds=late),
+            value=pl.coalesce("words", as_text(number)),
+            valuenum=as_text(number),
+            warning=pl.when(pl.col("words").is_null()).then((second % 41 == 0).cast(pl.Int64)),
+        )
+        .sort("subject_id", "stay_id", "charttime", "itemid", "value")
+        .select(COLUMNS["chartevents"].split(","))
+    )
+
+
+def _chart_stay(
+    chart: _Chart, subjects: Subjects, admissions: Admissions, stays: Stays, row: int, random: np.random.Generator
+) -> None:
+    """Chart one stay: vitals hourly for two days and every four hours later, the rest every four hours."""
+    subject = int(admissions.subject[stays.admission[row]])
+    hours = (stays.outtime[row] - stays.intime[row]) / HOUR
+    hourly = np.concatenate([np.arange(0.2, min(hours, 50)), np.arange(53, max(hours, 53), 4)])
+    fourly = np.arange(0.5, hours, 4.0)
+
+    def course(second: np.ndarray) -> np.ndarray:
+        time = stays.intime[row] + second.astype("timedelta64[s]")
+        return severity_at(subjects, admissions, subject=np.full(len(second), subject), time=time)
+
+    second = _seconds(hourly, random)
+    severity = course(second)
+    for item in conditions.VITALS:
+        kept = random.random(len(second)) > 0.05
+        value = values_of(item, severity[kept], subjects.signature[subject], random)
+        chart.add(row, item.itemid, second[kept], value)
+    second = _seconds(fourly, random)
+    severity = course(second)
+    for item in conditions.SLOW_VITALS:
+        value = values_of(item, severity, subjects.signature[subject], random)
+        if item.itemid == FAHRENHEIT and stays.stay_id[row] % 3 == 0:  # this unit charts degrees Celsius
+            chart.add(row, CELSIUS, second, np.round((value - 32) / 1.8, 1))
+        else:
+            chart.add(row, item.itemid, second, value)
+    _consciousness(chart, row, second, severity, random)
+    _support(chart, stays, row, hours, random)
+    _body(chart, row, subjects.signature[subject], bool(subjects.female[subject]), random)
+
+
+def _consciousness(
+    chart: _Chart, row: int, second: np.ndarray, severity: np.ndarray, random: np.random.Generator
+) -> None:
+    stroke, sepsis = severity[:, CONDITIONS.index("stroke")], severity[:, CONDITIONS.index("sepsis")]
+    clear = np.clip(np.rint(2.2 - 2.0 * stroke - 0.8 * sepsis + 0.2 * random.standard_normal(len(second))), 0, 2)
+    level = clear.astype(int)
+    for item, words, first in ((220739, EYES, 2), (223900, VERBAL, 3), (223901, MOTOR, 4)):
+        chart.add(row, item, second, level + float(first), [words[at] for at in level])
+    fast = severity[:, CONDITIONS.index("heart_failure")] + severity[:, CONDITIONS.index("heart_surgery")] > 0.9
+    rhythm = ["AF (Atrial Fibrillation)" if af else "SR (Sinus Rhythm)" for af in fast]
+    chart.add(row, 220048, second, np.full(len(second), np.nan), rhythm)
+
+
+def _support(chart: _Chart, stays: Stays, row: int, hours: float, random: np.random.Generator) -> None:
+    """PEEP and inspired oxygen while ventilated, a little oxygen otherwise."""
+    begins = stays.onset["peep"][row]
+    if np.isnan(begins):
+        second = _seconds(np.arange(1.0, hours, 12.0), random)
+        chart.add(row, 223835, second, np.full(len(second), 28.0))
+        return
+    second = np.arange(begins, min(hours * 3600, begins + 72 * 3600), 4 * 3600).astype(np.int64)
+    chart.add(row, PEEP, second, random.choice((5.0, 8.0, 10.0), size=len(second)))
+    chart.add(row, 223835, second, np.round(random.uniform(40, 70, len(second))))
+
+
+def _body(chart: _Chart, row: int, signature: np.ndarray, female: bool, random: np.random.Generator) -> None:
+    height = 176 - 13 * female + 4 * signature[SIGNATURE.index("lung_volume")] + random.normal(0, 1)
+    weight = 80 - 9 * female + 14 * signature[SIGNATURE.index("soft_tissue")] + random.normal(0, 1.5)
+    at = np.array([600])
+    for item, value in ((226730, round(height)), (226512, round(weight, 1)), (226531, round(weight * 2.20462, 1))):
+        chart.add(row, item, at, np.array([float(value)]))
+
+
+def _seconds(hours: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Whole minutes near these hours, a tenth of them left out."""
+    kept = hours[random.random(len(hours)) > 0.1]
+    return (np.rint((kept + random.uniform(-0.15, 0.15, len(kept))) * 60) * 60).astype(np.int64)
+
+
+def _procedureevents(ids: pl.DataFrame, stays: Stays) -> pl.DataFrame:
+    rows = []
+    for item, name in ((225792, "invasive"), (225794, "noninvasive")):
+        for row in np.flatnonzero(~np.isnan(stays.onset[name])).tolist():
+            start = stays.intime[row] + np.timedelta64(int(stays.onset[name][row]), "s")
+            stop = min(start + 60 * HOUR, max(stays.outtime[row], start + HOUR))
+            minutes = int((stop - start).astype(int) // 60)
+            rows.append((row, item, start.item(), stop.item(), minutes))
+    return _events(ids, rows, "procedureevents").with_columns(
+        storetime=pl.col("endtime") + pl.duration(minutes=7), value="amount", valueuom=pl.lit("min"),
+        orderid="order", linkorderid="order", ordercategoryname=pl.lit("Ventilation"),
+        ordercategorydescription=pl.lit("ContinuousProcess"), patientweight=pl.lit(80), isopenbag=pl.lit(1),
+        continueinnextdept=pl.lit(0), statusdescription=pl.lit(FINISHED), ORIGINALAMOUNT="amount",
+        ORIGINALRATE=pl.lit(1), caregiver_id=pl.lit(None), location=pl.lit(None), locationcategory=pl.lit(None),
+    ).select(COLUMNS["procedureevents"].split(","))  # fmt: skip
+
+
+def _inputevents(ids: pl.DataFrame, stays: Stays) -> pl.DataFrame:
+    rows = []
+    for row in np.flatnonzero(~np.isnan(stays.onset["pressor"])).tolist():
+        start = stays.intime[row] + np.timedelta64(int(stays.onset["pressor"][row]), "s")
+        for turn in range(3):
+            begin = start + turn * 5 * HOUR
+            rows.append((row, int(stays.onset_item[row]), begin.item(), (begin + 5 * HOUR).item(), 4 + turn))
+    columns = COLUMNS["inputevents"].split(",")
+    empty = {name: pl.lit(None) for name in ("caregiver_id", "totalamount", "totalamountuom")}
+    return _events(ids, rows, "inputevents").with_columns(
+        storetime=pl.col("starttime") + pl.duration(minutes=11), amountuom=pl.lit("mg"), rate=pl.lit(0.1),
+        rateuom=pl.lit("mcg/kg/min"), orderid="order", linkorderid="order", ordercategoryname=pl.lit("01-Drips"),
+        secondaryordercategoryname=pl.lit("02-Fluids (Crystalloids)"),
+        ordercomponenttypedescription=pl.lit("Main order parameter"), ordercategorydescription=pl.lit("Continuous Med"),
+        patientweight=pl.lit(80), isopenbag=pl.lit(0), continueinnextdept=pl.lit(0),
+        statusdescription=pl.when(pl.col("order") % 19 == 0).then(pl.lit("Rewritten")).otherwise(pl.lit(FINISHED)),
+        originalamount="amount", originalrate=pl.lit(0.1), **empty,
+    ).select(columns)  # fmt: skip
+
+
+def _events(ids: pl.DataFrame, rows: list[tuple[object, ...]], table: str) -> pl.DataFrame:
+    """Start a range table: ids by row of the stay, item, start, end, amount and a running order number."""
+    schema = {
+        "row": pl.Int64,
+        "itemid": pl.Int64,
+        "starttime": pl.Datetime("ms"),
+        "endtime": pl.Datetime("ms"),
+        "amount": pl.Int64,
+    }
+    stay = ids.with_row_index("row").cast({"row": pl.Int64})
+    events = pl.DataFrame(rows, schema=schema, orient="row").join(stay, on="row")
+    first = 1_000_000 if table == "procedureevents" else 5_000_000
+    return events.sort("subject_id", "starttime", "itemid").with_columns(order=pl.int_range(pl.len()) + first)
+
+
+def _write(root: Path, table: str, rows: pl.DataFrame) -> None:
+    assert rows.columns == COLUMNS[table].split(","), (table, rows.columns)
+    write_csv_gz(root / "icu" / f"{table}.csv.gz", rows)

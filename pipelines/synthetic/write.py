@@ -1,0 +1,90 @@
+"""Writes whole sets of raw sources. What each file holds is decided by the modules it calls."""
+
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.synthetic.conditions import CONDITIONS, SIGNATURE
+from pipelines.synthetic.latent import Admissions, Subjects, draw_admissions, draw_subjects, severity_at
+from pipelines.synthetic.mimic_cxr import write_mimic_cxr
+from pipelines.synthetic.mimic_cxr_jpg import write_metadata
+from pipelines.synthetic.mimic_iv import write_hosp
+from pipelines.synthetic.mimic_iv_icu import write_icu
+from pipelines.synthetic.mimic_iv_note import write_notes
+from pipelines.synthetic.settings import SyntheticSettings
+from pipelines.synthetic.stays import Stays, draw_stays
+from pipelines.synthetic.studies import FINDINGS, Studies, draw_studies
+from pipelines.synthetic.writing import new_folder, write_parquet
+
+Quirks = list[dict[str, object]]
+
+
+def write_sources(raw: Path, *, settings: SyntheticSettings) -> None:
+    """Write the raw trees of every source for one synthetic cohort.
+
+    Args:
+        raw: gets mimic-iv/, mimic-iv-note/, mimic-cxr/, mimic-cxr-jpg/ and truth/; replaced as a whole at the end.
+        settings: size and seed.
+    """
+    subjects = draw_subjects(settings)
+    admissions = draw_admissions(subjects, seed=settings.seed)
+    stays = draw_stays(subjects, admissions, seed=settings.seed)
+    studies = draw_studies(subjects, admissions, settings=settings)
+    with new_folder(raw) as folder:
+        quirks = write_hosp(folder / "mimic-iv", subjects, admissions, stays, seed=settings.seed)
+        write_icu(folder / "mimic-iv", subjects, admissions, stays, seed=settings.seed)
+        write_notes(folder / "mimic-iv-note", subjects, admissions, seed=settings.seed)
+        quirks += _stay_quirks(subjects, admissions, stays)
+        quirks += write_xrays(folder, subjects, studies, settings=settings)
+        write_truth(folder / "truth", subjects, admissions, studies, quirks)
+
+
+def write_xrays(folder: Path, subjects: Subjects, studies: Studies, *, settings: SyntheticSettings) -> Quirks:
+    """Write mimic-cxr/ and mimic-cxr-jpg/ below a folder; return the planted cases."""
+    quirks = write_mimic_cxr(folder / "mimic-cxr", subjects, studies, settings=settings)
+    write_metadata(folder / "mimic-cxr-jpg", subjects, studies, image_size=settings.image_size)
+    return quirks
+
+
+def write_truth(folder: Path, subjects: Subjects, admissions: Admissions, studies: Studies, quirks: Quirks) -> None:
+    """Write what was planted, for tests and documentation: subjects, admissions, studies, images, quirks."""
+    who = {"subject_id": subjects.subject_id, "has_ehr": subjects.has_ehr, "has_cxr": subjects.has_cxr}
+    signature = {f"signature_{name}": subjects.signature[:, at] for at, name in enumerate(SIGNATURE)}
+    carried = {f"carried_{name}": subjects.carried[:, at] for at, name in enumerate(CONDITIONS)}
+    write_parquet(folder / "subjects.parquet", pl.DataFrame(who | signature | carried))
+    severity = severity_at(subjects, admissions, subject=admissions.subject, time=admissions.admit)
+    when = {
+        "hadm_id": admissions.hadm_id,
+        "subject_id": subjects.subject_id[admissions.subject],
+        "written": subjects.has_ehr[admissions.subject],
+        "admittime": admissions.admit.astype("datetime64[ms]"),
+        "dischtime": admissions.discharge.astype("datetime64[ms]"),
+    }
+    levels = {name: severity[:, at] for at, name in enumerate(CONDITIONS)}
+    write_parquet(folder / "admissions.parquet", pl.DataFrame(when | levels))
+    films = {"study_id": studies.study_id, "subject_id": subjects.subject_id[studies.subject], "time": studies.time}
+    findings = {name: studies.findings[:, at] for at, name in enumerate(FINDINGS)}
+    write_parquet(folder / "studies.parquet", pl.DataFrame(films | findings))
+    images = {"dicom_id": studies.dicom_id, "study_id": studies.study_id[studies.study], "view": studies.view}
+    write_parquet(folder / "images.parquet", pl.DataFrame(images))
+    columns = {
+        "quirk": pl.String,
+        "subject_id": pl.Int64,
+        "hadm_id": pl.Int64,
+        "stay_id": pl.Int64,
+        "study_id": pl.Int64,
+    }
+    rows = [{name: quirk.get(name) for name in columns} for quirk in quirks]
+    write_parquet(folder / "quirks.parquet", pl.DataFrame(rows, schema=columns).sort(pl.all()))
+
+
+def _stay_quirks(subjects: Subjects, admissions: Admissions, stays: Stays) -> Quirks:
+    return [
+        {
+            "quirk": name,
+            "subject_id": int(subjects.subject_id[admissions.subject[stays.admission[row]]]),
+            "hadm_id": int(admissions.hadm_id[stays.admission[row]]),
+            "stay_id": int(stays.stay_id[row]),
+        }
+        for name, row in stays.quirks
+    ]

@@ -1,0 +1,71 @@
+"""Files that come out the same, byte for byte, and trees that appear whole or not at all."""
+
+import gzip
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+DATETIME = "%Y-%m-%d %H:%M:%S"
+
+
+@contextmanager
+def gzip_file(path: Path, *, level: int = 4) -> Iterator[gzip.GzipFile]:
+    """Open a new gzip file whose header carries neither a name nor a time.
+
+    Args:
+        path: the file; its folders are made.
+        level: zlib compression level.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        path.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=level, fileobj=raw, mtime=0) as packed,
+    ):
+        yield packed
+
+
+def write_csv_gz(path: Path, rows: pl.DataFrame) -> None:
+    """Write a table as the published releases do: csv.gz, a header, empty for missing, "" for an empty string.
+
+    Args:
+        path: the file; its folders are made.
+        rows: columns in the published order.
+    """
+    with gzip_file(path) as packed:
+        packed.write(rows.write_csv(datetime_format=DATETIME, date_format="%Y-%m-%d").encode())
+
+
+def write_parquet(path: Path, rows: pl.DataFrame) -> None:
+    """Write a table of the planted truth."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    rows.write_parquet(buffer, compression="zstd", statistics=False)
+    path.write_bytes(buffer.getvalue())
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `folder` that takes its place when the block ends without an error.
+
+    Args:
+        folder: where the files shall be; an older folder there is replaced as a whole.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    try:
+        yield beside
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    if folder.exists():
+        folder.rename(old)
+    beside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
