@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-import medcsp_model.settings as training
+import medcsp_model.settings as recipes
 from pipelines.features.series import SeriesSettings
 from pipelines.synthetic.settings import SyntheticSettings
 
@@ -122,7 +122,7 @@ class Profile:
     vocabularies: VocabularySettings = field(default_factory=VocabularySettings)
     series: SeriesSettings = field(default_factory=SeriesSettings)
     images: ImageSettings = field(default_factory=ImageSettings)
-    training: training.Settings = field(default_factory=training.default)
+    training: recipes.Settings = field(default_factory=recipes.default)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     synthetic: SyntheticSettings | None = None
 
@@ -137,7 +137,7 @@ def demo() -> Profile:
         name="demo",
         cohorts=CohortSettings(retrieval_share=1.0),
         vocabularies=VocabularySettings(drug_min_records=3, tokenizer="trained", tokenizer_size=2000),
-        training=training.demo(),
+        training=recipes.demo(),
         retrieval=RetrievalSettings(min_lift=3.0),
         synthetic=SyntheticSettings(),
     )
@@ -145,7 +145,7 @@ def demo() -> Profile:
 
 def default() -> Profile:
     """Return what we would run on the real sources: the paper's sizes with every repair on."""
-    return Profile(name="default", towers="biomedclip", training=training.default())
+    return Profile(name="default", towers="biomedclip", training=recipes.default())
 
 
 def paper() -> Profile:
@@ -155,7 +155,7 @@ def paper() -> Profile:
         towers="biomedclip",
         links=LinkSettings(gap_from="record_time", history="all"),
         cohorts=CohortSettings(ehr_holdout_share=0.0),
-        training=training.paper(),
+        training=recipes.paper(),
         retrieval=RetrievalSettings(raw_towers=True),
     )
 

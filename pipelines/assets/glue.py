@@ -120,7 +120,7 @@ def build_and_publish(step: Step, workspace: Workspace, inputs: dict[str, str], 
             code_version=step.code_version(),
             inputs=inputs,
             settings=settings,
-            checks={name: path.read_text() for name, path in step.check_files().items()},
+            # CHECKS
             extra=made.extra,
         )
     workspace.lake.record_timing(step.name, usage)

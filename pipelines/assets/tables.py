@@ -3,24 +3,41 @@
 from data_contracts import CONTRACTS
 from pipelines.assets.raw import raw_digests
 from pipelines.assets.step import Build, Made, Step
+from pipelines.resources import Sources, Workspace
 from pipelines.sources import TABLES, RawTable
 
 
 def _step(raw_table: RawTable) -> Step:
     def read(build: Build) -> Made:
-        root = build.workspace.sources.root(raw_table.source)
-        if root is None:
-            return Made(raw_table.empty(), extra={"absent": True})
-        return Made(raw_table.read(root), extra={"synthetic": raw_table.source in build.workspace.sources.synthetic})
+        sources = build.workspace.sources
+        reason = why_empty(raw_table, sources)
+        root = sources.root(raw_table.source)
+        if reason or root is None:
+            return Made(raw_table.empty(), extra={"empty": reason})
+        return Made(raw_table.read(root), extra={"synthetic": raw_table.source in sources.synthetic})
 
     return Step(
         contract=CONTRACTS[raw_table.table],
         make=read,
-        raw=lambda workspace: raw_digests(raw_table, workspace),
+        raw=lambda workspace: _digests(raw_table, workspace),
         raw_keys=(raw_table.table,),
         code=(raw_table.module,),
         kinds=("polars", "parquet"),
     )
+
+
+def why_empty(raw_table: RawTable, sources: Sources) -> str:
+    """Return why a table is published without rows, or an empty text where it is read."""
+    if sources.root(raw_table.source) is None:
+        return f"{raw_table.source} is not available"
+    if raw_table.unless in sources.roots:
+        return f"{raw_table.unless} holds the same facts"
+    return ""
+
+
+def _digests(raw_table: RawTable, workspace: Workspace) -> dict[str, str]:
+    reason = why_empty(raw_table, workspace.sources)
+    return {f"raw:{raw_table.source}/{raw_table.table}": reason} if reason else raw_digests(raw_table, workspace)
 
 
 STEPS = tuple(_step(raw_table) for raw_table in TABLES.values())
