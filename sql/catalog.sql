@@ -1,0 +1,31 @@
+-- Further views of the catalogue, for people; each waits until the tables that it reads are published.
+
+-- One row per record of either source: when it was and which cohort it stands in.
+create view records as
+select
+    cohorts.source,
+    cohorts.record_id,
+    cohorts.subject_id,
+    cohorts.study_id,
+    cohorts.split,
+    coalesce(ehr.record_time, cxr.record_time) as record_time
+from cohort_split as cohorts
+left join ehr_records as ehr on cohorts.source = 'ehr' and cohorts.record_id = ehr.record_id
+left join cxr_records as cxr on cohorts.source = 'cxr' and cohorts.record_id = cxr.record_id;
+
+-- One row per variable of ehr_readings: what was measured, under the name the hospital gave it.
+create view variables as
+select
+    'chart_' || itemid as variable,
+    label,
+    category,
+    unitname as unit
+from mimic_iv__d_items
+where linksto = 'chartevents'
+union all
+select
+    'lab_' || itemid as variable,
+    label || ' (' || fluid || ')' as label,
+    category,
+    null as unit
+from mimic_iv__d_labitems;

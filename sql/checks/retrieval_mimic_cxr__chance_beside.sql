@@ -1,0 +1,20 @@
+-- Every retrieval number is a share, and has the number of chance beside it.
+-- severity: blocking; grain: one failing number; tables: retrieval_mimic_cxr.
+select
+    results.method,
+    results.metric,
+    results.k,
+    results.seed,
+    results.value
+from retrieval_mimic_cxr as results
+left join retrieval_mimic_cxr as chance
+    on
+        chance.method = 'chance'
+        and results.dataset = chance.dataset
+        and results.cohort = chance.cohort
+        and results.metric = chance.metric
+        and results.k = chance.k
+where
+    results.value not between 0 and 1
+    or (results.metric in ('precision_at_k', 'recall_at_k') and chance.method is null)
+order by results.method, results.metric, results.k, results.seed
