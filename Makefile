@@ -41,7 +41,7 @@ dev: setup ## open the Dagster UI
 	@source ./env.sh && dagster dev
 
 sql: setup ## open the catalogue at a SQL prompt; QUERY="select ..." answers one question
-	@source ./env.sh && python -m lake sql $(if $(QUERY),--query "$(QUERY)")
+	@source ./env.sh && python -m lake.prompt $(if $(QUERY),--query "$(QUERY)")
 
 test: setup ## run the tests
 	@source ./env.sh && python -m pytest -n $(WORKERS) --dist worksteal

@@ -1,0 +1,28 @@
+"""What all tests share: the open data, and the promise that nothing is skipped where MEDCSP_NO_SKIPS is set."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def open_data() -> Path:
+    """Root of the openly licensed real data; tests skip where it is not at hand."""
+    value = os.environ.get("MEDCSP_TEST_DATA")
+    if not value:
+        pytest.skip("MEDCSP_TEST_DATA is not set: the openly licensed real data is not at hand")
+    return Path(value).resolve()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run with skipped tests, but for those that need a GPU, where MEDCSP_NO_SKIPS is set."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("MEDCSP_NO_SKIPS") or reporter is None:
+        return
+    skipped = [report for report in reporter.stats.get("skipped", []) if "gpu" not in report.keywords]
+    if skipped and exitstatus == 0:
+        reporter.write_line(f"MEDCSP_NO_SKIPS is set, and {len(skipped)} tests were skipped:", red=True)
+        for report in skipped:
+            reporter.write_line(f"  {report.nodeid}: {report.longrepr}")
+        session.exitstatus = 1
