@@ -115,9 +115,9 @@ def _stamp(home: Path) -> str:
 
 def _view_parts(text: str, path: Path) -> tuple[str, set[str]]:
     """The name of the view that a statement creates, and the tables it reads."""
-    from sqlglot import exp, parse_one
+    from sqlglot import exp, parse
 
-    tree = parse_one(text, read="duckdb")
+    tree = parse(text, read="duckdb")[0]  # what stands after the semicolon is comments
     if not isinstance(tree, exp.Create) or tree.kind != "VIEW":
         raise ValueError(f"{path}: every statement must be 'create view'; found: {text.strip()[:60]}")
     name = tree.this.find(exp.Table).name

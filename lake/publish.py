@@ -204,8 +204,10 @@ class _Steps:
             rows = rows.filter(pl.col(REASON).is_null())
         result, failure = self.contract.filter(rows, cast=True)
         floats = [name for name, dtype in result.collect_schema().items() if dtype.is_float()]
-        # adding zero turns -0.0 into 0.0: the two sort as equal, so their order would be anybody's guess
-        result.with_columns(pl.col(floats) + 0.0).sink_parquet(self.good, compression="lz4")
+        # -0.0 becomes 0.0: the two sort as equal, so their order would be anybody's guess. (Adding 0.0 is not enough:
+        # Polars 2.1 leaves a leading -0.0 as it is in some columns with nulls.)
+        zeros = [pl.when(pl.col(name) == 0).then(0.0).otherwise(pl.col(name)).alias(name) for name in floats]
+        result.with_columns(zeros).cast(result.collect_schema()).sink_parquet(self.good, compression="lz4")
         evaluated = self.staging / "rules.parquet"
         failure.sink_parquet(evaluated)
         broken = pl.scan_parquet(evaluated)

@@ -25,8 +25,9 @@ def statement_of(text: str) -> str:
 
 def table_names(text: str) -> set[str]:
     """The tables that an SQL statement reads, its own common table expressions left out."""
-    from sqlglot import exp, parse_one
+    from sqlglot import exp, parse
 
-    tree = parse_one(text, read="duckdb")
+    tree = parse(text, read="duckdb")[0]  # what stands after the semicolon is comments
+    assert tree is not None, text
     local = {cte.alias for cte in tree.find_all(exp.CTE)}
     return {table.name for table in tree.find_all(exp.Table) if table.name} - local
