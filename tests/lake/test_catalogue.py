@@ -1,0 +1,77 @@
+"""The catalogue shows current versions, grows further views as their tables arrive, and is rebuilt after a crash."""
+
+import logging
+
+import duckdb
+import pytest
+
+
+def shown(lake, query: str) -> list[tuple]:
+    with duckdb.connect(str(lake.home / "warehouse.duckdb"), read_only=True) as catalogue:
+        return catalogue.sql(query).fetchall()
+
+
+def test_it_has_a_view_with_a_comment_per_table_over_absolute_paths(lake, readings, readings_rows, made_from):
+    lake.publish(readings, readings_rows, **made_from)
+    assert shown(lake, "select subject_id, sex from readings") == [(1, None), (2, "M"), (3, "F")]
+    ((name, comment, sql),) = shown(lake, "select view_name, comment, sql from duckdb_views() where not internal")
+    assert (name, comment) == ("readings", "What was measured, one row per subject and time.")
+    assert str(lake.files("readings")[0]) in sql
+
+
+def test_a_session_that_is_open_keeps_its_version_and_a_new_one_sees_the_new(lake, readings, readings_rows, made_from):
+    lake.publish(readings, readings_rows, **made_from)
+    with duckdb.connect(str(lake.home / "warehouse.duckdb"), read_only=True) as session:
+        lake.publish(readings, readings_rows.head(1), **{**made_from, "inputs": {"raw": "2"}})
+        assert session.sql("select count(*) from readings").fetchall() == [(3,)]
+    assert shown(lake, "select count(*) from readings") == [(1,)]
+
+
+def test_a_view_waits_for_its_tables(lake, readings, events, readings_rows, made_from, caplog):
+    lake.views_file.write_text(
+        """-- further views
+        create view both_tables as
+        with r as (select subject_id from readings) select * from r join events using (subject_id);
+        create view twice as select subject_id * 2 as double from readings; -- a trailing comment
+        create view on_a_view as select double + 1 as n from twice;
+        """
+    )
+    with caplog.at_level(logging.INFO, logger="lake"):
+        lake.publish(readings, readings_rows, **made_from)
+    assert "view both_tables of catalog.sql waits for events" in caplog.text
+    assert shown(lake, "select n from on_a_view order by 1") == [(3,), (5,), (7,)]
+    lake.publish(events, readings_rows.select("subject_id", "value", name="sex"), **made_from)
+    assert shown(lake, "select count(*) from both_tables") == [(3,)]
+
+
+@pytest.mark.parametrize("text", ["select 1;", "create table t as select 1;"])
+def test_a_statement_that_is_no_view_is_an_error(lake, readings, readings_rows, made_from, text):
+    lake.views_file.write_text(text)
+    with pytest.raises(ValueError, match=r"catalog.sql: every statement must be 'create view'"):
+        lake.publish(readings, readings_rows, **made_from)
+
+
+def test_a_view_that_does_not_run_is_an_error_that_names_it(lake, readings, readings_rows, made_from):
+    lake.views_file.write_text("create view wrong as select nowhere from readings;")
+    with pytest.raises(ValueError, match=r"view 'wrong' does not run: .*nowhere"):
+        lake.publish(readings, readings_rows, **made_from)
+
+
+def test_a_catalogue_that_lags_behind_is_rebuilt_when_its_table_is_found_current(
+    lake, readings, readings_rows, made_from
+):
+    lake.publish(readings, readings_rows, **made_from)
+    (lake.home / "warehouse.duckdb").unlink()
+    assert lake.current(readings, **made_from) is not None
+    assert shown(lake, "select count(*) from readings") == [(3,)]
+    inode = (lake.home / "warehouse.duckdb").stat().st_ino
+    lake.current(readings, **made_from)
+    lake.refresh_catalogue()
+    assert (lake.home / "warehouse.duckdb").stat().st_ino == inode
+
+
+def test_the_macro_of_ids_is_there_for_people(lake, readings, readings_rows, made_from):
+    from lake import id_share
+
+    lake.publish(readings, readings_rows, **made_from)
+    assert shown(lake, "select id_share('s', 5)") == [(id_share("s", 5),)]

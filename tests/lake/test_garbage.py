@@ -1,0 +1,128 @@
+"""gc spares what is current, pinned or young; verify finds what changed; the command line shows both."""
+
+import os
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lake import Lake
+from lake.__main__ import main
+from lake.files import locked
+from lake.gc import collect, verify
+
+
+@pytest.fixture
+def two_versions(lake, readings, readings_rows, made_from) -> list[Path]:
+    """Folders of a former and a current version."""
+    folders = []
+    for number in (1, 2):
+        lake.publish(readings, readings_rows.head(number), **{**made_from, "inputs": {"raw": str(number)}})
+        folders.append(lake.files("readings")[0].parent)
+    return folders
+
+
+def age(path: Path, days: float) -> None:
+    then = time.time() - days * 86_400
+    os.utime(path, (then, then))
+
+
+def test_it_deletes_a_former_version_after_the_grace_that_began_when_it_was_replaced(lake, two_versions):
+    former, current = two_versions
+    age(former, 30)
+    assert collect(lake, grace_days=1) == []
+    (history,) = (former.parent / "history").iterdir()
+    age(history, 2)
+    assert collect(lake, grace_days=1, dry_run=True) == [former] and former.exists()
+    assert collect(lake, grace_days=1) == [former]
+    assert not former.exists() and current.exists()
+    assert lake.scan("readings").collect().height == 2
+    assert len(lake.history("readings")) == 1
+
+
+def test_a_pinned_version_stays_until_its_reader_is_done(lake, readings, readings_rows, made_from, two_versions):
+    former, current = two_versions
+    with lake.pin("readings") as manifest:
+        assert manifest.version == current.name
+        lake.publish(readings, readings_rows, **{**made_from, "inputs": {"raw": "3"}})
+        assert collect(lake, grace_days=0) == [former]
+        assert current.exists()
+    assert collect(lake, grace_days=0) == [current]
+
+
+def test_the_pin_of_a_dead_process_holds_nothing(lake, two_versions):
+    former, _ = two_versions
+    pin = former.parent / ".pins" / f"{former.name}-dead"
+    pin.parent.mkdir(exist_ok=True)
+    pin.touch()
+    assert collect(lake, grace_days=0) == [former]
+    assert not pin.exists()
+
+
+def test_a_table_that_is_being_published_is_left_alone(lake, two_versions):
+    with locked(two_versions[0].parent / ".lock"):
+        assert collect(lake, grace_days=0) == []
+    assert collect(lake, grace_days=0) == [two_versions[0]]
+
+
+def test_a_version_that_returns_is_spared(lake, readings, readings_rows, made_from, two_versions):
+    former, current = two_versions
+    lake.publish(readings, readings_rows.head(1), **{**made_from, "inputs": {"raw": "1"}})
+    assert collect(lake, grace_days=0) == [current]
+    assert former.exists()
+
+
+def test_former_rejects_go_and_current_ones_stay(lake, readings, readings_rows, made_from):
+    bad = readings_rows.with_columns(value=pl.Series([-1.0, 1.0, 1.0]))
+    for number in (1, 2):
+        lake.publish(readings, bad, **{**made_from, "inputs": {"raw": str(number)}})
+    (gone,) = collect(lake, grace_days=0)
+    assert gone.parent.name == "rejected"
+    assert lake.rejected("readings").collect().height == 1
+
+
+def test_scratch_is_fresh_and_deleted_and_old_leftovers_go(lake):
+    with lake.scratch("series") as first, lake.scratch("series") as second:
+        assert first != second and not list(first.iterdir())
+        (first / "x").touch()
+    assert not first.exists()
+    left = lake.home / "scratch" / "series" / "left"
+    left.mkdir()
+    left.with_suffix(".lock").touch()  # as a killed process leaves them
+    with lake.scratch("series"):
+        assert not left.exists()
+    spilled = lake.home / "scratch" / "duckdb" / "old"
+    spilled.mkdir(parents=True)
+    assert collect(lake, grace_days=1) == []
+    age(spilled, 2)
+    assert collect(lake, grace_days=1) == [spilled]
+
+
+def test_verify_finds_changed_and_missing_files(lake, two_versions):
+    assert verify(lake) == []
+    path = lake.files("readings")[0]
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert verify(lake) == [f"readings: {path} is not what was published; publish it again"]
+    path.unlink()
+    assert verify(lake) == [f"readings: {path} is missing; publish it again"]
+
+
+def test_the_command_line_lists_verifies_and_cleans(lake: Lake, two_versions, capsys):
+    home = ["--home", str(lake.home)]
+    assert main(["ls", *home]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if " readings " in line)
+    assert line.split()[:4] == ["tables", "readings", "2", "0"] and line.endswith(two_versions[1].name)
+    assert main(["verify", *home]) == 0
+    assert "1 tables are what their manifests say" in capsys.readouterr().out
+    assert main(["gc", *home, "--grace-days", "0"]) == 0
+    assert str(two_versions[0]) in capsys.readouterr().out
+    lake.files("readings")[0].unlink()
+    assert main(["verify", *home]) == 1
+    assert "is missing" in capsys.readouterr().out
+
+
+def test_the_command_line_says_where_it_looked(tmp_path, capsys):
+    assert main(["ls", "--home", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere" in capsys.readouterr().err
