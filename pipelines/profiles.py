@@ -4,6 +4,7 @@
 of training are composed from `medcsp_model.settings`, never restated. Not here: roots and folders (`resources.py`).
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -164,11 +165,20 @@ PROFILES: dict[str, Callable[[], Profile]] = {"demo": demo, "paper": paper, "def
 
 
 def profile_named(name: str) -> Profile:
-    """Return a profile by the name that MEDCSP_PROFILE holds.
+    """Return a profile by the name that MEDCSP_PROFILE holds, or by `module:function` for a profile of your own.
 
     Raises:
         ValueError: no profile has that name.
     """
-    if name not in PROFILES:
-        raise ValueError(f"MEDCSP_PROFILE is {name!r}: use one of {', '.join(PROFILES)}")
-    return PROFILES[name]()
+    if name in PROFILES:
+        return PROFILES[name]()
+    module, _, function = name.partition(":")
+    if not function:
+        raise ValueError(f"MEDCSP_PROFILE is {name!r}: use one of {', '.join(PROFILES)}, or your own module:function")
+    try:
+        profile = getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"MEDCSP_PROFILE is {name!r}, and {error}: is the module on PYTHONPATH?") from error
+    if not isinstance(profile, Profile):
+        raise ValueError(f"MEDCSP_PROFILE is {name!r}, which returns {type(profile).__name__}, not a Profile")
+    return profile

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from lake import Manifest, PublishError, measured
+from lake.sql import table_names
 from pipelines.assets.column_lineage import column_lineage
 from pipelines.assets.raw import combined_version
 from pipelines.assets.step import Build, InputMissingError, Made, Step
@@ -37,6 +38,10 @@ def as_asset(step: Step, *, after: tuple[str, ...] = ()) -> dg.AssetsDefinition:
             *[
                 dg.AssetCheckSpec(name, asset=step.name, description=_first_comment(path.read_text()), blocking=True)
                 for name, path in step.check_files().items()
+            ],
+            *[
+                dg.AssetCheckSpec(name, asset=step.name, description=_first_comment(path.read_text()))
+                for name, path in step.warning_files().items()
             ],
         ],
         required_resource_keys={"workspace"},
@@ -97,7 +102,19 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
         raise dg.Failure(description=str(error), allow_retries=False) from error
     seconds = time.monotonic() - started
     context.log.info(f"{step.name}: {'current' if is_current else 'built'}, {manifest.rows} rows, {seconds:.2f} s")
-    return result(step, manifest, is_current=is_current, seconds=seconds)
+    return result(step, manifest, warnings=count_warnings(step, workspace), is_current=is_current, seconds=seconds)
+
+
+def count_warnings(step: Step, workspace: Workspace) -> dict[str, int]:
+    """Return the number of rows that break each rule which stops nothing; a rule waits for the tables it reads."""
+    counts = {}
+    for name, path in step.warning_files().items():
+        sql = path.read_text()
+        tables = sorted(table_names(sql))
+        if all(workspace.lake.manifest(table) for table in tables):
+            with workspace.lake.connect(tables) as connection:
+                counts[name] = len(connection.sql(sql).fetchall())
+    return counts
 
 
 def build_and_publish(step: Step, workspace: Workspace, inputs: dict[str, str], *, log: Any) -> Manifest:
@@ -120,7 +137,7 @@ def build_and_publish(step: Step, workspace: Workspace, inputs: dict[str, str], 
             code_version=step.code_version(),
             inputs=inputs,
             settings=settings,
-            # CHECKS
+            checks={name: path.read_text() for name, path in step.check_files().items()},
             extra=made.extra,
         )
     workspace.lake.record_timing(step.name, usage)
@@ -135,7 +152,9 @@ def observe_raw(context: dg.AssetExecutionContext, step: Step, inputs: dict[str,
         context.log_event(dg.AssetObservation(asset_key=dg.AssetKey(["raw", name]), tags=tags))
 
 
-def result(step: Step, manifest: Manifest, *, is_current: bool, seconds: float) -> dg.MaterializeResult:
+def result(
+    step: Step, manifest: Manifest, *, warnings: dict[str, int], is_current: bool, seconds: float
+) -> dg.MaterializeResult:
     """Return what Dagster records: counts, schemas and versions, never rows."""
     num_rejected = sum(manifest.rejected.values())
     metadata: dict[str, Any] = {
@@ -157,6 +176,16 @@ def result(step: Step, manifest: Manifest, *, is_current: bool, seconds: float) 
         metadata={f"rejected: {rule}": count for rule, count in manifest.rejected.items()},
     )
     rules = [dg.AssetCheckResult(check_name=name, asset_key=step.name, passed=True) for name in step.check_files()]
+    rules += [
+        dg.AssetCheckResult(
+            check_name=name,
+            asset_key=step.name,
+            passed=warnings.get(name, 0) == 0,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"rows": warnings.get(name, 0)},
+        )
+        for name in step.warning_files()
+    ]
     return dg.MaterializeResult(
         asset_key=step.name,
         metadata=metadata,

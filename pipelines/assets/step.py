@@ -126,11 +126,16 @@ class Step:
     def code_version(self) -> str:
         """Return the digest of the code that makes the rows; comments and docstrings do not count."""
         assert isinstance(self.make, FunctionType)
-        return code_version(self.make, *self.code, sql_files=[self.sql] if self.sql else [])
+        sql_files = [*([self.sql] if self.sql else []), *self.check_files().values()]
+        return code_version(self.make, *self.code, sql_files=sql_files)
 
     def check_files(self) -> dict[str, Path]:
         """Return the set rules that a new version must pass before it is published: SQL that returns failing rows."""
-        return {path.stem: path for path in sorted((SQL_FOLDER / "checks").glob(f"{self.name}__*.sql"))}
+        return _named_after(self.name, SQL_FOLDER / "checks")
+
+    def warning_files(self) -> dict[str, Path]:
+        """Return the set rules whose failing rows are counted and shown, but stop nothing."""
+        return _named_after(self.name, SQL_FOLDER / "checks" / "warnings")
 
     def input_versions(self, workspace: Workspace) -> dict[str, str]:
         """Return the version of every table and raw file that the step reads.
@@ -166,6 +171,10 @@ class Step:
             inputs=inputs,
             settings=self.settings(workspace.profile),
         )
+
+
+def _named_after(table: str, folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob(f"{table}__*.sql"))}
 
 
 def step(contract: type[Contract], **options: Any) -> Callable[[Callable[[Build], Rows | Made]], Step]:
