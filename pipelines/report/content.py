@@ -1,0 +1,208 @@
+"""What a page is made of: sections of tables, charts, notes and chains, as plain data that a template draws.
+
+What does not belong here: HTML, and where the data comes from. The digest of a section is taken over these values, so a
+change of layout leaves it as it was.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from lake.files import canonical_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        text: what it says; empty where nothing applies.
+        detail: a second, smaller line.
+        bar: share of a bar behind the number, 0 to 1.
+        badge: a word in a box, such as `synthetic`.
+        links: names of tables on the page that the cell points to.
+        is_code: set in a fixed-width face.
+    """
+
+    text: str = ""
+    detail: str = ""
+    bar: float | None = None
+    badge: str = ""
+    links: tuple[str, ...] = ()
+    is_code: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column's head; numbers stand right, text left, and a muted column is a reference, not ours."""
+
+    label: str
+    is_number: bool = True
+    is_muted: bool = False
+    badge: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of a table: its head, then a cell for every other column."""
+
+    label: str
+    cells: tuple[Cell, ...]
+    detail: str = ""
+    anchor: str = ""
+    badge: str = ""
+    is_muted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table with a caption; folded away behind its caption where `is_folded`."""
+
+    caption: str
+    head: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    note: str = ""
+    is_folded: bool = False
+    kind: Literal["table"] = "table"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One axis: label with its unit, and ticks where they are not to be chosen."""
+
+    label: str
+    ticks: tuple[float, ...] = ()
+    is_log: bool = False
+    is_percent: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One point of a line, with an interval where there is one, and what it says when pointed at."""
+
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line; `role` says how it is drawn: a colour by number, or reference lines that stand back."""
+
+    name: str
+    role: Literal["main", "first", "second", "third", "fourth", "chance", "paper"]
+    points: tuple[Point, ...]
+    has_marks: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineChart:
+    """Lines over one pair of axes."""
+
+    caption: str
+    description: str
+    x: Axis
+    y: Axis
+    lines: tuple[Line, ...]
+    note: str = ""
+    kind: Literal["chart"] = "chart"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One bar of a histogram, from `low` to `high` on the axis; `is_point` marks a single value, drawn apart."""
+
+    low: float
+    high: float
+    count: int
+    text: str
+    is_point: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """Counts over the ranges of one number."""
+
+    caption: str
+    description: str
+    x: Axis
+    y: Axis
+    bars: tuple[Bar, ...]
+    note: str = ""
+    kind: Literal["chart"] = "chart"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """A paragraph: what is missing and why, or how to read what follows."""
+
+    text: str
+    tone: Literal["plain", "missing", "warning"] = "plain"
+    kind: Literal["note"] = "note"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """One step of a chain from a number back to its files."""
+
+    title: str
+    text: str
+    code: str = ""
+    badge: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """Steps that lead from one to the next."""
+
+    caption: str
+    links: tuple[Link, ...]
+    kind: Literal["chain"] = "chain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyNumber:
+    """A number for the head of the page; the text below it says what it is and of how many."""
+
+    label: str
+    value: str
+    detail: str
+    badge: str = ""
+
+
+Part = Table | LineChart | Histogram | Note | Chain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One section of the page.
+
+    Attributes:
+        name: in the contract, the page's anchors and the digest.
+        title: its heading.
+        lead: a sentence or two under the heading.
+        num_rows: rows of data shown in it.
+        bands: parts from top to bottom; those of one band stand beside each other where there is room.
+        key_numbers: what the head of the page takes from it.
+    """
+
+    name: str
+    title: str
+    lead: str
+    num_rows: int
+    bands: tuple[tuple[Part, ...], ...]
+    key_numbers: tuple[KeyNumber, ...] = field(default=())
+
+    @property
+    def content_sha256(self) -> str:
+        """Digest of everything the section shows."""
+        return hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()
+
+
+def number(text: str | None, **options: object) -> Cell:
+    """Return a cell with a number already in words; None leaves it empty."""
+    return Cell(text=text or "", **options)  # type: ignore[arg-type]

@@ -1,0 +1,71 @@
+"""Numbers in words: thousands separators, shares, intervals. Nothing here knows what the number means."""
+
+from collections.abc import Sequence
+
+NONE = "–"
+
+
+def count(value: int) -> str:
+    """`12345` as `12,345`."""
+    return f"{value:,}"
+
+
+def decimal(value: float, places: int = 1) -> str:
+    """A number with a fixed number of places and thousands separators."""
+    return f"{value:,.{places}f}"
+
+
+def plain(value: float) -> str:
+    """A number with as many places as it needs, at most two: `3`, `3.5`, `0.25`."""
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def percent(share: float, places: int = 1) -> str:
+    """A share as a percentage: `0.1234` as `12.3 %`."""
+    return f"{100 * share:,.{places}f} %"
+
+
+def ratio(part: int, whole: int) -> str:
+    """A part of a whole as a percentage; a dash of nothing."""
+    return percent(part / whole) if whole else NONE
+
+
+def interval(low: float | None, high: float | None, places: int = 1) -> str:
+    """The two ends of an interval of shares as percentages, without the sign; empty where there is none."""
+    if low is None or high is None:
+        return ""
+    return f"{100 * low:.{places}f}–{100 * high:.{places}f}"
+
+
+def mean_and_median(values: Sequence[int]) -> str:
+    """Mean and median of whole numbers, exact and so the same on every machine: `3.2 (median 3)`."""
+    if not values:
+        return NONE
+    return f"{sum(values) / len(values):,.1f} (median {plain(median(values))})"
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value, or the mean of the two in the middle."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return float(ordered[middle]) if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: `0.4 s`, `75.0 s`, `12 min 3 s`, `2 h 5 min`."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def digest(value: str, length: int = 12) -> str:
+    """The head of a digest, enough to recognise it."""
+    return value[:length]
+
+
+def joined(names: Sequence[str]) -> str:
+    """Names as a list in a sentence: `a, b and c`."""
+    names = list(names)
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1] if names else ""

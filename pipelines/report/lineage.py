@@ -1,0 +1,208 @@
+"""Where each number came from: the published versions behind the page, down to digests of raw files.
+
+What does not belong here: the `lineage` table, which holds the same facts for SQL.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from data_contracts import Layer
+from lake import Lake, Manifest, TableMissing
+from pipelines.report.content import Cell, Chain, Column, Link, Note, Part, Row, Section, Table
+from pipelines.report.formats import count, digest
+
+LAYERS: tuple[str, ...] = get_args(Layer)
+RAW = "raw:"
+ABSENT = "absent"
+LAYER_TITLES = {
+    "tables": "Typed raw tables",
+    "records": "Records",
+    "links": "Links and cohorts",
+    "features": "Features",
+    "corpus": "Training corpora",
+    "checkpoint": "Checkpoint",
+    "evaluation": "Evaluation",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ancestry:
+    """Every version that some tables were made from, themselves included.
+
+    Attributes:
+        manifests: by table; where two versions of a table were used, the current one.
+        raw_files: digest by `<source>/<file>`.
+        absent: raw sources that were not there.
+        replaced: `(table, input)` where the input has been published anew since.
+    """
+
+    manifests: dict[str, Manifest]
+    raw_files: dict[str, str]
+    absent: tuple[str, ...]
+    replaced: tuple[tuple[str, str], ...]
+
+    def upstream(self, table: str) -> set[str]:
+        """Return the tables that a table was made from, directly or not."""
+        found: set[str] = set()
+        waiting = [table]
+        while waiting:
+            names = [name for name in self.manifests[waiting.pop()].inputs if name in self.manifests]
+            waiting += [name for name in names if name not in found]
+            found.update(names)
+        return found
+
+
+def trace(lake: Lake, tables: Iterable[str]) -> Ancestry:
+    """Follow the manifests of some tables to the raw files.
+
+    Raises:
+        TableMissing: one of the tables is not published.
+    """
+    published = lake.tables()
+    waiting = deque(sorted(tables))
+    manifests: dict[str, Manifest] = {}
+    raw_files: dict[str, str] = {}
+    replaced: set[tuple[str, str]] = set()
+    while waiting:
+        name = waiting.popleft()
+        if name in manifests:
+            continue
+        if name not in published:
+            raise TableMissing(name)
+        manifests[name] = manifest = published[name]
+        for source, version in manifest.inputs.items():
+            if source.startswith(RAW):
+                raw_files[source.removeprefix(RAW)] = version
+            elif source in published:
+                waiting.append(source)
+                if published[source].version != version:
+                    replaced.add((name, source))
+    return Ancestry(
+        manifests=dict(sorted(manifests.items(), key=lambda item: (LAYERS.index(item[1].layer), item[0]))),
+        raw_files={name: value for name, value in sorted(raw_files.items()) if value != ABSENT},
+        absent=tuple(sorted(name for name, value in raw_files.items() if value == ABSENT)),
+        replaced=tuple(sorted(replaced)),
+    )
+
+
+def lineage_section(ancestry: Ancestry, *, metrics: str, checkpoint: str, synthetic_sources: Sequence[str]) -> Section:
+    """Lay out the chain from the metrics to the raw files, then every table by layer, then the files.
+
+    Args:
+        ancestry: what `trace` found.
+        metrics: the table that holds the numbers.
+        checkpoint: the table of the checkpoint they were measured on.
+        synthetic_sources: sources whose files were written by the graph.
+    """
+    tables = [_layer_table(ancestry, layer) for layer in reversed(LAYERS)]
+    parts: list[Part] = [_chain(ancestry, metrics=metrics, checkpoint=checkpoint, synthetic=synthetic_sources)]
+    parts += [
+        Note(text=f"{table} was made from a version of {name} that has been replaced since.", tone="warning")
+        for table, name in ancestry.replaced
+    ]
+    parts += [table for table in tables if table is not None]
+    parts.append(_raw_table(ancestry, synthetic_sources))
+    return Section(
+        name="lineage",
+        title="Where each number came from",
+        lead="A version is a digest of a table’s content; a fingerprint is a digest of the code, inputs and settings "
+        "that made it. Both can be looked up in the catalogue: select * from lineage.",
+        num_rows=len(ancestry.manifests) + len(ancestry.raw_files),
+        bands=tuple((part,) for part in parts),
+    )
+
+
+def _chain(ancestry: Ancestry, *, metrics: str, checkpoint: str, synthetic: Sequence[str]) -> Chain:
+    links = [_table_link(ancestry, metrics, "Metrics", "Every number of the retrieval section is a row of")]
+    links.append(_table_link(ancestry, checkpoint, "Checkpoint", "They were measured with the weights of"))
+    corpora = [name for name in ancestry.manifests if ancestry.manifests[name].layer == "corpus"]
+    links += [
+        _table_link(ancestry, name, "Training corpus", "It was trained on")
+        for name in corpora
+        if name in ancestry.upstream(checkpoint)
+    ]
+    tables = [name for name in ancestry.upstream(metrics) if LAYERS.index(ancestry.manifests[name].layer) < 5]
+    num_rows = sum(ancestry.manifests[name].rows for name in tables)
+    links.append(
+        Link(title="Tables", text=f"{count(len(tables))} tables with {count(num_rows)} rows in all stand behind it.")
+    )
+    sources = sorted({name.split("/", 1)[0] for name in ancestry.raw_files})
+    written = [name for name in sources if name in synthetic]
+    links.append(
+        Link(
+            title="Raw files",
+            text=f"{count(len(ancestry.raw_files))} files or groups of files of "
+            f"{count(len(sources))} sources ({', '.join(sources)}), each with its sha256.",
+            badge="synthetic data" if written else "",
+            target="raw-files",
+        )
+    )
+    return Chain(caption="From a number back to its files", links=tuple(links))
+
+
+def _table_link(ancestry: Ancestry, table: str, title: str, text: str) -> Link:
+    manifest = ancestry.manifests[table]
+    return Link(
+        title=title,
+        text=f"{text} {table}, {count(manifest.rows)} rows.",
+        code=f"version {manifest.version}, fingerprint {digest(manifest.fingerprint, 16)}",
+        target=f"table-{table}",
+    )
+
+
+def _layer_table(ancestry: Ancestry, layer: str) -> Table | None:
+    manifests = [manifest for manifest in ancestry.manifests.values() if manifest.layer == layer]
+    if not manifests:
+        return None
+    return Table(
+        caption=f"{LAYER_TITLES.get(layer, layer)}: {count(len(manifests))}",
+        head="Table",
+        columns=(
+            Column(label="Rows"),
+            Column(label="Version", is_number=False),
+            Column(label="Fingerprint", is_number=False),
+            Column(label="Code", is_number=False),
+            Column(label="Made from", is_number=False),
+        ),
+        rows=tuple(_table_row(ancestry, manifest) for manifest in manifests),
+        is_folded=True,
+    )
+
+
+def _table_row(ancestry: Ancestry, manifest: Manifest) -> Row:
+    raw = [name for name in manifest.inputs if name.startswith(RAW) and manifest.inputs[name] != ABSENT]
+    names = tuple(sorted(name for name in manifest.inputs if name in ancestry.manifests))
+    files = f"{count(len(raw))} raw {'file' if len(raw) == 1 else 'files'}" if raw else ""
+    return Row(
+        label=manifest.table,
+        anchor=f"table-{manifest.table}",
+        cells=(
+            Cell(text=count(manifest.rows)),
+            Cell(text=manifest.version, is_code=True),
+            Cell(text=digest(manifest.fingerprint), is_code=True),
+            Cell(text=digest(manifest.code_version), is_code=True),
+            Cell(text=files, links=names),
+        ),
+    )
+
+
+def _raw_table(ancestry: Ancestry, synthetic_sources: Sequence[str]) -> Part:
+    if not ancestry.raw_files:
+        return Note(text="No raw file is recorded behind these tables.", tone="missing")
+    rows = [
+        Row(
+            label=name,
+            badge="synthetic" if name.split("/", 1)[0] in synthetic_sources else "",
+            cells=(Cell(text=value, is_code=True),),
+        )
+        for name, value in ancestry.raw_files.items()
+    ]
+    return Table(
+        caption=f"Raw files: {count(len(rows))}",
+        head="Source and file",
+        columns=(Column(label="sha256 (many small files count as one group)", is_number=False),),
+        rows=tuple(rows),
+        is_folded=True,
+    )

@@ -1,0 +1,135 @@
+"""Pre-training: the loss curves of the current checkpoint. What the losses are: `medcsp_model.losses`."""
+
+from typing import Literal
+
+import polars as pl
+
+from lake import Lake
+from pipelines.report.content import (
+    Axis,
+    Cell,
+    Column,
+    KeyNumber,
+    Line,
+    LineChart,
+    Note,
+    Part,
+    Point,
+    Row,
+    Section,
+    Table,
+)
+from pipelines.report.formats import count, decimal, digest, plain
+
+TABLE = "pretrain_checkpoint"
+MOST_POINTS = 400
+LOSSES: tuple[tuple[str, str, str, Literal["main", "first", "second", "third"]], ...] = (
+    ("loss", "total", "L_A + λ_P L_P + λ_D L_D", "main"),
+    ("loss_a", "L_A", "modalities agree with their record", "first"),
+    ("loss_p", "L_P", "records of one patient agree across sources", "second"),
+    ("loss_d", "L_D", "records agree as their diagnosis histories do", "third"),
+)
+
+
+def pretraining_section(lake: Lake) -> Section:
+    """Draw the total loss and its three parts."""
+    curve = lake.scan(TABLE).sort("step").collect()
+    return Section(
+        name="pre_training",
+        title="Pre-training",
+        lead="One model over both sources. Modalities of a record are drawn together (L_A), then records of one "
+        "patient (L_P), then records with similar diagnosis histories (L_D).",
+        num_rows=curve.height,
+        bands=(_parts(curve),),
+        key_numbers=_key_numbers(curve),
+    )
+
+
+def _parts(curve: pl.DataFrame) -> tuple[Part, ...]:
+    if not curve.height:
+        return (Note(text="There is no training curve: the checkpoint has no logged step.", tone="missing"),)
+    return _chart(curve), _table(curve)
+
+
+def _chart(curve: pl.DataFrame) -> LineChart:
+    shown = _thinned(curve)
+    lines = []
+    for column, name, _, role in LOSSES:
+        rows = shown.filter(pl.col(column).is_finite()).select("step", column)
+        points = tuple(Point(x=step, y=value) for step, value in rows.iter_rows())
+        lines.append(Line(name=name, role=role, points=points, has_marks=len(points) == 1))
+    first, last = curve.row(0, named=True), curve.row(-1, named=True)
+    thinned = (
+        f" {count(shown.height)} of {count(curve.height)} logged steps are drawn."
+        if shown.height < curve.height
+        else ""
+    )
+    return LineChart(
+        caption="Loss by optimiser step",
+        description=f"The total loss goes from {decimal(first['loss'], 2)} at step {count(first['step'])} to "
+        f"{decimal(last['loss'], 2)} at step {count(last['step'])}.",
+        x=Axis(label="optimiser step"),
+        y=Axis(label="loss (nats)"),
+        lines=tuple(lines),
+        note=f"Losses of training batches, unweighted, as logged.{thinned}",
+    )
+
+
+def _thinned(curve: pl.DataFrame) -> pl.DataFrame:
+    """At most `MOST_POINTS` rows at even distances, the first and the last among them."""
+    if curve.height <= MOST_POINTS:
+        return curve
+    last = curve.height - 1
+    return curve[[round(i * last / (MOST_POINTS - 1)) for i in range(MOST_POINTS)]]
+
+
+def _table(curve: pl.DataFrame) -> Table:
+    first, last = curve.row(0, named=True), curve.row(-1, named=True)
+    rows = [
+        Row(
+            label=name,
+            detail=words,
+            cells=(Cell(text=decimal(first[column], 3)), Cell(text=decimal(last[column], 3))),
+        )
+        for column, name, words, _ in LOSSES
+    ]
+    rows += [
+        Row(label=label, detail=words, cells=tuple(Cell(text=decimal(row[column], places)) for row in (first, last)))
+        for label, words, column, places in (
+            ("Linked pairs per batch", "mean since the line before", "num_linked", 1),
+            ("Gradient norm", "before clipping", "grad_norm", 2),
+        )
+    ]
+    rows.append(
+        Row(
+            label="Learning rate",
+            detail=f"highest {first_digits(curve['learning_rate'].to_list())}",
+            cells=tuple(Cell(text=f"{row['learning_rate']:.1e}") for row in (first, last)),
+        )
+    )
+    steps = [f"Step {count(row['step'])}" for row in (first, last)]
+    return Table(
+        caption="First and last logged step",
+        head="Loss",
+        columns=tuple(Column(label=label) for label in steps),
+        rows=tuple(rows),
+        note=f"{plain(last['epoch'])} passes over the images; weights sha256 {digest(last['model_sha256'], 16)}.",
+    )
+
+
+def first_digits(rates: list[float]) -> str:
+    """The highest of some rates, with two digits."""
+    return f"{max(rates):.1e}"
+
+
+def _key_numbers(curve: pl.DataFrame) -> tuple[KeyNumber, ...]:
+    if not curve.height:
+        return ()
+    first, last = curve.row(0, named=True), curve.row(-1, named=True)
+    return (
+        KeyNumber(
+            label="Training loss",
+            value=decimal(last["loss"], 2),
+            detail=f"nats, from {decimal(first['loss'], 2)}, after {count(last['step'])} steps",
+        ),
+    )

@@ -1,0 +1,288 @@
+"""A small lake with planted numbers: 12 patients with EHR, 16 with X-rays, 8 with both."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from data_contracts import CONTRACTS
+from lake import Lake, Measurement
+from pipelines.report import INPUTS, Page, build_page
+from pipelines.report.paper_numbers import TABLE_2
+
+START = datetime(2150, 1, 1)
+DIGEST = "ab" * 32
+ABSENT = {"mimic_iv_note": "MEDCSP_MIMIC_IV_NOTE"}
+SYNTHETIC = ["mimic_cxr", "mimic_iv"]
+SETTINGS = {"theta_days": 30.0, "history": "to_date", "cohorts": {"ehr_holdout_share": 0.15}}
+KS = (1, 5, 10, 20, 50, 100)
+
+EHR = [(subject, 20_000_000 + 10 * subject + i) for subject in range(101, 113) for i in range(1 + subject % 2)]
+CXR = [
+    (subject, 50_000_000 + 10 * subject + study, f"{subject:08x}-{study:08x}-{image:08x}-00000000-00000000")
+    for subject in range(105, 121)
+    for study in range(2)
+    for image in range(1 + study)
+]
+GAPS = [0.0] * 18 + [0.5, 1.25, 2.0, 3.5, 4.0, 7.75, 9.0, 12.0, 12.5, 17.0, 21.25, 26.0, 29.5, 30.0]
+
+
+def split_of(source: str, subject: int) -> str:
+    if subject <= 112:
+        return "ehr_holdout" if subject in (101, 105) else "pretrain"
+    return "retrieval_mimic_cxr" if subject <= 118 else "unused"
+
+
+def pairs() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for subject, hadm_id in EHR:
+        for cxr_subject, _, dicom_id in CXR:
+            if subject == cxr_subject and len(rows) < len(GAPS):
+                rows.append(
+                    {
+                        "source": "ehr", "record_id": str(hadm_id), "other_source": "cxr", "other_record_id": dicom_id,
+                        "subject_id": subject, "gap_days": GAPS[len(rows)],
+                    }
+                )  # fmt: skip
+    assert len(rows) == len(GAPS)
+    return rows
+
+
+def curve() -> list[dict[str, Any]]:
+    rows = []
+    for step in range(0, 301, 5):
+        rest = 0.5 ** (step / 60)
+        wobble = 0.05 * ((step * 7) % 11 - 5) / 5
+        loss_a, loss_p, loss_d = 1.1 + 2.2 * rest + wobble, 0.7 + 2.6 * rest - wobble, 3.0 + 0.6 * rest
+        rows.append(
+            {
+                "step": step, "epoch": step / 25, "loss": loss_a + 0.5 * loss_p + 0.2 * loss_d, "loss_a": loss_a,
+                "loss_p": loss_p, "loss_d": loss_d, "learning_rate": 1e-3 * (1 - step / 400), "grad_norm": 2.5,
+                "num_linked": 12.0, "model_sha256": DIGEST,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def metrics(checkpoint: str) -> list[dict[str, Any]]:
+    rows = []
+    ours = {"precision_at_k": [0.2, 0.12, 0.09, 0.06, 0.03, 0.016], "recall_at_k": [0.12, 0.34, 0.5, 0.66, 0.84, 0.93]}
+    for metric, values in ours.items():
+        for k, value in zip(KS, values, strict=True):
+            chance = 0.0125 if metric == "precision_at_k" else k / 400
+            for method, number in (("medcsp", value), ("chance", chance)):
+                is_ours = method == "medcsp"
+                rows.append(
+                    {
+                        "task": "retrieval_mimic_cxr", "dataset": "mimic_cxr", "cohort": "all_views", "method": method,
+                        "mode": "native", "metric": metric, "k": k, "split": "retrieval_mimic_cxr", "seed": 0,
+                        "value": number, "ci_low": number * 0.85 if is_ours else None,
+                        "ci_high": number * 1.12 if is_ours else None, "n": 240, "num_positive": None,
+                        "paper_value": TABLE_2[metric][k], "fingerprint": checkpoint, "synthetic": True,
+                    }
+                )  # fmt: skip
+    return rows
+
+
+def contents(split: str) -> list[dict[str, Any]]:
+    present = {
+        ("ehr", "diagnosis"): ("codes", 5, 14), ("ehr", "drug"): ("codes", 3, 12), ("ehr", "note"): ("text", 900, 0),
+        ("ehr", "series"): ("series", 40, 13), ("ehr", "demographics"): ("dense", 20, 14),
+        ("cxr", "image"): ("image", 224, 21), ("cxr", "report"): ("text", 900, 21), ("cxr", "records"): ("index", 0, 21),
+    }  # fmt: skip
+    return [
+        {
+            "source": source, "modality": modality, "kind": kind, "size": size,
+            "num_records": 14 if source == "ehr" else 21,
+            "num_present": 400 if split != "pretrain" and kind == "image" else num_present, "content_sha256": DIGEST,
+        }
+        for (source, modality), (kind, size, num_present) in present.items()
+    ]  # fmt: skip
+
+
+def _records() -> dict[str, list[dict[str, Any]]]:
+    codes = [
+        {
+            "subject_id": subject, "hadm_id": hadm_id, "kind": kind, "code": f"{kind}{i}",
+            "icd_version": 10 if kind == "diagnosis" else 0, "known_time": START, "coded_after_discharge": False,
+        }
+        for n, (subject, hadm_id) in enumerate(EHR)
+        for kind, most in (("diagnosis", 5), ("drug", 3))
+        for i in range(n % (most + 1))
+    ]  # fmt: skip
+    return {
+        "ehr_records": [
+            {
+                "record_id": str(hadm_id), "subject_id": subject, "hadm_id": hadm_id, "admit_time": START,
+                "discharge_time": START + timedelta(days=3), "first_icu_time": START, "record_time": START,
+                "num_stays": 1,
+            }
+            for subject, hadm_id in EHR
+        ],
+        "ehr_stays": [
+            {
+                "subject_id": subject, "hadm_id": hadm_id, "stay_id": hadm_id + 1, "stay_index": 0, "in_time": START,
+                "out_time": None, "first_careunit": "MICU", "los_hours": None,
+            }
+            for subject, hadm_id in EHR
+        ],
+        "ehr_codes": codes,
+        "ehr_notes": [],
+        "cxr_records": [
+            {
+                "record_id": dicom_id, "subject_id": subject, "study_id": study_id, "dicom_id": dicom_id,
+                "record_time": START, "view_position": "PA", "path": f"files/{dicom_id}.dcm",
+            }
+            for subject, study_id, dicom_id in CXR
+        ],
+        "cxr_reports": [
+            {"subject_id": subject, "study_id": study_id, "text": "PLANTED SECRET REPORT"}
+            for subject, study_id in sorted({(subject, study_id) for subject, study_id, _ in CXR})
+        ],
+    }  # fmt: skip
+
+
+def _links() -> dict[str, list[dict[str, Any]]]:
+    records = [("ehr", str(hadm), subject, hadm) for subject, hadm in EHR]
+    records += [("cxr", dicom_id, subject, study) for subject, study, dicom_id in CXR]
+    return {
+        "same_patient_pairs": pairs(),
+        "cohort_split": [
+            {
+                "source": source, "record_id": record_id, "subject_id": subject, "study_id": study,
+                "split": split_of(source, subject),
+            }
+            for source, record_id, subject, study in records
+        ],
+        "diagnosis_histories": [
+            {
+                "source": source, "record_id": record_id, "subject_id": subject,
+                "num_codes": 0 if subject > 112 else 4, "code_indices": [] if subject > 112 else [0, 1, 2, 3],
+            }
+            for source, record_id, subject, _ in records
+        ],
+    }  # fmt: skip
+
+
+def _features() -> dict[str, list[dict[str, Any]]]:
+    return {
+        "diagnosis_vocabulary": [
+            {
+                "code_index": i, "icd_version": 10, "icd_code": f"diagnosis{i}", "num_records": 3, "num_subjects": 2,
+                "title": None,
+            }
+            for i in range(5)
+        ],
+        "drug_vocabulary": [{"drug_index": i, "drug": f"drug{i}", "num_records": 3} for i in range(3)],
+        "series_features": [
+            {
+                "feature_index": i, "feature": f"chart_{i}", "variable": f"chart_{i}", "statistic": "value",
+                "category": None, "low": None, "high": None, "low_inclusive": False, "is_filled": False, "aliases": [],
+            }
+            for i in range(4)
+        ],
+        "ehr_series": [
+            {
+                "subject_id": subject, "hadm_id": hadm, "stay_id": hadm + 1, "bin": hour, "feature_index": 1,
+                "value": 1.0,
+            }
+            for subject, hadm in EHR
+            for hour in range(48)
+        ],
+        "text_tokens": [
+            {
+                "source": "cxr", "text_id": str(study), "subject_id": subject, "num_tokens": 40 + n % 5,
+                "is_truncated": n % 4 == 0, "token_indices": [1, 2],
+            }
+            for n, (subject, study) in enumerate(sorted({(subject, study) for subject, study, _ in CXR}))
+        ],
+        "cxr_images": [
+            {
+                "dicom_id": dicom_id, "subject_id": subject, "study_id": study, "photometric": "MONOCHROME2",
+                "height_pixels": 256, "width_pixels": 256, "mean_intensity": 90.0, "file_sha256": DIGEST, "pixel_sha256": DIGEST,
+            }
+            for subject, study, dicom_id in CXR
+        ],
+    }  # fmt: skip
+
+
+INPUTS_OF = {
+    "ehr_records": {"raw:mimic_iv/hosp/admissions.csv.gz": "11" * 32, "raw:mimic_iv/icu/icustays.csv.gz": "22" * 32},
+    "ehr_notes": {"raw:mimic_iv_note": "absent"},
+    "cxr_records": {"raw:mimic_cxr/cxr-record-list.csv.gz": "33" * 32},
+    "cxr_reports": {"raw:mimic_cxr/reports": "44" * 32},
+    "same_patient_pairs": ["ehr_records", "cxr_records"],
+    "cohort_split": ["ehr_records", "cxr_records"],
+    "text_tokens": ["cxr_reports", "ehr_notes"],
+    "pretrain_corpus": ["same_patient_pairs", "cohort_split", "text_tokens", "cxr_images", "ehr_series", "ehr_codes"],
+    "retrieval_mimic_cxr_corpus": ["cohort_split", "text_tokens", "cxr_images"],
+    "pretrain_checkpoint": ["pretrain_corpus"],
+    "retrieval_mimic_cxr": ["retrieval_mimic_cxr_corpus", "pretrain_checkpoint"],
+    "metrics": ["retrieval_mimic_cxr"],
+}
+ORDER = (*[name for name in INPUTS if name not in ("metrics",)], "retrieval_mimic_cxr", "metrics")
+
+
+def fill(
+    home: Path, *, empty: tuple[str, ...] = (), replaced: Mapping[str, list[dict[str, Any]]] | None = None
+) -> Lake:
+    """Publish every table of the page; those in `empty` without rows, those in `replaced` with other rows."""
+    lake = Lake(home, threads=1)
+    rows = {**_records(), **_links(), **_features()}
+    rows |= {"pretrain_corpus": contents("pretrain"), "retrieval_mimic_cxr_corpus": contents("retrieval")}
+    rows |= {"pretrain_checkpoint": curve()} | dict(replaced or {})
+    for name in ORDER:
+        if name in ("retrieval_mimic_cxr", "metrics") and name not in (replaced or {}):
+            checkpoint = lake.manifest("pretrain_checkpoint")
+            assert checkpoint is not None
+            rows[name] = metrics(checkpoint.fingerprint)
+        publish(lake, name, [] if name in empty else rows[name])
+    return lake
+
+
+def publish(lake: Lake, name: str, rows: list[dict[str, Any]]) -> None:
+    given = INPUTS_OF.get(name, {})
+    inputs = given if isinstance(given, dict) else {table: _version(lake, table) for table in given}
+    schema = CONTRACTS[name].create_empty().schema
+    lake.publish(
+        CONTRACTS[name],
+        pl.DataFrame(rows, schema=schema),
+        code_version="c0de" * 4,
+        inputs=inputs,
+        settings={"theta_days": 30.0} if name == "same_patient_pairs" else {},
+    )
+    cost = Measurement(seconds=10.0 + ORDER.index(name), cpu_seconds=9.0, peak_mb=250.0, created_time="x")
+    lake.record_timing(name, cost)
+
+
+def _version(lake: Lake, table: str) -> str:
+    manifest = lake.manifest(table)
+    assert manifest is not None, f"{table} is published before what is made from it"
+    return manifest.version
+
+
+def page_of(lake: Lake) -> Page:
+    return build_page(lake, profile_name="demo", synthetic_sources=SYNTHETIC, absent_sources=ABSENT, settings=SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return fill(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture(scope="session")
+def page(planted: Lake) -> Page:
+    return page_of(planted)
+
+
+@pytest.fixture
+def new_lake(tmp_path: Path) -> Iterator[Callable[..., Lake]]:
+    yield lambda **options: fill(tmp_path / "home", **options)
+
+
+@pytest.fixture
+def render() -> Callable[[Lake], Page]:
+    return page_of
