@@ -121,7 +121,7 @@ class _Worker:
 
     @classmethod
     def start(cls, work: Callable[[str], _Decoded]) -> None:
-        cls.work = staticmethod(work)  # type: ignore[assignment]
+        cls.work = staticmethod(work)
 
     @classmethod
     def run(cls, path: str) -> _Decoded:

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from pipelines.features.series_bins import SeriesColumn, column_features, fit_columns
+from pipelines.features.series_bins import NUM_QUANTILES, SeriesColumn, column_features, fit_columns
 from pipelines.features.series_hours import hourly_values, numbers_and_texts
 
 NUM_LANES = 4
+MAX_RANGES = NUM_QUANTILES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,40 +80,18 @@ def fit_series(readings: pl.LazyFrame, stays: pl.LazyFrame, settings: SeriesSett
     Raises:
         ValueError: `stays` is empty.
     """
-    stay_ids = stays.select("stay_id").unique()
-    num_stays = stay_ids.select(pl.len()).collect(engine="streaming").item()
-    if num_stays == 0:
-        raise ValueError("series: there is no stay to fit hourly features on; check ehr_stays and cohort_split")
-    clean = numbers_and_texts(readings, window_hours=settings.window_hours).join(stay_ids, on="stay_id", how="semi")
-    variables = select_variables(clean, num_stays, settings)
-    hourly = hourly_values(
-        clean.join(variables.lazy().select("variable"), on="variable", how="semi"),
-        frequent=variables.filter("is_frequent")["variable"].to_list(),
-        statistics=settings.statistics,
-        window_hours=settings.window_hours,
-    )
-    columns = fit_columns(hourly, variables)
-    every_feature = column_features(columns)
-    cells = _match_cells(hourly, every_feature)
-    kept = _filter_features(every_feature, cells, stay_ids, num_stays, settings)
+    fitted = _fit(readings, stays, settings)
+    every_feature = column_features(fitted.columns)
+    cells = _match_cells(fitted.hourly, every_feature)
+    kept = _filter_features(every_feature, cells, fitted.stay_ids, fitted.num_stays, settings)
     return SeriesVocabulary(features=kept, settings=settings)
 
 
 def fitted_columns(
     readings: pl.LazyFrame, stays: pl.LazyFrame, settings: SeriesSettings
 ) -> dict[tuple[str, str], SeriesColumn]:
-    """Return what is fitted per (variable, statistic) before any feature is filtered: edges, numbers, texts."""
-    stay_ids = stays.select("stay_id").unique()
-    num_stays = stay_ids.select(pl.len()).collect().item()
-    clean = numbers_and_texts(readings, window_hours=settings.window_hours).join(stay_ids, on="stay_id", how="semi")
-    variables = select_variables(clean, num_stays, settings)
-    hourly = hourly_values(
-        clean.join(variables.lazy().select("variable"), on="variable", how="semi"),
-        frequent=variables.filter("is_frequent")["variable"].to_list(),
-        statistics=settings.statistics,
-        window_hours=settings.window_hours,
-    )
-    return {(column.variable, column.statistic): column for column in fit_columns(hourly, variables)}
+    """Return edges and categories per (variable, statistic) as `fit_series` fits them, before features are dropped."""
+    return {(column.variable, column.statistic): column for column in _fit(readings, stays, settings).columns}
 
 
 def encode_series(readings: pl.LazyFrame, vocabulary: SeriesVocabulary) -> pl.LazyFrame:
@@ -125,8 +104,8 @@ def encode_series(readings: pl.LazyFrame, vocabulary: SeriesVocabulary) -> pl.La
         vocabulary: fitted features.
 
     Returns:
-        Rows of contract EhrSeries (subject_id, hadm_id, stay_id, bin, feature_index, value), sorted by stay, bin and
-        feature. A stay without readings of fitted variables has none.
+        Rows of contract EhrSeries (subject_id, hadm_id, stay_id, bin, feature_index, value) in no order; a stay without
+        readings of fitted variables has none.
     """
     features = vocabulary.features
     statistics = [s for s in ("min", "max", "mean") if s in set(features["statistic"].cast(pl.String))]
@@ -141,14 +120,33 @@ def encode_series(readings: pl.LazyFrame, vocabulary: SeriesVocabulary) -> pl.La
         window_hours=vocabulary.settings.window_hours,
     )
     patients = readings.select("subject_id", "hadm_id", "stay_id").unique()
-    return (
-        _match_cells(hourly, features)
-        .join(patients, on="stay_id", how="left")
-        .select(
-            "subject_id", "hadm_id", "stay_id", "bin", "feature_index", pl.lit(1.0, dtype=pl.Float32).alias("value")
-        )
-        .sort("stay_id", "bin", "feature_index")
+    cells = _match_cells(hourly, features).join(patients, on="stay_id", how="left")
+    one = pl.lit(1.0, dtype=pl.Float32).alias("value")
+    return cells.select("subject_id", "hadm_id", "stay_id", "bin", "feature_index", one)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fitted:
+    stay_ids: pl.LazyFrame
+    num_stays: int
+    hourly: pl.LazyFrame
+    columns: list[SeriesColumn]
+
+
+def _fit(readings: pl.LazyFrame, stays: pl.LazyFrame, settings: SeriesSettings) -> _Fitted:
+    ids = stays.select("stay_id").unique().collect(engine="streaming")
+    if ids.is_empty():
+        raise ValueError("series: there is no stay to fit hourly features on; check ehr_stays and cohort_split")
+    stay_ids = ids.lazy()
+    clean = numbers_and_texts(readings, window_hours=settings.window_hours).join(stay_ids, on="stay_id", how="semi")
+    variables = select_variables(clean, ids.height, settings)
+    hourly = hourly_values(
+        clean.join(variables.lazy().select("variable"), on="variable", how="semi"),
+        frequent=variables.filter("is_frequent")["variable"].to_list(),
+        statistics=settings.statistics,
+        window_hours=settings.window_hours,
     )
+    return _Fitted(stay_ids=stay_ids, num_stays=ids.height, hourly=hourly, columns=fit_columns(hourly, variables))
 
 
 def select_variables(clean: pl.LazyFrame, num_stays: int, settings: SeriesSettings) -> pl.DataFrame:
@@ -181,39 +179,61 @@ def select_variables(clean: pl.LazyFrame, num_stays: int, settings: SeriesSettin
 
 
 def _match_cells(hourly: pl.LazyFrame, features: pl.DataFrame) -> pl.LazyFrame:
-    """Return the distinct (stay_id, bin, feature_index) whose hourly value a feature names."""
-    keys = features.lazy().with_columns(
-        pl.col("statistic").cast(pl.String), pl.col("category").cast(pl.Float64, strict=False).alias("number")
-    )
+    """Return the (stay_id, bin, feature_index) whose hourly value a feature names, each once."""
     on = ["variable", "statistic"]
-    masks = hourly.join(keys.filter(pl.col("statistic") == "mask").select(*on, "feature_index"), on=on)
-    texts = hourly.filter(pl.col("text").is_not_null()).join(
-        keys.filter(pl.col("category").is_not_null()).select(*on, pl.col("category").alias("text"), "feature_index"),
-        on=[*on, "text"],
+    keys = features.with_columns(pl.col("statistic").cast(pl.String))
+    texts = keys.filter(pl.col("category").is_not_null()).select(
+        *on, pl.col("category").alias("text"), pl.col("feature_index").alias("of_text")
     )
-    numbers = hourly.filter(pl.col("number").is_not_null()).join(
-        keys.filter(pl.col("number").is_not_null()).select(*on, "number", "feature_index"), on=[*on, "number"]
+    slots = range(MAX_RANGES)
+    of_number = pl.coalesce(
+        pl.when(
+            (pl.col("number") <= pl.col(f"high_{k}"))
+            & ((pl.col("number") > pl.col(f"low_{k}")) | (pl.col("number") == pl.col(f"from_{k}")))
+        ).then(f"index_{k}")
+        for k in slots
     )
-    intervals = _match_intervals(
-        hourly.filter(pl.col("number").is_not_null()), keys.filter(pl.col("high").is_not_null())
+    return (
+        hourly.join(_ranges(keys).lazy(), on=on, how="left")
+        .join(texts.lazy(), on=[*on, "text"], how="left")
+        .select("stay_id", "bin", pl.coalesce(of_number, "of_text").alias("feature_index"))
+        .filter(pl.col("feature_index").is_not_null())
     )
-    cell = ["stay_id", "bin", "feature_index"]
-    return pl.concat([part.select(cell) for part in (masks, texts, numbers, intervals)]).unique()
 
 
-def _match_intervals(hourly: pl.LazyFrame, intervals: pl.LazyFrame) -> pl.LazyFrame:
-    """Join each number with the interval of its variable and statistic that holds it (at most five per column)."""
-    on = ["variable", "statistic"]
-    ranked = intervals.select(*on, "feature_index", "low", "high", "low_inclusive").sort("feature_index")
-    rank = pl.int_range(pl.len()).over(on)
-    parts = [
-        hourly.join(ranked.with_columns(rank.alias("rank")).filter(pl.col("rank") == k).drop("rank"), on=on).filter(
-            (pl.col("number") <= pl.col("high"))
-            & ((pl.col("number") > pl.col("low")) | (pl.col("low_inclusive") & (pl.col("number") == pl.col("low"))))
+def _ranges(keys: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per variable and statistic with up to five ranges of numbers beside each other.
+
+    A number category is the range that holds this number alone, a mask the range around the 1 it shows.
+    """
+    alone = (
+        pl.when(pl.col("statistic") == "mask").then(1.0).otherwise(pl.col("category").cast(pl.Float64, strict=False))
+    )
+    ranges = (
+        keys.with_columns(alone.alias("alone"))
+        .select(
+            "variable",
+            "statistic",
+            pl.col("feature_index").alias("index"),
+            pl.coalesce("low", "alone").alias("low"),
+            pl.coalesce("high", "alone").alias("high"),
+            pl.when("low_inclusive").then("low").otherwise("alone").alias("from"),
         )
-        for k in range(5)
-    ]
-    return pl.concat(parts)
+        .filter(pl.col("high").is_not_null())
+        .sort("index")
+        .group_by("variable", "statistic", maintain_order=True)
+        .agg("index", "low", "high", "from")
+    )
+    assert ranges.is_empty() or ranges["index"].list.len().max() <= MAX_RANGES  # type: ignore[operator]
+    return ranges.select(
+        "variable",
+        "statistic",
+        *(
+            pl.col(name).list.get(k, null_on_oob=True).alias(f"{name}_{k}")
+            for k in range(MAX_RANGES)
+            for name in ("index", "low", "high", "from")
+        ),
+    )
 
 
 def _filter_features(

@@ -67,6 +67,8 @@ def _feature_order(column: SeriesColumn) -> tuple[int, str, int]:
 
 
 def _fit_column(variable: object, statistic: object, is_filled: bool, rows: pl.DataFrame) -> SeriesColumn:
+    if statistic == "mask":
+        return SeriesColumn(variable=str(variable), statistic="mask", is_filled=is_filled, edges=(), categories=())
     numbers = rows.filter(pl.col("number").is_not_null())
     texts = rows["text"].drop_nulls().unique().sort().to_list()
     edges: tuple[float, ...] = ()
@@ -117,7 +119,7 @@ def column_features(columns: list[SeriesColumn]) -> pl.DataFrame:
             rows["high"].append(high)
             rows["low_inclusive"].append(low_inclusive)
             rows["is_filled"].append(column.is_filled)
-    schema = {
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "feature": pl.String,
         "variable": pl.String,
         "statistic": pl.Enum(["value", "mask", "delta_time", "min", "max", "mean"]),

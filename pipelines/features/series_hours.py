@@ -35,9 +35,9 @@ def hourly_values(
 ) -> pl.LazyFrame:
     """Return what each hour shows: (stay_id, bin, variable, statistic, number, text), zero hours left out.
 
-    Variables that are not frequent show their last reading of the hour (`value`). Frequent ones show `mask` where there
-    is a reading, `delta_time` (hours since the last one; 0 before the first), and, from the first reading on, `value`
-    and the statistics, where an hour without reading repeats the last one before it.
+    Variables that are not frequent show their last reading of the hour (`value`). Frequent ones show `mask` (1) where
+    there is a reading, `delta_time` (hours since the last one; 0 before the first), and, from the first reading on,
+    `value` and the statistics, where an hour without reading repeats the last one before it.
 
     Args:
         clean: output of `numbers_and_texts`.
@@ -96,13 +96,13 @@ def _frequent_values(
         .alias("delta_time"),
         pl.col("value").forward_fill().over(stay, order_by="bin"),
     ).with_columns(pl.coalesce(name, "value").alias(name) for name in statistics)
-    masks = filled.filter("mask").select(*hour, number=pl.lit(None, dtype=pl.Float64))
+    masks = filled.filter("mask").select(*hour, number=pl.lit(1.0))
     shown = {
         "mask": masks,
         **{name: filled.select(*hour, number=pl.col(name)) for name in ("delta_time", "value", *statistics)},
     }
     return [
-        part.filter(pl.col("number").is_not_null() | pl.lit(name == "mask")).select(
+        part.filter(pl.col("number").is_not_null()).select(
             *hour, pl.lit(name).alias("statistic"), "number", pl.lit(None, dtype=pl.String).alias("text")
         )
         for name, part in shown.items()
