@@ -19,7 +19,8 @@ from polars.io.plugins import register_io_source
 
 from pipelines.sources.raw_table import SourceError
 
-BATCH_ROWS = 100_000
+BATCH_ROWS = 10_000
+"""Rows held at a time: notes of ten kilobytes each are the widest."""
 MAX_HEADER_BYTES = 1 << 20
 
 
@@ -58,15 +59,18 @@ def scan_csv(path: Path, *, columns: Mapping[str, str], table: str) -> pl.LazyFr
     """
     header = read_header(path)
     positions = {name.lower(): position for position, name in enumerate(header)}
-    missing = [raw for raw in columns.values() if raw.lower() not in positions]
-    if missing:
+    folded = [name.lower() for name in header]
+    if repeated := [raw for raw in columns.values() if folded.count(raw.lower()) > 1]:
+        raise SourceError(f"{path}: the header names {', '.join(repeated)} twice; which one is meant cannot be told")
+    if missing := [raw for raw in columns.values() if raw.lower() not in positions]:
         raise SourceError(
             f"{path}: table {table} needs the columns {', '.join(missing)}, which the header lacks; "
             f"found {', '.join(header)}"
         )
     # Positions as names: a header that repeats a column we do not need must not break the scan.
     schema = {str(position): pl.String for position in range(len(header))}
-    scan = pl.scan_csv(path, schema=schema, has_header=False, skip_lines=1).select(
+    # A short row holds nulls, the first one too: Polars takes the first row's width for that of the file.
+    scan = pl.scan_csv(path, schema=schema, has_header=False, skip_lines=1, missing_columns="insert").select(
         pl.col(str(positions[raw.lower()])).alias(name) for name, raw in columns.items()
     )
     return _named_errors(scan, path, list(columns))
@@ -81,7 +85,7 @@ def broken_reason(error: BaseException) -> str:
         return "the gzip stream is corrupt (download the file again)"
     if "utf-8" in text:
         return "holds text that is not UTF-8"
-    if "more fields" in text:
+    if "more fields" in text or "n_extra" in text:
         return "a row has more fields than the header"
     return text.splitlines()[0] if text else type(error).__name__
 
@@ -94,7 +98,7 @@ def _named_errors(scan: pl.LazyFrame, path: Path, columns: list[str]) -> pl.Lazy
         frame = frame if predicate is None else frame.filter(predicate)
         frame = frame if n_rows is None else frame.head(n_rows)
         try:
-            yield from frame.collect_batches(chunk_size=batch_size or BATCH_ROWS, maintain_order=True)
+            yield from frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise SourceError(f"{path}: {broken_reason(error)}") from error
 

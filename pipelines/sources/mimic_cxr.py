@@ -5,6 +5,7 @@ nothing is extracted to disk. Headers are read only where the JPG release, whose
 """
 
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,6 +22,8 @@ from pipelines.sources.typed_columns import typed
 STUDY_LIST = "cxr-study-list.csv.gz"
 RECORD_LIST = "cxr-record-list.csv.gz"
 REPORTS_ZIP = "mimic-cxr-reports.zip"
+REPORTS_FOLDER = "mimic-cxr-reports"
+"""Where the zip lands if it is unpacked into a folder of its own name."""
 
 MAX_REPORT_BYTES = 1 << 20
 BATCH_FILES = 1_000
@@ -83,7 +86,13 @@ def safe_path(path: str | None) -> PurePosixPath | None:
 def _listed_files(list_file: Path, root: Path) -> list[Path]:
     listed = scan_csv(list_file, columns={"path": "path"}, table=list_file.name).collect()["path"]
     safe = (safe_path(path) for path in listed)
-    return [root / path for path in safe if path is not None and (root / path).is_file()]
+    found = (_on_disk(root, path) for path in safe if path is not None)
+    return [path for path in found if path is not None]
+
+
+def _on_disk(root: Path, path: PurePosixPath) -> Path | None:
+    candidates = (root / path, root / REPORTS_FOLDER / path)
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def _typed_files(
@@ -119,7 +128,8 @@ def _report(root: Path, listed: str | None, members: "_Members") -> Columns:
     if path is None:
         return {"text": None, "_failure": "path: outside the root"}
     try:
-        data = (root / path).read_bytes() if (root / path).is_file() else members(path)
+        file = _on_disk(root, path)
+        data = members(path) if file is None else file.read_bytes()
     except OSError as error:
         return {"text": None, "_failure": f"path: not readable ({type(error).__name__})"}
     if data is None:
@@ -151,7 +161,7 @@ def _zip_members(root: Path, stack: ExitStack) -> _Members:
         archive = stack.enter_context(zipfile.ZipFile(found))
     except zipfile.BadZipFile as error:
         raise SourceError(f"{found}: not a zip file, or a truncated one (download it again)") from error
-    infos = {info.filename: info for info in archive.infolist()}
+    infos = {info.filename.removeprefix(f"{REPORTS_FOLDER}/"): info for info in archive.infolist()}
 
     def read(path: PurePosixPath) -> bytes | None:
         info = infos.get(str(path))
@@ -161,8 +171,8 @@ def _zip_members(root: Path, stack: ExitStack) -> _Members:
             return b" " * (MAX_REPORT_BYTES + 1)
         try:
             return archive.read(info)
-        except zipfile.BadZipFile as error:
-            raise SourceError(f"{found}: the member {path} is corrupt (download the file again)") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            raise SourceError(f"{found}: the member {path} cannot be read ({error}); download the file again") from error
 
     return read
 

@@ -40,7 +40,7 @@ def typed(
     casts = casts or {}
     columns = contract.columns()
     texts = {name: pl.col(name) for name in columns if name not in casts}
-    cleaned = frame.with_columns(_clean(name).alias(name) for name in texts)
+    cleaned = frame.with_columns(_clean(name).alias(name) for name in texts if isinstance(columns[name], dy.String))
     cast = cleaned.with_columns(
         casts[name].alias(_cast_name(name)) if name in casts else _cast(pl.col(name), column).alias(_cast_name(name))
         for name, column in columns.items()
@@ -88,7 +88,7 @@ def _problem(name: str, column: dy.Column, *, has_text: bool) -> pl.Expr:
     is_null = pl.col(_cast_name(name)).is_null()
     if not has_text:
         return pl.when(is_null).then(pl.lit(f"{name}: {_expected(column)}")) if not column.nullable else pl.lit(None)
-    empty = pl.col(name).is_null()
+    empty = pl.col(name).is_null() | (pl.col(name).str.len_bytes() == 0)
     not_cast = pl.when(is_null & ~empty).then(pl.lit(f"{name}: {_expected(column)}"))
     return not_cast if column.nullable else pl.coalesce(pl.when(empty).then(pl.lit(f"{name}: empty")), not_cast)
 

@@ -3,7 +3,7 @@ select
     histories.source,
     cohorts.split,
     count(*) as num_records,
-    count_if(histories.num_codes = 0) as num_without_history,
+    count(*) filter (where histories.num_codes = 0) as num_without_history,
     median(histories.num_codes) as median_codes
 from diagnosis_histories as histories
 inner join cohort_split as cohorts

@@ -2,10 +2,10 @@
 select
     variable,
     count(*) as num_readings,
-    count_if(known_hours >= 48) as num_late,
-    count_if(known_hours >= 48) / count(*) as share_late
+    count(*) filter (where known_hours >= 48) as num_late,
+    count(*) filter (where known_hours >= 48) / count(*) as share_late
 from ehr_readings
 where offset_hours < 48
 group by variable
-having count_if(known_hours >= 48) > 0
+having count(*) filter (where known_hours >= 48) > 0
 order by num_late desc, variable asc

@@ -42,8 +42,8 @@ select
     source,
     modality,
     count(*) as num_records,
-    count_if(is_present) as num_present,
-    count_if(is_present) / count(*) as share
+    count(*) filter (where is_present) as num_present,
+    count(*) filter (where is_present) / count(*) as share
 from coverage
 group by source, modality
 order by source, modality

@@ -4,8 +4,8 @@ with readings as (
         stay_id,
         count(*) as num_readings,
         count(distinct variable) as num_variables,
-        count_if(variable like 'lab%') as num_labs,
-        count_if(known_is_assumed) as num_assumed,
+        count(*) filter (where variable like 'lab%') as num_labs,
+        count(*) filter (where known_is_assumed) as num_assumed,
         max(offset_hours) as last_offset_hours
     from ehr_readings
     group by stay_id
