@@ -5,6 +5,8 @@ in graph order rebuilds each changed table exactly once. (Conditions that spread
 diamond.)
 """
 
+from typing import Any
+
 import dagster as dg
 
 from pipelines.assets.graph import CPU_STEPS, STEPS
@@ -17,7 +19,7 @@ TRAIN = "train"
 OBSERVE = "observe_raw"
 
 
-def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+def jobs() -> list[Any]:
     """Return the jobs: `refresh` (CPU part), `train` (device part), `everything`, and `observe_raw`."""
     on_device = dg.AssetSelection.assets(*[name for name, step in STEPS.items() if step.on_device])
     raw = dg.AssetSelection.key_prefixes("raw")

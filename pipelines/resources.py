@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lake import Lake
+from pipelines.features.image_store import ImageStore
 from pipelines.launcher import Launcher
 from pipelines.profiles import Profile, profile_named
 from pipelines.sources import SOURCES
@@ -75,6 +76,11 @@ class Workspace:
         if not folder.is_dir():
             raise ValueError(f"MEDCSP_WEIGHTS={self.weights_root} holds no folder {method}: put its weights there")
         return folder
+
+    @property
+    def image_store(self) -> ImageStore:
+        """The store of decoded pixels, beside the table that names them."""
+        return ImageStore(self.home / "lake" / "features" / "cxr_images" / "pixels")
 
     @property
     def is_synthetic(self) -> bool:

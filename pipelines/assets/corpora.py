@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 from data_contracts import CONTRACTS, corpus, features, links, records
-from pipelines.assets.features import image_store
 from pipelines.assets.step import Build, Made, step
 from pipelines.features.corpus import write_corpus
 from pipelines.profiles import Profile
@@ -61,7 +60,7 @@ def _write(build: Build, *, splits: list[str]) -> Made:
             name=build.step.name,
             tables={name: build.scan(CONTRACTS[name]) for name in build.step.inputs},
             splits=splits,
-            store=image_store(build.workspace),
+            store=build.workspace.image_store,
             synthetic=build.workspace.is_synthetic,
             settings=build.settings,
             inputs=build.inputs,

@@ -10,7 +10,6 @@ from data_contracts import corpus, evaluation, training
 from data_contracts.fields import SPLITS
 from medcsp_model.corpus import Corpus
 from pipelines.assets.step import Build, sql_step, step
-from pipelines.assets.training import launch
 from pipelines.profiles import Profile
 
 
@@ -26,8 +25,7 @@ def record_embeddings(build: Build) -> pl.DataFrame:
     folder = build.run_folder()
     corpus_folder = build.folder_of(corpus.PretrainCorpus)
     checkpoint = build.folder_of(training.PretrainCheckpoint)
-    launch(
-        build,
+    build.launch(
         "medcsp_model.embed",
         {"corpus": str(corpus_folder), "checkpoint": str(checkpoint), "output": str(folder)},
     )
@@ -67,8 +65,7 @@ def retrieval_mimic_cxr(build: Build) -> pl.DataFrame:
     """Search the images of unseen subjects by their reports (Table 2)."""
     folder = build.run_folder()
     settings = {key: value for key, value in build.settings.items() if key != "seed_of_training"}
-    launch(
-        build,
+    build.launch(
         "medcsp_model.evaluate",
         {
             "task": "retrieval",

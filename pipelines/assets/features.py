@@ -1,14 +1,11 @@
 """Features: vocabularies fitted on pre-training subjects, hourly cells, tokens, pixels. Not here: how they are made."""
 
-from pathlib import Path
-
 import polars as pl
 
 from data_contracts import features, links, records, tables
 from pipelines.assets.raw import raw_digests
-from pipelines.assets.step import Build, Made, sql_step, step
+from pipelines.assets.step import Build, sql_step, step
 from pipelines.features import images, series, tokens
-from pipelines.features.image_store import ImageStore
 from pipelines.resources import Workspace
 from pipelines.sources import TABLES
 
@@ -106,7 +103,7 @@ def text_tokens(build: Build) -> pl.LazyFrame | pl.DataFrame:
     raw_keys=("mimic_cxr__record_list",),
     kinds=("opencv", "parquet"),
 )
-def cxr_images(build: Build) -> Made:
+def cxr_images(build: Build) -> pl.DataFrame:
     """Decode every film to grey pixels, once, into the image store."""
     root = build.workspace.sources.root("mimic_cxr")
     assert root is not None
@@ -114,23 +111,18 @@ def cxr_images(build: Build) -> Made:
     rows = images.decode_images(
         films,
         root=root,
-        store=image_store(build.workspace),
+        store=build.workspace.image_store,
         num_processes=build.workspace.profile.images.num_processes,
         log=build.log,
         **build.settings,
     )
-    return Made(rows, extra={"store": image_store(build.workspace).folder.relative_to(build.lake.home).as_posix()})
+    return rows
 
 
 def pretrain_subjects(build: Build) -> pl.LazyFrame:
     """Return the subjects that every vocabulary and statistic is fitted on."""
     split = build.scan(links.CohortSplit)
     return split.filter(pl.col("split") == "pretrain").select("subject_id").unique()
-
-
-def image_store(workspace: Workspace) -> ImageStore:
-    """Return the store of decoded pixels, beside the table that names them."""
-    return ImageStore(Path(workspace.lake.home) / "lake" / "features" / "cxr_images" / "pixels")
 
 
 def image_digests(workspace: Workspace) -> dict[str, str]:

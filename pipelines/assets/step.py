@@ -6,7 +6,7 @@ A step whose code, inputs and settings are those of the published table is curre
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -17,6 +17,15 @@ from pipelines.profiles import Profile
 from pipelines.resources import REPOSITORY, Workspace
 
 SQL_FOLDER = REPOSITORY / "sql"
+GLUE = (
+    "pipelines.assets.raw",
+    "pipelines.assets.step",
+    "pipelines.launcher",
+    "pipelines.profiles",
+    "pipelines.resources",
+)
+"""Modules that bring settings and inputs to a step: those count by their values, not by this code."""
+
 Rows = pl.LazyFrame | pl.DataFrame | Query
 
 
@@ -70,6 +79,17 @@ class Build:
         """Return the folder for files that are no table: named by the fingerprint, so that a killed run resumes."""
         return self.lake.run_folder(self.step.name, self.fingerprint)
 
+    def launch(self, module: str, settings: dict[str, Any]) -> None:
+        """Run a module of `medcsp_model` in the step's run folder, one at a time per device."""
+        device = self.workspace.profile.training.run.device
+        self.workspace.launcher.run(
+            module,
+            settings,
+            folder=self.run_folder(),
+            lock=self.lake.home / "locks" / f"device-{device}.lock",
+            log=self.log,
+        )
+
     def folder_of(self, contract: type[Contract]) -> Path:
         """Return the run folder of an input's current version."""
         manifest = self.lake.manifest(contract.table)
@@ -97,7 +117,8 @@ class Step:
         raw: digests of the raw files it reads, `raw:<source>/<file>` to sha256.
         raw_keys: names of the raw assets it reads.
         sql: the file that makes it, if SQL does.
-        code: modules whose code reaches the rows through another process, and is therefore not found by its imports.
+        code: modules that make the rows and that `make` does not import, for instance those of another process.
+        is_generic: True where `make` serves many steps and says nothing about the rows of this one.
         on_device: True for what trains or embeds: it has its own automation.
         kinds: what Dagster shows as its technology.
     """
@@ -111,6 +132,7 @@ class Step:
     sql: Path | None = None
     code: tuple[ModuleType | str, ...] = ()
     on_device: bool = False
+    is_generic: bool = False
     kinds: tuple[str, ...] = ()
 
     @property
@@ -125,9 +147,9 @@ class Step:
 
     def code_version(self) -> str:
         """Return the digest of the code that makes the rows; comments and docstrings do not count."""
-        assert isinstance(self.make, FunctionType)
+        entry_points = self.code if self.is_generic else (self.make, *self.code)
         sql_files = [*([self.sql] if self.sql else []), *self.check_files().values()]
-        return code_version(self.make, *self.code, sql_files=sql_files)
+        return code_version(*entry_points, sql_files=sql_files, exclude=GLUE)
 
     def check_files(self) -> dict[str, Path]:
         """Return the set rules that a new version must pass before it is published: SQL that returns failing rows."""
@@ -186,7 +208,7 @@ def step(contract: type[Contract], **options: Any) -> Callable[[Callable[[Build]
 def sql_step(contract: type[Contract], sql: str, **options: Any) -> Step:
     """Return a step whose rows are one SQL file under `sql/`."""
     options.setdefault("kinds", ("duckdb", "sql"))
-    return step(contract, sql=SQL_FOLDER / sql, **options)(_run_query)
+    return step(contract, sql=SQL_FOLDER / sql, is_generic=True, **options)(_run_query)
 
 
 def _run_query(build: Build) -> Rows:

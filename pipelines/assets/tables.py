@@ -22,6 +22,7 @@ def _step(raw_table: RawTable) -> Step:
         raw=lambda workspace: _digests(raw_table, workspace),
         raw_keys=(raw_table.table,),
         code=(raw_table.module,),
+        is_generic=True,
         kinds=("polars", "parquet"),
     )
 

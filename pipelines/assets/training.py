@@ -40,8 +40,7 @@ def weights_digests(workspace: Workspace) -> dict[str, str]:
 def pretrain_checkpoint(build: Build) -> Made:
     """Train on the corpus in a process of its own; a killed run resumes, a finished one returns at once."""
     folder = build.run_folder()
-    launch(
-        build,
+    build.launch(
         "medcsp_model.train",
         {
             "corpus": str(build.folder_of(corpus.PretrainCorpus)),
@@ -64,18 +63,6 @@ def training_settings(build: Build) -> dict[str, Any]:
     if towers:
         settings = settings.replace(model={"towers_folder": str(build.workspace.weights(towers))})
     return settings.to_json()
-
-
-def launch(build: Build, module: str, settings: dict[str, Any]) -> None:
-    """Run a module of `medcsp_model` in the step's run folder, one at a time per device."""
-    device = build.workspace.profile.training.run.device
-    build.workspace.launcher.run(
-        module,
-        settings,
-        folder=build.run_folder(),
-        lock=build.lake.home / "locks" / f"device-{device}.lock",
-        log=build.log,
-    )
 
 
 STEPS = (pretrain_checkpoint,)
