@@ -243,6 +243,45 @@ class Settings:
         return type(self).from_json(plain)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RetrievalSettings:
+    """How text-to-image retrieval is evaluated.
+
+    Attributes:
+        split: split of the corpus to search; empty takes every record.
+        source: source to search; empty takes the only one with one image and one text modality.
+        ks: numbers of results to look at; those beyond the number of candidates are left out.
+        num_draws: bootstrap draws of subjects behind each interval.
+        seed: of the bootstrap.
+        raw_towers: embed without the shared head, as the released evaluation does.
+        batch_size: records embedded at a time.
+        num_threads: CPU threads; 0 takes torch's own choice.
+    """
+
+    split: str = "retrieval"
+    source: str = ""
+    ks: tuple[int, ...] = (1, 5, 10, 20, 50, 100)
+    num_draws: int = 2000
+    seed: int = 0
+    raw_towers: bool = False
+    batch_size: int = 64
+    num_threads: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain values; ValueError names an unknown key or a value of the wrong type."""
+        settings = _build(cls, values, "settings")
+        assert isinstance(settings, cls)
+        if not settings.ks or min(settings.ks) < 1 or settings.num_draws < 1:
+            raise ValueError("settings: ks and num_draws must be at least 1")
+        return settings
+
+
 def _build(cls: type, values: Any, path: str) -> Any:
     if not isinstance(values, Mapping):
         raise ValueError(f"{path}: expected a group of settings, got {values!r}")
@@ -262,6 +301,8 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             raise ValueError(f"{path}: {value!r} is none of {', '.join(map(repr, get_args(hint)))}")
         return value
     if get_origin(hint) is tuple:
+        if isinstance(value, list | tuple) and get_args(hint)[1:] == (Ellipsis,):
+            return tuple(_convert(get_args(hint)[0], item, path) for item in value)
         if not isinstance(value, list | tuple) or len(value) != len(get_args(hint)):
             raise ValueError(f"{path}: expected {len(get_args(hint))} numbers, got {value!r}")
         return tuple(_convert(kind, item, path) for kind, item in zip(get_args(hint), value, strict=True))

@@ -25,6 +25,7 @@ order, no pickle:
 
 from medcsp_model.corpus.reader import (
     KIND_ARRAYS,
+    KINDS,
     Codes,
     Corpus,
     CorpusError,
@@ -40,6 +41,7 @@ from medcsp_model.corpus.reader import (
 from medcsp_model.corpus.writer import CorpusWriter
 
 __all__ = [
+    "KINDS",
     "KIND_ARRAYS",
     "Codes",
     "Corpus",

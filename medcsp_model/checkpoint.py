@@ -1,0 +1,123 @@
+"""States of a run in progress and the finished model, as safetensors and JSON; no pickle anywhere.
+
+A state is a folder `states/<step>/` with `weights.safetensors` (parameters and buffers), `moments.safetensors` (AdamW)
+and, written last, `state.json` with the sha256 of both: a torn state is one whose JSON is missing or whose checksums
+differ. The last two are kept. A state holds no random numbers: every step draws from (seed, step) alone.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+KEPT_STATES = 2
+
+
+def write_json(path: Path, values: Mapping[str, Any] | list[Any]) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+    staged = path.with_name(f".{path.name}.part")
+    staged.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+    _sync(staged)
+    staged.replace(path)
+    _sync(path.parent)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write tensors as safetensors, whole or not at all; returns the file's sha256."""
+    staged = path.with_name(f".{path.name}.part")
+    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, staged)
+    _sync(staged)
+    staged.replace(path)
+    _sync(path.parent)
+    return file_sha256(path)
+
+
+def file_sha256(path: Path) -> str:
+    """Sha256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def save_state(folder: Path, *, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, facts: dict) -> None:
+    """Save the state after `step` steps and drop all but the last two.
+
+    Args:
+        folder: the run folder.
+        step: number of steps done.
+        model: its parameters and buffers.
+        optimiser: AdamW; a parameter that never got a gradient has no moments.
+        facts: plain values kept beside, such as the fingerprint and the number of threads.
+    """
+    target = folder / "states" / f"{step:08d}"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    moments = {
+        f"{names[id(parameter)]}|{key}": value
+        for parameter, values in optimiser.state.items()
+        for key, value in values.items()
+    }
+    sums = {
+        "weights.safetensors": write_tensors(target / "weights.safetensors", model.state_dict()),
+        "moments.safetensors": write_tensors(target / "moments.safetensors", moments),
+    }
+    write_json(target / "state.json", {"step": step, "sha256": sums, **facts})
+    for old in sorted((folder / "states").iterdir())[:-KEPT_STATES]:
+        shutil.rmtree(old)
+
+
+def last_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Folder and facts of the newest whole state of a run, or None; a torn one is named in the log and passed over."""
+    states = folder / "states"
+    for path in sorted(states.iterdir(), reverse=True) if states.is_dir() else []:
+        facts = _facts(path)
+        if facts is not None:
+            return path, facts
+        log.warning("passing over a torn state: %s", path)
+    return None
+
+
+def _facts(path: Path) -> dict[str, Any] | None:
+    if not (path / "state.json").is_file():
+        return None
+    facts: dict[str, Any] = json.loads((path / "state.json").read_text())
+    for name, digest in facts["sha256"].items():
+        if not (path / name).is_file() or file_sha256(path / name) != digest:
+            return None
+    return facts
+
+
+def load_state(path: Path, *, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Put a saved state into a model and its optimiser.
+
+    Raises:
+        ValueError: the tensors are not those of the model.
+    """
+    try:
+        model.load_state_dict(load_file(path / "weights.safetensors"))
+        moments = load_file(path / "moments.safetensors")
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{path}: does not fit the model; start a fresh run folder: {error}") from error
+    parameters = dict(model.named_parameters())
+    for key, value in moments.items():
+        name, moment = key.split("|")
+        parameter = parameters[name]
+        optimiser.state[parameter][moment] = value.to(parameter.device) if moment != "step" else value

@@ -1,0 +1,37 @@
+"""Intervals by resampling whole subjects: records of one subject are not independent."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def cluster_interval(
+    values_NM: NDArray[np.float64],
+    subject_N: NDArray[np.int64],
+    *,
+    num_draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Percentile interval of column means when subjects are drawn with replacement.
+
+    Args:
+        values_NM: one row per query (or record), one column per metric.
+        subject_N: subject of each row.
+        num_draws: bootstrap draws.
+        level: coverage.
+        seed: of the draws.
+
+    Returns:
+        (low, high), float64 (M,). The search pool behind the values stays as it is.
+    """
+    subjects, group_N = np.unique(subject_N, return_inverse=True)
+    num_subjects = len(subjects)
+    totals_GM = np.zeros((num_subjects, values_NM.shape[1]))
+    np.add.at(totals_GM, group_N, values_NM)
+    counts_G = np.bincount(group_N, minlength=num_subjects)
+    rng = np.random.default_rng(seed)
+    weights_BG = rng.multinomial(num_subjects, np.full(num_subjects, 1 / num_subjects), size=num_draws)
+    means_BM = (weights_BG @ totals_GM) / (weights_BG @ counts_G)[:, None]
+    tail = (1 - level) / 2
+    low, high = np.quantile(means_BM, [tail, 1 - tail], axis=0)
+    return low, high

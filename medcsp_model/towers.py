@@ -1,0 +1,115 @@
+"""The image and the text tower: open_clip's own classes, built from a plain description, never from a hub.
+
+open_clip reads its BERT from a folder, so a configuration is written to a temporary one while the towers are built;
+given a configuration object instead it would add a BERT pooler that nothing uses.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.model import CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
+from transformers import BertConfig
+
+from medcsp_model.settings import ModelSettings
+
+WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "model.safetensors",
+    "pytorch_model.bin",
+)
+_TEXT_KEYS = {"hf_proj_type": "proj", "hf_pooler_type": "pooler_type"}
+
+
+def describe_towers(settings: ModelSettings, *, vocab_size: int) -> dict[str, Any]:
+    """Plain description of both towers, enough to build them again: open_clip's `model_cfg` and the BERT's sizes.
+
+    Args:
+        settings: sizes; with `towers_folder` set, that folder's configuration names the architecture.
+        vocab_size: token ids in the corpus, which the text tower must hold.
+
+    Raises:
+        ValueError: the folder holds no readable configuration, or the text tower has too few embedding rows.
+    """
+    text = settings.text
+    model_cfg: dict[str, Any] = {
+        "embed_dim": settings.embed_dim,
+        "vision_cfg": {
+            "timm_model_name": settings.image.timm_model_name,
+            "timm_model_pretrained": False,
+            "timm_pool": settings.image.pool,
+            "timm_proj": "linear",
+            "image_size": settings.image.image_size,
+        },
+        "text_cfg": {"hf_proj_type": text.proj, "hf_pooler_type": text.pooler},
+    }
+    bert: dict[str, Any] = {
+        "vocab_size": text.vocab_size or vocab_size,
+        "hidden_size": text.width,
+        "num_hidden_layers": text.num_layers,
+        "num_attention_heads": text.num_heads,
+        "intermediate_size": text.mlp_width,
+        "max_position_embeddings": text.context_length,
+        "hidden_dropout_prob": text.dropout,
+        "attention_probs_dropout_prob": text.dropout,
+    }
+    if settings.towers_folder:
+        model_cfg, bert = _read_folder(Path(settings.towers_folder), settings, bert)
+    if vocab_size > bert["vocab_size"]:
+        raise ValueError(
+            f"settings.model.text.vocab_size: the corpus has {vocab_size} tokens, the tower {bert['vocab_size']} rows"
+        )
+    return {"model_cfg": model_cfg, "bert": bert}
+
+
+def _read_folder(folder: Path, settings: ModelSettings, bert: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    path = folder / "open_clip_config.json"
+    if not path.is_file():
+        raise ValueError(f"settings.model.towers_folder: no {path}; give a folder in open_clip's format")
+    given = json.loads(path.read_text())["model_cfg"]
+    if given["embed_dim"] != settings.embed_dim:
+        raise ValueError(
+            f"{path}: embed_dim {given['embed_dim']}, but settings.model.embed_dim is {settings.embed_dim}"
+        )
+    text = given["text_cfg"]
+    text_cfg = {new: text.get(new, text.get(old)) for new, old in _TEXT_KEYS.items()}
+    local = folder / "config.json"
+    if local.is_file():
+        sizes = json.loads(local.read_text())
+        bert = bert | {key: sizes[key] for key in bert if key in sizes and "dropout" not in key}
+    vision_cfg = given["vision_cfg"] | {"timm_model_pretrained": False}
+    return {"embed_dim": given["embed_dim"], "vision_cfg": vision_cfg, "text_cfg": text_cfg}, bert
+
+
+def build_towers(description: dict[str, Any]) -> CustomTextCLIP:
+    """Both towers at random weights, from what `describe_towers` returned."""
+    model_cfg = description["model_cfg"]
+    with tempfile.TemporaryDirectory() as folder:
+        BertConfig(**description["bert"]).save_pretrained(folder)
+        text_cfg = CLIPTextCfg(hf_model_name=folder, hf_model_pretrained=False, **model_cfg["text_cfg"])
+        return CustomTextCLIP(model_cfg["embed_dim"], CLIPVisionCfg(**model_cfg["vision_cfg"]), text_cfg)
+
+
+def load_tower_weights(towers: CustomTextCLIP, folder: str | Path) -> None:
+    """Load the weights of an open_clip folder, tensors only.
+
+    Raises:
+        ValueError: the folder holds no weights, or their shapes are not those of the towers.
+    """
+    found = [Path(folder) / name for name in WEIGHTS if (Path(folder) / name).is_file()]
+    if not found:
+        raise ValueError(f"settings.model.towers_folder: no weights in {folder}; expected one of {', '.join(WEIGHTS)}")
+    try:
+        open_clip.load_checkpoint(towers, str(found[0]), strict=True)
+    except RuntimeError as error:
+        raise ValueError(f"{found[0]}: does not fit the towers of the settings: {error}") from error
+
+
+def count_parameters(module: torch.nn.Module) -> int:
+    """Number of parameters, trainable or not."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,51 @@
+"""Train: `python -m medcsp_model.train --settings run.json`, with {"corpus", "run_folder", "settings"} in run.json.
+
+Finished before: returns at once. Stopped before: goes on from the last whole state, bitwise as if never stopped (same
+machine, same number of threads). SIGTERM saves the state and exits with 143.
+"""
+
+import signal
+import sys
+from pathlib import Path
+
+from medcsp_model.command import read_run, start
+from medcsp_model.corpus import Corpus
+from medcsp_model.settings import Settings
+from medcsp_model.trainer import StoppedError, Trainer
+
+KEYS = ("corpus", "run_folder", "settings")
+
+
+class _Stop:
+    """Remembers that the process was asked to end."""
+
+    asked = False
+
+    def __call__(self) -> bool:
+        return self.asked
+
+    def ask(self, *_: object) -> None:
+        self.asked = True
+
+
+def main() -> int:
+    """Run the command; the exit status is 0, 2 for an error the user can repair, or 143 after SIGTERM."""
+    stop = _Stop()
+    signal.signal(signal.SIGTERM, stop.ask)
+    run = read_run(KEYS)
+    trainer = Trainer(
+        Corpus.open(run["corpus"]),
+        settings=Settings.from_json(run["settings"]),
+        folder=Path(run["run_folder"]),
+        should_stop=stop,
+    )
+    try:
+        trainer.run()
+    except StoppedError as stopped:
+        print(stopped, flush=True)
+        return 128 + signal.SIGTERM
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))
