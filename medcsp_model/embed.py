@@ -1,7 +1,8 @@
 """Embed: `python -m medcsp_model.embed --settings run.json` writes record and modality embeddings of a corpus.
 
-run.json: {"corpus", "checkpoint", "output", "batch_size"} and optionally "sources", "splits" (null: all), "raw_towers"
-(true: texts and images without the shared head, as the released evaluation embeds), "num_threads". In `output`:
+run.json: {"corpus", "checkpoint", "output"} and optionally "batch_size" (64), "sources" and "splits" (null: all),
+"raw_towers" (true: texts and images without the shared head, as the released evaluation embeds), "num_threads" (0:
+torch's own choice). In `output`:
 
     embeddings.json                     fingerprints, sizes and the files of each source
     <source>__record_index.npy          int64 (n,), position of each row in the corpus
@@ -32,8 +33,8 @@ from medcsp_model.losses import record_means
 from medcsp_model.model import MedCSP, load_model
 
 log = logging.getLogger(__name__)
-KEYS = ("corpus", "checkpoint", "output", "batch_size")
-OPTIONAL = ("sources", "splits", "raw_towers", "num_threads")
+KEYS = ("corpus", "checkpoint", "output")
+OPTIONAL = ("batch_size", "sources", "splits", "raw_towers", "num_threads")
 
 
 class Embedder:
@@ -163,7 +164,7 @@ def _run(run: Mapping[str, Any]) -> None:
     embed_corpus(
         embedder,
         Path(run["output"]),
-        batch_size=int(run["batch_size"]),
+        batch_size=int(run.get("batch_size", 64)),
         sources=run.get("sources"),
         splits=run.get("splits"),
     )

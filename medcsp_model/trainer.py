@@ -104,7 +104,7 @@ class Trainer:
         for step in range(start, self.total):
             line = self._step(step)
             lines.append(line)
-            key = str(line["linked_pairs"])
+            key = str(line["num_linked"])
             histogram[key] = histogram.get(key, 0) + 1
             last = step + 1 == self.total
             if last or (step + 1) % self.settings.run.log_every == 0:
@@ -171,8 +171,8 @@ class Trainer:
             "loss_p": values["p"],
             "loss_d": values["d"],
             "grad_norm": norm,
-            "linked_pairs": sum(int(mask.sum()) for mask in batch.linked.values()),
-            "lr": self.settings.optimiser.lr * factor,
+            "num_linked": sum(int(mask.sum()) for mask in batch.linked.values()),
+            "learning_rate": self.settings.optimiser.lr * factor,
             "seconds": time.perf_counter() - began,
         }
 
@@ -191,7 +191,7 @@ class Trainer:
         write_json(path, {"values": {key: str(value) for key, value in values.items()}, "records": records})
         raise NonFiniteLossError(
             f"step {step + 1}: loss {values['total']}, gradient norm {values['grad_norm']}; the last good state is kept "
-            f"and the batch's record ids are in {path}. Lower the learning rate or set clip_norm, in a new folder"
+            f"and the batch's record ids are in {path}. Lower the learning rate or set clip_norm in a new folder"
         )
 
     def _save(self, step: int, histogram: dict[str, int]) -> None:
@@ -212,7 +212,7 @@ class Trainer:
     def _report(self, lines: list[dict[str, Any]], elapsed: float, steps: int) -> None:
         last = lines[-1]
         averaged = {key: float(np.mean([line[key] for line in lines])) for key in last if key not in ("step", "epoch")}
-        mean = {"step": last["step"], "epoch": last["epoch"], **averaged, "lr": last["lr"]}
+        mean = {"step": last["step"], "epoch": last["epoch"], **averaged, "learning_rate": last["learning_rate"]}
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(mean, sort_keys=True) + "\n")
             file.flush()
@@ -222,7 +222,7 @@ class Trainer:
             "step %d/%d loss %.4f (a %.4f p %.4f d %.4f) grad %.3g pairs %.1f %.3f s/step, %.0f s left",
             last["step"],
             self.total,
-            *(mean[key] for key in ("loss", "loss_a", "loss_p", "loss_d", "grad_norm", "linked_pairs", "seconds")),
+            *(mean[key] for key in ("loss", "loss_a", "loss_p", "loss_d", "grad_norm", "num_linked", "seconds")),
             remaining,
         )
         self.final = mean
