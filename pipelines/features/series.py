@@ -20,6 +20,7 @@ from pipelines.features.series_hours import hourly_values, numbers_and_texts
 
 NUM_LANES = 4
 MAX_RANGES = NUM_QUANTILES
+MAX_WINDOW_HOURS = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +45,8 @@ class SeriesSettings:
         unknown = sorted(set(self.statistics) - {"min", "max", "mean"})
         if unknown:
             raise ValueError(f"series: statistics {unknown} are unknown; choose from min, max, mean")
-        if self.window_hours < 1:
-            raise ValueError(f"series: window_hours is {self.window_hours}; it must be at least 1")
+        if not 1 <= self.window_hours <= MAX_WINDOW_HOURS:
+            raise ValueError(f"series: window_hours is {self.window_hours}; it must be from 1 to {MAX_WINDOW_HOURS}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +110,9 @@ def encode_series(readings: pl.LazyFrame, vocabulary: SeriesVocabulary) -> pl.La
     """
     features = vocabulary.features
     statistics = [s for s in ("min", "max", "mean") if s in set(features["statistic"].cast(pl.String))]
-    variables = features.lazy().select("variable").unique()
-    clean = numbers_and_texts(readings, window_hours=vocabulary.settings.window_hours).join(
-        variables, on="variable", how="semi"
-    )
     hourly = hourly_values(
-        clean,
+        numbers_and_texts(readings, window_hours=vocabulary.settings.window_hours),
+        variables=features["variable"].unique().sort(),
         frequent=features.filter("is_filled")["variable"].unique().sort().to_list(),
         statistics=tuple(statistics),
         window_hours=vocabulary.settings.window_hours,
@@ -141,7 +139,8 @@ def _fit(readings: pl.LazyFrame, stays: pl.LazyFrame, settings: SeriesSettings) 
     clean = numbers_and_texts(readings, window_hours=settings.window_hours).join(stay_ids, on="stay_id", how="semi")
     variables = select_variables(clean, ids.height, settings)
     hourly = hourly_values(
-        clean.join(variables.lazy().select("variable"), on="variable", how="semi"),
+        clean,
+        variables=variables["variable"],
         frequent=variables.filter("is_frequent")["variable"].to_list(),
         statistics=settings.statistics,
         window_hours=settings.window_hours,

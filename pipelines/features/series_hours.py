@@ -31,7 +31,7 @@ def numbers_and_texts(readings: pl.LazyFrame, *, window_hours: int) -> pl.LazyFr
 
 
 def hourly_values(
-    clean: pl.LazyFrame, *, frequent: list[str], statistics: tuple[str, ...], window_hours: int
+    clean: pl.LazyFrame, *, variables: pl.Series, frequent: list[str], statistics: tuple[str, ...], window_hours: int
 ) -> pl.LazyFrame:
     """Return what each hour shows: (stay_id, bin, variable, statistic, number, text), zero hours left out.
 
@@ -40,13 +40,15 @@ def hourly_values(
     `value` and the statistics, where an hour without reading repeats the last one before it.
 
     Args:
-        clean: output of `numbers_and_texts`.
-        frequent: numeric variables that are summarised and filled.
+        clean: output of `numbers_and_texts`; a stay counts as soon as it has a reading of any variable.
+        variables: the variables that are wanted.
+        frequent: those of them, numeric, that are summarised and filled.
         statistics: of min, max and mean.
         window_hours: number of hours.
     """
-    is_frequent = pl.col("variable").is_in(frequent)
-    parts = [_last_of_hour(clean.filter(~is_frequent))]
+    wanted = variables.alias("variable").to_frame().lazy()
+    rare = clean.join(wanted, on="variable", how="semi").filter(~pl.col("variable").is_in(frequent))
+    parts = [_last_of_hour(rare)]
     if frequent:
         parts += _frequent_values(clean, frequent, statistics, window_hours)
     return pl.concat(parts)

@@ -1,0 +1,59 @@
+"""Hourly features against FIDDLE's own output and time on the open MIMIC-IV slice.
+
+FIDDLE needed 24.6 s for these 31 stays (README of the test data). Prints a
+line per run and, last, one JSON object: `cells_equal` and `ratio`, FIDDLE's seconds over our CPU seconds (median).
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.features.series import SeriesSettings, encode_series, fit_series
+
+FIDDLE_SECONDS = 24.6
+NUM_RUNS = 5
+
+
+def main() -> None:
+    root = os.environ.get("MEDCSP_TEST_DATA")
+    if not root:
+        sys.exit("MEDCSP_TEST_DATA is not set: it names the folder of open test data")
+    folder = Path(root) / "hourly-features-oracle" / "mimic-iv-31-stays"
+    seconds = []
+    for _ in range(NUM_RUNS):
+        started = time.process_time()
+        readings, stays = read(folder)
+        vocabulary = fit_series(readings, stays, SeriesSettings())
+        cells = encode_series(readings, vocabulary).collect()
+        seconds.append(time.process_time() - started)
+        print(f"{len(cells)} cells of {vocabulary.num_features} features in {seconds[-1]:.3f} CPU-s")
+    names = json.loads((folder / "X.feature_names.json").read_text())
+    order = ["stay_id", "bin", "feature_index", "value"]
+    expected = pl.read_parquet(folder / "X.parquet").rename({"ID": "stay_id"}).select(order).sort(order)
+    equal = vocabulary.features["feature"].to_list() == names and cells.select(order).sort(order).equals(expected)
+    print(json.dumps({"cells_equal": equal, "ratio": round(FIDDLE_SECONDS / statistics.median(seconds), 1)}))
+
+
+def read(folder: Path) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Read the oracle's long table as readings, and its population as stays."""
+    rows = pl.read_csv(folder / "data.csv.gz", infer_schema=False).filter(pl.col("t").is_not_null())
+    stay = pl.col("ID").cast(pl.Int64)
+    readings = rows.select(
+        subject_id=stay,
+        hadm_id=stay,
+        stay_id=stay,
+        variable="variable_name",
+        offset_hours=pl.col("t").cast(pl.Float64),
+        value="variable_value",
+        value_number=pl.lit(None, dtype=pl.Float64),
+    )
+    return readings.lazy(), pl.read_csv(folder / "pop.csv").select(stay_id="ID").lazy()
+
+
+if __name__ == "__main__":
+    main()
