@@ -35,7 +35,7 @@ def read_header(path: Path) -> list[str]:
             line = stream.readline(MAX_HEADER_BYTES)
         names = next(csv.reader([line.decode("utf-8-sig")]), [])
     except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{path}: {broken_reason(error)}") from error
+        raise SourceError(f"{path}: {_reason(error)}") from error
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: the header is not UTF-8 text") from error
     if not any(name.strip() for name in names):
@@ -76,8 +76,29 @@ def scan_csv(path: Path, *, columns: Mapping[str, str], table: str) -> pl.LazyFr
     return _named_errors(scan, path, list(columns))
 
 
-def broken_reason(error: BaseException) -> str:
-    """Return what is wrong with a file, in words, for an error that a reader raised."""
+def broken_reason(path: Path, error: BaseException) -> str:
+    """Return what is wrong with a file, in words, after a reader failed.
+
+    A wrong byte in a gzip stream may reach the parser as garbled text before the checksum is compared, so the stream
+    itself is looked at first.
+    """
+    stream_error = _gzip_error(path)
+    return _reason(stream_error or error)
+
+
+def _gzip_error(path: Path) -> Exception | None:
+    if path.suffix != ".gz":
+        return None
+    try:
+        with gzip.open(path, "rb") as stream:
+            while stream.read(1 << 20):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        return error
+    return None
+
+
+def _reason(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, EOFError) or "unexpected end" in text:
         return "the gzip stream ends too early (truncated file; download it again)"
@@ -100,7 +121,7 @@ def _named_errors(scan: pl.LazyFrame, path: Path, columns: list[str]) -> pl.Lazy
         try:
             yield from frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise SourceError(f"{path}: {broken_reason(error)}") from error
+            raise SourceError(f"{path}: {broken_reason(path, error)}") from error
 
     return register_io_source(batches, schema=dict.fromkeys(columns, pl.String), validate_schema=True)
 

@@ -146,7 +146,7 @@ def _decoded(data: bytes) -> Columns:
         return {"text": None, "_failure": "text: not text"}
     if "\0" in text:
         return {"text": None, "_failure": "text: not text"}
-    return {"text": text, "_failure": None if text.strip() else "text: empty"}
+    return {"text": text, "_failure": None} if text.strip() else {"text": None, "_failure": "text: empty"}
 
 
 _Members = Callable[[PurePosixPath], bytes | None]
@@ -172,7 +172,7 @@ def _zip_members(root: Path, stack: ExitStack) -> _Members:
         try:
             return archive.read(info)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            raise SourceError(f"{found}: the member {path} cannot be read ({error}); download the file again") from error
+            raise SourceError(f"{found}: {path} inside it cannot be read ({error}); download the file again") from error
 
     return read
 

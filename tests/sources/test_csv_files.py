@@ -1,0 +1,136 @@
+"""A CSV file is read exactly as written, or refused with one clear error."""
+
+import csv
+import gzip
+import io
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.sources import SourceError
+from pipelines.sources.csv_files import read_header, scan_csv
+
+COLUMNS = {"key": "key", "text": "text"}
+
+
+def read(path: Path) -> list[tuple[str | None, str | None]]:
+    return scan_csv(path, columns=COLUMNS, table="t").collect().rows()
+
+
+def written(rows: list[tuple[str, str]], *, terminator: str = "\n", quoting: int = csv.QUOTE_MINIMAL) -> bytes:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator=terminator, quoting=quoting)
+    writer.writerows([("key", "text"), *rows])
+    return stream.getvalue().encode()
+
+
+@given(
+    texts=st.lists(st.text(st.sampled_from('ab ,"\n\r\té_'), max_size=12), max_size=30),
+    terminator=st.sampled_from(["\n", "\r\n"]),
+)
+def test_quoted_text_survives(texts: list[str], terminator: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("csv") / "t.csv.gz"
+    rows = [(str(position), text) for position, text in enumerate(texts)]
+    path.write_bytes(gzip.compress(written(rows, terminator=terminator, quoting=csv.QUOTE_ALL)))
+    assert [(key, text or "") for key, text in read(path)] == rows
+
+
+def test_text_is_quoted_only_where_it_must_be(tmp_path: Path) -> None:
+    rows = [("1", "plain"), ("2", 'a "word", or\n\ntwo'), ("3", ""), ("4", "'"), ("5", " ")]
+    path = tmp_path / "t.csv"
+    path.write_bytes(written(rows))
+    assert [(key, text or "") for key, text in read(path)] == rows
+
+
+def test_header_may_have_a_byte_order_mark_other_case_and_more_columns(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("\ufeffTEXT,extra,Key\nhello,1,k\n".encode())
+    assert read_header(path) == ["TEXT", "extra", "Key"]
+    assert read(path) == [("k", "hello")]
+
+
+def test_header_without_rows_is_an_empty_table(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"key,text\n"))
+    assert read(path) == []
+
+
+def test_members_of_a_gzip_file_are_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"key,text\na,b\n") + gzip.compress(b"c,d\n"))
+    assert read(path) == [("a", "b"), ("c", "d")]
+
+
+def test_short_rows_hold_nulls_wherever_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"key,text\na\nb,c\nd\n")
+    assert read(path) == [("a", None), ("b", "c"), ("d", None)]
+
+
+def test_missing_columns_are_named_with_those_found(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"key,txt\na,b\n")
+    with pytest.raises(SourceError, match=r"t\.csv: table t needs the columns text, .*; found key, txt"):
+        scan_csv(path, columns=COLUMNS, table="t")
+
+
+def test_column_named_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"key,text,Key\na,b,c\n")
+    with pytest.raises(SourceError, match="names key twice"):
+        scan_csv(path, columns=COLUMNS, table="t")
+
+
+def whole_file() -> bytes:
+    return gzip.compress(written([(str(number), f"text {number * 7919 % 1009}") for number in range(20_000)]))
+
+
+def cut_in_the_middle(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def without_its_end(data: bytes) -> bytes:
+    return data[:-4]
+
+
+def with_a_wrong_byte(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :]
+
+
+def with_a_wrong_checksum(data: bytes) -> bytes:
+    return data[:-6] + bytes([data[-6] ^ 0xFF]) + data[-5:]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (cut_in_the_middle, "ends too early"),
+        (without_its_end, "ends too early"),
+        (with_a_wrong_byte, "corrupt"),
+        (with_a_wrong_checksum, "corrupt"),
+        (lambda data: data[:12], "ends too early"),
+        (lambda data: b"", "empty file"),
+        (lambda data: b"key,text\na,b\n", "corrupt"),
+        (lambda data: gzip.compress(b"key,text\na,b,c\n"), "more fields"),
+        (lambda data: gzip.compress(b"key,text\na,b\na,b,c\n"), "more fields"),
+        (lambda data: gzip.compress("key,text\na,\u00e9\n".encode("latin-1")), "not UTF-8"),
+    ],
+)
+def test_broken_file_is_one_error_that_names_it(damage, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "broken.csv.gz"
+    path.write_bytes(damage(whole_file()))
+    target = tmp_path / "out.parquet"
+    with pytest.raises(SourceError, match=rf"broken\.csv\.gz.*{reason}"):
+        scan_csv(path, columns=COLUMNS, table="t").sink_parquet(target)
+
+
+def test_reading_is_lazy_and_takes_only_what_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(whole_file())
+    frame = scan_csv(path, columns=COLUMNS, table="t")
+    assert frame.select("text").head(2).collect().rows() == [("text 0",), ("text 856",)]
+    assert frame.filter(pl.col("key") == "19999").collect().height == 1

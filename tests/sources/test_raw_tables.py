@@ -1,0 +1,83 @@
+"""Every raw table finds its files, says what is missing, and has an empty form."""
+
+from pathlib import Path
+
+import pytest
+
+from data_contracts import CONTRACTS
+from pipelines.sources import SOURCES, TABLES, SourceError
+
+HEADERS = {
+    "hosp/patients.csv.gz": "subject_id,gender,anchor_age,anchor_year,anchor_year_group,dod",
+    "hosp/d_labitems.csv.gz": "itemid,label,fluid,category",
+}
+PATIENTS = TABLES["mimic_iv__patients"]
+
+
+def test_every_contract_of_the_layer_has_a_table() -> None:
+    assert set(TABLES) == {name for name, contract in CONTRACTS.items() if contract.layer == "tables"}
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_absent_source_gives_an_empty_typed_table(name: str) -> None:
+    empty = TABLES[name].empty().collect()
+    assert empty.height == 0
+    assert empty.drop("_rejected").schema == CONTRACTS[name].create_empty().schema
+
+
+def test_sources_name_their_variables() -> None:
+    assert {source.variable: source.required for source in SOURCES.values()} == {
+        "MEDCSP_MIMIC_IV": True,
+        "MEDCSP_MIMIC_IV_NOTE": False,
+        "MEDCSP_MIMIC_CXR": True,
+        "MEDCSP_MIMIC_CXR_JPG": False,
+    }
+
+
+@pytest.mark.parametrize("name", ["hosp/patients.csv.gz", "hosp/patients.csv", "HOSP/PATIENTS.CSV.GZ"])
+def test_file_is_found_under_any_of_its_names(name: str, write, tmp_path: Path) -> None:
+    path = write(name.replace(".GZ", ".gz"), HEADERS["hosp/patients.csv.gz"], ["1,F,50,2180,2014 - 2016,"])
+    if name.isupper():
+        path = path.rename(path.with_name("PATIENTS.CSV.GZ"))
+    assert PATIENTS.find(tmp_path) == [path]
+    assert PATIENTS.raw_files(tmp_path) == [path]
+
+
+def test_compressed_file_goes_before_the_plain_one(write, tmp_path: Path) -> None:
+    write("hosp/patients.csv", HEADERS["hosp/patients.csv.gz"])
+    compressed = write("hosp/patients.csv.gz", HEADERS["hosp/patients.csv.gz"])
+    assert PATIENTS.find(tmp_path) == [compressed]
+
+
+def test_missing_file_names_variable_table_and_file(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"MEDCSP_MIMIC_IV=.* mimic_iv__patients needs hosp/patients\.csv\.gz or"):
+        PATIENTS.read(tmp_path)
+
+
+def test_missing_root_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"MEDCSP_MIMIC_IV=.*nowhere is not a folder"):
+        PATIENTS.read(tmp_path / "nowhere")
+
+
+def test_release_in_a_folder_below_is_pointed_at(write, tmp_path: Path) -> None:
+    write("mimic-iv/3.1/hosp/patients.csv.gz", HEADERS["hosp/patients.csv.gz"])
+    with pytest.raises(SourceError, match=r"did you mean MEDCSP_MIMIC_IV=.*mimic-iv/3\.1\?"):
+        PATIENTS.read(tmp_path)
+
+
+def test_icd_codes_lose_trailing_blanks(write, tmp_path: Path, rejected) -> None:
+    lines = ["1,2,1,4019   ,9", '1,2,2,"I10    ",10', "1,2,3,,10", "1,2,x,I10,10"]
+    write("hosp/diagnoses_icd.csv.gz", "subject_id,hadm_id,seq_num,icd_code,icd_version", lines)
+    frame = TABLES["mimic_iv__diagnoses_icd"].read(tmp_path)
+    assert frame.collect()["icd_code"].to_list() == ["4019", "I10", None, "I10"]
+    assert rejected(frame) == {"icd_code: empty": 1, "seq_num: not a whole number": 1}
+
+
+def test_notes_span_lines(write, tmp_path: Path) -> None:
+    header = "note_id,subject_id,hadm_id,note_type,note_seq,charttime,storetime,text"
+    text = 'Name: ___\n \nHe said "better",\nand left.\n'
+    quoted = text.replace('"', '""')
+    write("note/discharge.csv.gz", header, [f'1-DS-1,1,2,DS,1,2180-01-01 00:00:00,,"{quoted}"'])
+    row = TABLES["mimic_iv_note__discharge"].read(tmp_path).collect().row(0, named=True)
+    assert row["text"] == text
+    assert row["_rejected"] is None
