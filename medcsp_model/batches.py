@@ -1,8 +1,7 @@
 """Which records meet in which batch: the link-aware plan and the random one, from record indices and links alone.
 
 A plan is a function of (seed, epoch): the batch of any step can be asked for in any order, so that a run resumes from
-one integer. One source is the anchor (the one with most records, X-ray images as a rule): an epoch passes over it once,
-each record exactly once. Batches straddle epochs and are always full; a slot of the pass holds one anchor and at most
+one integer. One source is the anchor (X-ray images as a rule): an epoch passes over it once, each record exactly once. Batches straddle epochs and are always full; a slot of the pass holds one anchor and at most
 one record of each other source, and a batch is `size` consecutive slots.
 
 What does not live here: arrays of the records themselves (`medcsp_model.collate`).
@@ -19,7 +18,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from medcsp_model.corpus import Corpus, ragged
+from medcsp_model.corpus import Corpus, Image, ragged
 from medcsp_model.settings import BatchSettings
 
 Ints = NDArray[np.int64]
@@ -34,11 +33,13 @@ class PlanInputs:
         records: record indices to train on, by source, ascending.
         subject: subject of every record of a source (also those not trained on).
         links: same-patient pairs inside the window as record indices, by pair of sources.
+        anchor: source to pass over once an epoch where the settings name none; empty takes the largest.
     """
 
     records: Mapping[str, Ints]
     subject: Mapping[str, Ints]
     links: Mapping[tuple[str, str], tuple[Ints, Ints]]
+    anchor: str = ""
 
     @classmethod
     def from_corpus(cls, corpus: Corpus, *, split: str) -> "PlanInputs":
@@ -57,7 +58,12 @@ class PlanInputs:
             for pair, link in corpus.links.items()
             if set(pair) <= set(records)
         }
-        return cls(records, subject, links)
+        with_images = {
+            name: len(rows)
+            for name, rows in records.items()
+            if any(isinstance(modality, Image) for modality in corpus.sources[name].modalities.values())
+        }
+        return cls(records, subject, links, max(with_images, key=lambda name: with_images[name], default=""))
 
 
 class Plan(Protocol):
@@ -94,7 +100,7 @@ class _SlotPlan:
     def __init__(self, inputs: PlanInputs, *, settings: BatchSettings, seed: int) -> None:
         self.inputs, self.settings, self.seed = inputs, settings, seed
         counts = {name: len(records) for name, records in inputs.records.items()}
-        self.anchor = settings.anchor or max(counts, key=lambda name: counts[name])
+        self.anchor = settings.anchor or inputs.anchor or max(counts, key=lambda name: counts[name])
         self.others = [name for name in counts if name != self.anchor]
         self.num_anchors = counts[self.anchor]
         self.size = min(settings.size, self.num_anchors)

@@ -122,7 +122,7 @@ class BatchSettings:
         size: records of each source in a (global) batch; fewer where a source has fewer.
         share: share of the anchors that get a partner inside the window.
         max_draws: draws of one non-anchor record an epoch.
-        anchor: source passed over once an epoch; empty takes the one with most records.
+        anchor: source passed over once an epoch; empty takes the largest that has images, else the largest.
         split: split of the corpus to train on.
     """
 
@@ -248,7 +248,7 @@ class RetrievalSettings:
     """How text-to-image retrieval is evaluated.
 
     Attributes:
-        split: split of the corpus to search; empty takes every record.
+        split: split of the corpus to search; empty takes every record of the corpus.
         source: source to search; empty takes the only one with one image and one text modality.
         ks: numbers of results to look at; those beyond the number of candidates are left out.
         num_draws: bootstrap draws of subjects behind each interval.
@@ -258,7 +258,7 @@ class RetrievalSettings:
         num_threads: CPU threads; 0 takes torch's own choice.
     """
 
-    split: str = "retrieval"
+    split: str = ""
     source: str = ""
     ks: tuple[int, ...] = (1, 5, 10, 20, 50, 100)
     num_draws: int = 2000
