@@ -1,4 +1,4 @@
-"""From the data of a chart to positions on paper: scales, ticks and paths, rounded so that they are the same everywhere.
+"""From the data of a chart to positions on paper: scales, ticks and paths, rounded to be the same everywhere.
 
 What does not belong here: colours and type (the template's), and what the numbers mean.
 """
@@ -112,6 +112,8 @@ def _draw_lines(chart: LineChart) -> Drawing:
     ys = [value for p in points for value in (p.y, p.low, p.high) if value is not None]
     x_ticks = chart.x.ticks or nice_ticks(min(p.x for p in points), max(p.x for p in points))
     y_ticks = chart.y.ticks or nice_ticks(min(0.0, *ys), max(ys))
+    if chart.y.is_percent and max(ys) <= 1:
+        y_ticks = tuple(tick for tick in y_ticks if tick <= 1)
     x = _x_scale(chart.x, x_ticks)
     y = Scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
     return Drawing(

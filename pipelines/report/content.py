@@ -56,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table with a caption; folded away behind its caption where `is_folded`."""
+    """A table with a caption; folded away behind its caption where `is_folded`; `anchor` is where links find it."""
 
     caption: str
     head: str
@@ -64,6 +64,7 @@ class Table:
     rows: tuple[Row, ...]
     note: str = ""
     is_folded: bool = False
+    anchor: str = ""
     kind: Literal["table"] = "table"
 
 
@@ -201,8 +202,3 @@ class Section:
     def content_sha256(self) -> str:
         """Digest of everything the section shows."""
         return hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()
-
-
-def number(text: str | None, **options: object) -> Cell:
-    """Return a cell with a number already in words; None leaves it empty."""
-    return Cell(text=text or "", **options)  # type: ignore[arg-type]

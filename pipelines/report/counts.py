@@ -148,12 +148,12 @@ def _patient_rows(read: _Read) -> list[Row]:
     return [
         _row("Patients", count(len(ehr)), count(len(cxr)), paper="patients"),
         _row(
-            "of them in both sources",
+            "Patients in both sources",
             Cell(text=count(both), detail=ratio(both, len(ehr))),
             Cell(text=count(both), detail=ratio(both, len(cxr))),
         ),
-        _row("Records", count(read.ehr.height), count(read.cxr.height), paper="records", detail="admissions, images"),
-        _row("Records per patient", _per(read.ehr, "subject_id"), _per(read.cxr, "subject_id"), detail="mean"),
+        _row("Records", count(read.ehr.height), count(read.cxr.height), paper="records"),
+        _row("Records per patient, mean", _per(read.ehr, "subject_id"), _per(read.cxr, "subject_id")),
     ]
 
 
@@ -171,14 +171,14 @@ def _ehr_rows(read: _Read) -> list[Row]:
             paper="diagnosis_codes",
             detail=f"{count(read.rows('diagnosis_vocabulary'))} in the vocabulary",
         ),
-        _row("Diagnosis codes per record", mean_and_median(read.per_record["diagnosis"]), detail="mean"),
+        _row("Diagnosis codes per record, mean", mean_and_median(read.per_record["diagnosis"])),
         _row(
             "Distinct drugs",
             count(read.distinct.get("drug", 0)),
             paper="drugs",
             detail=f"{count(read.rows('drug_vocabulary'))} in the vocabulary",
         ),
-        _row("Drugs per record", mean_and_median(read.per_record["drug"]), detail="mean"),
+        _row("Drugs per record, mean", mean_and_median(read.per_record["drug"])),
         _row("Hourly features", count(read.rows("series_features"))),
         _row("Non-zero hourly cells", count(read.rows("ehr_series"))),
     ]
@@ -188,7 +188,7 @@ def _cxr_rows(read: _Read) -> list[Row]:
     return [
         _row("Studies", "", count(read.cxr.get_column("study_id").n_unique())),
         _row("Reports", "", count(read.rows("cxr_reports"))),
-        _row("Images per study", "", _per(read.cxr, "study_id"), detail="mean"),
+        _row("Images per study, mean", "", _per(read.cxr, "study_id")),
         _row("Images decoded", "", count(read.rows("cxr_images"))),
     ]
 
@@ -200,16 +200,16 @@ def _text_rows(read: _Read) -> list[Row]:
     for source in ("ehr", "cxr"):
         texts = tokens.filter(pl.col("source") == source)
         lengths.append(plain(median(texts["num_tokens"].to_list())) if texts.height else NONE)
-        cut.append(ratio(texts["is_truncated"].sum(), texts.height))
+        cut.append(ratio(texts.filter("is_truncated").height, texts.height))
         history = histories.filter(pl.col("source") == source)["num_codes"]
-        without.append(ratio((history == 0).sum(), history.len()))
         known = history.filter(history > 0).to_list()
+        without.append(ratio(history.len() - len(known), history.len()))
         codes.append(plain(median(known)) if known else NONE)
     return [
-        _row("Tokens per text", *lengths, detail="median; notes, reports"),
+        _row("Tokens per text, median", *lengths),
         _row("Texts cut at the context length", *cut),
         _row("Records without a diagnosis history", *without),
-        _row("Codes per history", *codes, detail="median of those that have one"),
+        _row("Codes per history, median", *codes, detail="of the records that have one"),
     ]
 
 
@@ -269,7 +269,9 @@ def _modality_table(lake: Lake) -> Table:
             Column(label="Share"),
         ),
         rows=tuple(rows),
-        note="A modality that a record lacks is masked: it counts in no mean and no loss.",
+        note="A modality that a record lacks is masked: it counts in no mean and no loss."
+        if rows
+        else "The corpus is empty: no record is left to pre-train on.",
     )
 
 
@@ -291,7 +293,7 @@ def _rejected_table(manifests: Iterable[Manifest]) -> Table:
         for manifest, rule, num in found
     ]
     return Table(
-        caption=f"Rows kept aside: {count(sum(num for _, _, num in found))}",
+        caption=f"Rows kept aside ({count(sum(num for _, _, num in found))})",
         head="Table",
         columns=(Column(label="Rule", is_number=False), Column(label="Rows"), Column(label="Share of the table")),
         rows=tuple(rows),

@@ -1,8 +1,23 @@
 """Numbers in words: thousands separators, shares, intervals. Nothing here knows what the number means."""
 
+import re
 from collections.abc import Sequence
 
+import markupsafe
+
 NONE = "–"
+RELEASES = {
+    "mimic_iv": "MIMIC-IV",
+    "mimic_iv_note": "MIMIC-IV-Note",
+    "mimic_cxr": "MIMIC-CXR",
+    "mimic_cxr_jpg": "MIMIC-CXR-JPG",
+    "mimic_iii": "MIMIC-III",
+    "mimic_iii_carevue": "MIMIC-III CareVue",
+    "open_i": "Open-I",
+    "covid19": "COVID-19 Radiography",
+    "chexpert": "CheXpert",
+}
+_SUBSCRIPT = re.compile(r"\b([Lλ])_([A-Z])\b")
 
 
 def count(value: int) -> str:
@@ -69,3 +84,13 @@ def joined(names: Sequence[str]) -> str:
     """Names as a list in a sentence: `a, b and c`."""
     names = list(names)
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1] if names else ""
+
+
+def maths(text: str) -> markupsafe.Markup:
+    """Text for HTML, escaped, in which `L_A` and the like have a subscript."""
+    return markupsafe.Markup(_SUBSCRIPT.sub(r"\1<sub>\2</sub>", str(markupsafe.escape(text))))  # noqa: S704
+
+
+def release(name: str) -> str:
+    """The name of a source as its publisher writes it: `mimic_cxr` as `MIMIC-CXR`."""
+    return RELEASES.get(name, name)

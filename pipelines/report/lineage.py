@@ -11,7 +11,7 @@ from typing import get_args
 from data_contracts import Layer
 from lake import Lake, Manifest, TableMissing
 from pipelines.report.content import Cell, Chain, Column, Link, Note, Part, Row, Section, Table
-from pipelines.report.formats import count, digest
+from pipelines.report.formats import count, digest, release
 
 LAYERS: tuple[str, ...] = get_args(Layer)
 RAW = "raw:"
@@ -87,13 +87,21 @@ def trace(lake: Lake, tables: Iterable[str]) -> Ancestry:
     )
 
 
-def lineage_section(ancestry: Ancestry, *, metrics: str, checkpoint: str, synthetic_sources: Sequence[str]) -> Section:
+def lineage_section(
+    ancestry: Ancestry,
+    *,
+    metrics: str,
+    checkpoint: str,
+    measured_on: Iterable[str],
+    synthetic_sources: Sequence[str],
+) -> Section:
     """Lay out the chain from the metrics to the raw files, then every table by layer, then the files.
 
     Args:
         ancestry: what `trace` found.
         metrics: the table that holds the numbers.
         checkpoint: the table of the checkpoint they were measured on.
+        measured_on: fingerprints of checkpoints that the numbers themselves name.
         synthetic_sources: sources whose files were written by the graph.
     """
     tables = [_layer_table(ancestry, layer) for layer in reversed(LAYERS)]
@@ -101,6 +109,10 @@ def lineage_section(ancestry: Ancestry, *, metrics: str, checkpoint: str, synthe
     parts += [
         Note(text=f"{table} was made from a version of {name} that has been replaced since.", tone="warning")
         for table, name in ancestry.replaced
+    ]
+    parts += [
+        Note(text=f"Some numbers were measured on another checkpoint, fingerprint {other}.", tone="warning")
+        for other in sorted(set(measured_on) - {ancestry.manifests[checkpoint].fingerprint})
     ]
     parts += [table for table in tables if table is not None]
     parts.append(_raw_table(ancestry, synthetic_sources))
@@ -115,13 +127,15 @@ def lineage_section(ancestry: Ancestry, *, metrics: str, checkpoint: str, synthe
 
 
 def _chain(ancestry: Ancestry, *, metrics: str, checkpoint: str, synthetic: Sequence[str]) -> Chain:
-    links = [_table_link(ancestry, metrics, "Metrics", "Every number of the retrieval section is a row of")]
-    links.append(_table_link(ancestry, checkpoint, "Checkpoint", "They were measured with the weights of"))
-    corpora = [name for name in ancestry.manifests if ancestry.manifests[name].layer == "corpus"]
+    num_numbers = count(ancestry.manifests[metrics].rows)
+    links = [
+        _table_link(ancestry, metrics, "Metrics", f"{num_numbers} numbers; each names the checkpoint it belongs to."),
+        _table_link(ancestry, checkpoint, "Checkpoint", "The weights they were measured with, and the training curve."),
+    ]
     links += [
-        _table_link(ancestry, name, "Training corpus", "It was trained on")
-        for name in corpora
-        if name in ancestry.upstream(checkpoint)
+        _table_link(ancestry, name, "Training corpus", "What the checkpoint was trained on, as flat arrays.")
+        for name in sorted(ancestry.upstream(checkpoint))
+        if ancestry.manifests[name].layer == "corpus"
     ]
     tables = [name for name in ancestry.upstream(metrics) if LAYERS.index(ancestry.manifests[name].layer) < 5]
     num_rows = sum(ancestry.manifests[name].rows for name in tables)
@@ -134,7 +148,7 @@ def _chain(ancestry: Ancestry, *, metrics: str, checkpoint: str, synthetic: Sequ
         Link(
             title="Raw files",
             text=f"{count(len(ancestry.raw_files))} files or groups of files of "
-            f"{count(len(sources))} sources ({', '.join(sources)}), each with its sha256.",
+            f"{count(len(sources))} sources ({', '.join(release(name) for name in sources)}), each with its sha256.",
             badge="synthetic data" if written else "",
             target="raw-files",
         )
@@ -146,8 +160,8 @@ def _table_link(ancestry: Ancestry, table: str, title: str, text: str) -> Link:
     manifest = ancestry.manifests[table]
     return Link(
         title=title,
-        text=f"{text} {table}, {count(manifest.rows)} rows.",
-        code=f"version {manifest.version}, fingerprint {digest(manifest.fingerprint, 16)}",
+        text=text,
+        code=f"{table}, version {manifest.version}, fingerprint {digest(manifest.fingerprint, 16)}",
         target=f"table-{table}",
     )
 
@@ -157,7 +171,7 @@ def _layer_table(ancestry: Ancestry, layer: str) -> Table | None:
     if not manifests:
         return None
     return Table(
-        caption=f"{LAYER_TITLES.get(layer, layer)}: {count(len(manifests))}",
+        caption=f"{LAYER_TITLES.get(layer, layer)} ({count(len(manifests))})",
         head="Table",
         columns=(
             Column(label="Rows"),
@@ -200,7 +214,8 @@ def _raw_table(ancestry: Ancestry, synthetic_sources: Sequence[str]) -> Part:
         for name, value in ancestry.raw_files.items()
     ]
     return Table(
-        caption=f"Raw files: {count(len(rows))}",
+        caption=f"Raw files ({count(len(rows))})",
+        anchor="raw-files",
         head="Source and file",
         columns=(Column(label="sha256 (many small files count as one group)", is_number=False),),
         rows=tuple(rows),

@@ -19,6 +19,7 @@ from pipelines.report.charts import draw
 from pipelines.report.content import Cell, Column, Note, Row, Section, Table
 from pipelines.report.costs import costs_section
 from pipelines.report.counts import counts_section
+from pipelines.report.formats import maths, release
 from pipelines.report.lineage import lineage_section, trace
 from pipelines.report.pairs import pairs_section
 from pipelines.report.pretraining import TABLE as CHECKPOINT
@@ -90,7 +91,13 @@ def build_page(
         pairs_section(lake),
         pretraining_section(lake),
         retrieval_section(lake),
-        lineage_section(ancestry, metrics=retrieval.TABLE, checkpoint=CHECKPOINT, synthetic_sources=synthetic_sources),
+        lineage_section(
+            ancestry,
+            metrics=retrieval.TABLE,
+            checkpoint=CHECKPOINT,
+            measured_on=lake.scan(retrieval.TABLE).select("fingerprint").unique().collect()["fingerprint"].to_list(),
+            synthetic_sources=synthetic_sources,
+        ),
         _settings_section({**settings, "training": ancestry.manifests[CHECKPOINT].settings}),
     ]
     frame = pl.DataFrame(
@@ -125,7 +132,7 @@ def write_page(page: Page, path: Path) -> None:
 
 
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -133,12 +140,14 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters.update(maths=maths, release=release)
+    return environment
 
 
 def _settings_section(settings: Mapping[str, Any]) -> Section:
     rows = [Row(label=name, cells=(Cell(text=value, is_code=True),)) for name, value in _flat(settings)]
     table = Table(
-        caption=f"Settings: {len(rows)}",
+        caption=f"All settings ({len(rows)})",
         head="Setting",
         columns=(Column(label="Value", is_number=False),),
         rows=tuple(rows),

@@ -89,8 +89,7 @@ def _reach(lake: Lake, pairs: pl.DataFrame) -> Table:
         Row(label="Pairs", cells=(Cell(text=count(pairs.height)),)),
         Row(label="Patients with a pair", cells=(Cell(text=count(pairs["subject_id"].n_unique())),)),
         Row(
-            label="Pairs per patient",
-            detail="mean",
+            label="Pairs per patient, mean",
             cells=(Cell(text=mean_and_median(pairs.group_by("subject_id").len()["len"].to_list())),),
         ),
         Row(label="Gap of 0 days", cells=(Cell(text=count(inside), detail=percent(inside / pairs.height)),)),

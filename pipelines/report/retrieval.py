@@ -23,7 +23,7 @@ from pipelines.report.content import (
     Section,
     Table,
 )
-from pipelines.report.formats import count, interval, percent, plain
+from pipelines.report.formats import count, interval, percent, plain, release
 from pipelines.report.paper_numbers import TABLE_2, TABLE_2_NUM_CANDIDATES, TABLE_2_NUM_QUERIES
 
 TABLE = "metrics"
@@ -78,7 +78,7 @@ def _group_bands(rows: pl.DataFrame, *, group: dict[str, str], gallery: int) -> 
     ks = tuple(sorted(set(rows["k"].to_list())))
     num_queries = max(rows["n"].to_list())
     size = f"{count(num_queries)} reports search {count(gallery)} images" if is_main else f"n = {count(num_queries)}"
-    name = f"{group['dataset']}, {group['cohort']}, {group['mode']} mode"
+    name = f"{release(group['dataset'])}, {group['cohort'].replace('_', ' ')}, {group['mode']} mode"
     charts = [
         _chart(rows.filter(pl.col("metric") == metric), metric=metric, ks=ks, size=size, has_paper=is_main)
         for metric in CURVES
@@ -225,7 +225,7 @@ def _key_numbers(curves: pl.DataFrame) -> tuple[KeyNumber, ...]:
     row = ours.row(-1, named=True)
     ends = interval(row["ci_low"], row["ci_high"])
     chance = recall.filter(pl.col("method") == CHANCE, pl.col("k") == row["k"])["value"].to_list()
-    times = f"{plain(round(row['value'] / chance[0], 1))} × chance; " if chance and chance[0] else ""
+    times = f"{plain(round(row['value'] / chance[0], 1))}× chance; " if chance and chance[0] else ""
     return (
         KeyNumber(
             label=f"Recall at {row['k']}",

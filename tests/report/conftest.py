@@ -1,6 +1,7 @@
 """A small lake with planted numbers: 12 patients with EHR, 16 with X-rays, 8 with both."""
 
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def metrics(checkpoint: str) -> list[dict[str, Any]]:
                         "task": "retrieval_mimic_cxr", "dataset": "mimic_cxr", "cohort": "all_views", "method": method,
                         "mode": "native", "metric": metric, "k": k, "split": "retrieval_mimic_cxr", "seed": 0,
                         "value": number, "ci_low": number * 0.85 if is_ours else None,
-                        "ci_high": number * 1.12 if is_ours else None, "n": 240, "num_positive": None,
+                        "ci_high": min(number * 1.12, 1.0) if is_ours else None, "n": 240, "num_positive": None,
                         "paper_value": TABLE_2[metric][k], "fingerprint": checkpoint, "synthetic": True,
                     }
                 )  # fmt: skip
@@ -91,7 +92,8 @@ def contents(split: str) -> list[dict[str, Any]]:
     present = {
         ("ehr", "diagnosis"): ("codes", 5, 14), ("ehr", "drug"): ("codes", 3, 12), ("ehr", "note"): ("text", 900, 0),
         ("ehr", "series"): ("series", 40, 13), ("ehr", "demographics"): ("dense", 20, 14),
-        ("cxr", "image"): ("image", 224, 21), ("cxr", "report"): ("text", 900, 21), ("cxr", "records"): ("index", 0, 21),
+        ("cxr", "image"): ("image", 224, 21), ("cxr", "report"): ("text", 900, 21),
+        ("cxr", "records"): ("index", 0, 21),
     }  # fmt: skip
     return [
         {
@@ -202,7 +204,8 @@ def _features() -> dict[str, list[dict[str, Any]]]:
         "cxr_images": [
             {
                 "dicom_id": dicom_id, "subject_id": subject, "study_id": study, "photometric": "MONOCHROME2",
-                "height_pixels": 256, "width_pixels": 256, "mean_intensity": 90.0, "file_sha256": DIGEST, "pixel_sha256": DIGEST,
+                "height_pixels": 256, "width_pixels": 256, "mean_intensity": 90.0,
+                "file_sha256": DIGEST, "pixel_sha256": DIGEST,
             }
             for subject, study, dicom_id in CXR
         ],
@@ -226,20 +229,21 @@ INPUTS_OF = {
 ORDER = (*[name for name in INPUTS if name not in ("metrics",)], "retrieval_mimic_cxr", "metrics")
 
 
-def fill(
-    home: Path, *, empty: tuple[str, ...] = (), replaced: Mapping[str, list[dict[str, Any]]] | None = None
-) -> Lake:
-    """Publish every table of the page; those in `empty` without rows, those in `replaced` with other rows."""
-    lake = Lake(home, threads=1)
-    rows = {**_records(), **_links(), **_features()}
+def rows_of(lake: Lake, name: str) -> list[dict[str, Any]]:
+    if name in ("retrieval_mimic_cxr", "metrics"):
+        checkpoint = lake.manifest("pretrain_checkpoint")
+        assert checkpoint is not None
+        return metrics(checkpoint.fingerprint)
+    rows = {**_records(), **_links(), **_features(), "pretrain_checkpoint": curve()}
     rows |= {"pretrain_corpus": contents("pretrain"), "retrieval_mimic_cxr_corpus": contents("retrieval")}
-    rows |= {"pretrain_checkpoint": curve()} | dict(replaced or {})
+    return rows[name]
+
+
+def fill(home: Path) -> Lake:
+    """Publish every table of the page."""
+    lake = Lake(home, threads=1)
     for name in ORDER:
-        if name in ("retrieval_mimic_cxr", "metrics") and name not in (replaced or {}):
-            checkpoint = lake.manifest("pretrain_checkpoint")
-            assert checkpoint is not None
-            rows[name] = metrics(checkpoint.fingerprint)
-        publish(lake, name, [] if name in empty else rows[name])
+        publish(lake, name, rows_of(lake, name))
     return lake
 
 
@@ -279,10 +283,24 @@ def page(planted: Lake) -> Page:
 
 
 @pytest.fixture
-def new_lake(tmp_path: Path) -> Iterator[Callable[..., Lake]]:
-    yield lambda **options: fill(tmp_path / "home", **options)
+def new_lake(planted: Lake, tmp_path: Path) -> Callable[[Mapping[str, list[dict[str, Any]]]], Lake]:
+    """Makes a copy of the planted lake, in which some tables are published anew with other rows."""
+
+    def _copy(replaced: Mapping[str, list[dict[str, Any]]]) -> Lake:
+        shutil.copytree(planted.home / "lake", tmp_path / "home" / "lake")
+        lake = Lake(tmp_path / "home", threads=1)
+        for name, rows in replaced.items():
+            publish(lake, name, rows)
+        return lake
+
+    return _copy
 
 
 @pytest.fixture
 def render() -> Callable[[Lake], Page]:
     return page_of
+
+
+@pytest.fixture
+def planted_curve() -> list[dict[str, Any]]:
+    return curve()

@@ -1,0 +1,282 @@
+"""The page: its numbers, its form, and what it says when there is nothing to show."""
+
+import re
+from collections.abc import Callable, Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_contracts.evaluation import Report
+from lake import Lake, Measurement, TableMissing
+from pipelines.report import INPUTS, Page, write_page
+
+Render = Callable[[Lake], Page]
+NewLake = Callable[[Mapping[str, list[dict[str, Any]]]], Lake]
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Reader(HTMLParser):
+    """Checks that tags balance, and collects ids, links, headings and the cells of every table row by its head."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.headings: list[int] = []
+        self.text: list[str] = []
+        self.rows: list[list[str]] = []
+        self.heads: list[str] = []
+        self.unlabelled = 0
+        self.feed(html)
+        self.close()
+        assert self.open == [], f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if given.get("id"):
+            self.ids.append(given["id"] or "")
+        if tag == "a":
+            self.targets.append(given["href"] or "")
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag == "svg" and "aria-labelledby" not in given and "ul" not in self.open:
+            self.unlabelled += 1
+        if tag == "tr":
+            self.rows.append([])
+            self.heads.append("")
+        if tag in ("th", "td"):
+            self.rows[-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text.append(data)
+        if "th" in self.open and "span" not in self.open and len(self.rows[-1]) == 1:
+            self.heads[-1] = " ".join(f"{self.heads[-1]} {data}".split())
+        if "td" in self.open or "th" in self.open:
+            self.rows[-1][-1] = " ".join(f"{self.rows[-1][-1]} {data}".split())
+
+    def row(self, head: str, num_cells: int | None = None) -> list[str]:
+        """The cells of the only row with this head, and with so many cells where that is said."""
+        rows = [row[1:] for row, found in zip(self.rows, self.heads, strict=True) if found == head]
+        rows = [row for row in rows if num_cells in (None, len(row))]
+        assert len(rows) == 1, f"{len(rows)} rows have the head {head!r}"
+        return rows[0]
+
+    @property
+    def words(self) -> str:
+        return " ".join("".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def reader(page: Page) -> Reader:
+    return Reader(page.html)
+
+
+def test_counts_have_the_planted_numbers(reader: Reader) -> None:
+    assert reader.row("Patients") == ["12", "16", "32,355", "14,620"]
+    assert reader.row("Patients in both sources") == ["8 66.7 %", "8 50.0 %", "", ""]
+    assert reader.row("Records") == ["18", "48", "41,230", "156,837"]
+    assert reader.row("Records per patient, mean") == ["1.5 (median 1.5)", "3.0 (median 3)", "", ""]
+    assert reader.row("Studies") == ["", "32", "", ""]
+    assert reader.row("Images per study, mean") == ["", "1.5 (median 1.5)", "", ""]
+    assert reader.row("Distinct diagnosis codes") == ["5", "", "7,686", ""]
+    # 18 records hold 0, 1, ..., 5, 0, ... codes and 0, 1, 2, 3, 0, ... drugs: those with none count in the mean
+    assert reader.row("Diagnosis codes per record, mean")[0] == "2.5 (median 2.5)"
+    assert reader.row("Drugs per record, mean")[0] == "1.4 (median 1)"
+    assert reader.row("Non-zero hourly cells")[0] == f"{18 * 48}"
+    assert reader.row("Texts cut at the context length") == ["–", "25.0 %", "", ""]
+    assert reader.row("Records without a diagnosis history") == ["0.0 %", "50.0 %", "", ""]
+
+
+def test_cohorts_count_patients_studies_and_records(reader: Reader) -> None:
+    assert reader.row("Pre-training") == ["10", "14", "7", "14", "21"]
+    assert reader.row("Held out") == ["2", "4", "1", "2", "3"]
+    assert reader.row("Retrieval evaluation") == ["0", "0", "6", "12", "18"]
+    assert reader.row("Unused") == ["0", "0", "2", "4", "6"]
+
+
+def test_modalities_show_what_is_missing(reader: Reader) -> None:
+    assert reader.row("EHR · drug")[2:] == ["12", "14", "85.7 %"]
+    assert reader.row("EHR · note")[2:] == ["0", "14", "0.0 %"]
+    assert not any(row and row[0] == "CXR · records" for row in reader.rows)
+
+
+def test_the_gaps_fall_into_the_right_bars(page: Page) -> None:
+    bars = dict(re.findall(r"<title>([^<:]+): (\d+) pairs</title>", page.html))
+    assert bars["0 days"] == "18"
+    assert bars["more than 0, at most 2 days"] == "3"  # 0.5, 1.25 and 2.0: a bar holds its upper edge
+    assert bars["more than 28, at most 30 days"] == "2"
+    assert sum(map(int, bars.values())) == 32
+    assert len(bars) == 16
+
+
+def test_the_pairs_reach_what_they_reach(reader: Reader) -> None:
+    assert reader.row("Patients with a pair") == ["7"]
+    assert reader.row("EHR records with a pair") == ["11 61.1 %"]
+    assert reader.row("CXR records with a pair") == ["21 43.8 %"]
+
+
+def test_training_shows_first_and_last_step(reader: Reader) -> None:
+    assert reader.row("total") == ["5.645", "2.188"]
+    assert reader.row("Linked pairs per batch") == ["12.0", "12.0"]
+
+
+def test_retrieval_stands_beside_chance_and_the_paper(reader: Reader) -> None:
+    ours, chance, times = (reader.row(head) for head in ("MedCSP, this run", "Chance", "Times chance"))
+    assert (ours[8], chance[8], times[8]) == ("50.00 42.5–56.0", "2.50", "20.0")
+    assert reader.row("MedCSP, paper’s Table 2")[6:] == ["8.74", "21.91", "29.51", "38.04", "50.49", "61.74"]
+    assert "another gallery" in reader.words
+    assert "Recall at 10 50.0 % 95 % interval 42.5–56.0; 20× chance; n = 240 reports synthetic data" in reader.words
+    assert "240 reports search 400 images" in reader.words
+
+
+def test_every_number_leads_back_to_its_files(planted: Lake, reader: Reader) -> None:
+    for table in ("metrics", "pretrain_checkpoint", "pretrain_corpus", "ehr_records"):
+        manifest = planted.manifest(table)
+        assert manifest is not None
+        assert reader.row(table, 5)[:2] == [f"{manifest.rows:,}", manifest.version]
+    assert reader.row("mimic_iv/icu/icustays.csv.gz") == ["22" * 32]
+    assert "1 raw file" in reader.row("cxr_records", 5)[-1]
+    assert reader.row("retrieval_mimic_cxr", 5)[-1] == "pretrain_checkpoint , retrieval_mimic_cxr_corpus"
+    assert "4 files or groups of files of 2 sources" in reader.words
+    assert "another checkpoint" not in reader.words
+
+
+def test_what_is_absent_or_synthetic_is_said(reader: Reader) -> None:
+    assert reader.row("Discharge summaries")[0] == "not available set MEDCSP_MIMIC_IV_NOTE"
+    assert "Written by this project in the layout of MIMIC-CXR, MIMIC-IV." in reader.words
+    assert "MIMIC-IV-Note (set MEDCSP_MIMIC_IV_NOTE)." in reader.words
+
+
+def test_settings_are_listed(reader: Reader) -> None:
+    assert reader.row("cohorts.ehr_holdout_share") == ["0.15"]
+
+
+def test_costs_are_listed_dearest_first(reader: Reader) -> None:
+    tables = [row for row in reader.rows if len(row) == 4 and row[2:] == ["9.00", "250"]]
+    assert tables[0][:2] == ["metrics evaluation", f"{10 + len(INPUTS):.2f}"]
+    assert len(tables) == len(INPUTS) + 1
+
+
+def test_the_page_stands_alone(page: Page, reader: Reader) -> None:
+    assert not re.search(r"(?:https?:)?//\w|@import|url\(|<script|<img|<iframe", page.html)
+    assert all(target.startswith("#") for target in reader.targets)
+
+
+def test_the_page_is_well_formed_and_accessible(reader: Reader) -> None:
+    assert len(reader.ids) == len(set(reader.ids))
+    assert {target[1:] for target in reader.targets} <= set(reader.ids)
+    assert reader.headings[0] == 1 and reader.headings.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(reader.headings, reader.headings[1:], strict=False))
+    assert reader.unlabelled == 0
+
+
+def test_nothing_of_a_patient_is_on_the_page(page: Page, planted: Lake) -> None:
+    for table, column in (("ehr_records", "hadm_id"), ("cxr_records", "dicom_id"), ("cxr_reports", "text")):
+        values = planted.scan(table).select(column).unique().collect()[column].to_list()
+        assert values and not any(str(value) in page.html for value in values)
+
+
+def test_same_tables_same_bytes(planted: Lake, page: Page, render: Render) -> None:
+    assert render(planted).html == page.html
+
+
+def test_costs_stand_outside_every_digest(new_lake: NewLake, render: Render) -> None:
+    lake = new_lake({})
+    before = render(lake)
+    lake.record_timing("metrics", Measurement(seconds=4321.0, cpu_seconds=1.0, peak_mb=1.0, created_time="y"))
+    after = render(lake)
+    assert "4,321.00" in after.html and "4,321.00" not in before.html
+    assert after.sections.equals(before.sections)
+
+
+def test_sections_meet_their_contract(page: Page) -> None:
+    sections = Report.validate(page.sections)
+    assert sections["section"].to_list() == [
+        "data_counts",
+        "linked_pairs",
+        "pre_training",
+        "retrieval",
+        "lineage",
+        "settings",
+    ]
+    assert sections["content_sha256"].n_unique() == 6
+    assert dict(sections.select("section", "num_rows").iter_rows())["linked_pairs"] == 32
+
+
+def test_empty_tables_are_said_to_be_empty(new_lake: NewLake, render: Render) -> None:
+    page = render(new_lake({name: [] for name in INPUTS}))
+    reader = Reader(page.html)
+    assert 'class="chart"' not in page.html
+    assert "There are no pairs: no patient has records of two sources inside the window." in reader.words
+    assert "There is no training curve" in reader.words
+    assert "There are no retrieval numbers: the gallery is empty." in reader.words
+    assert "The corpus is empty" in reader.words
+    assert reader.row("Patients")[:2] == ["0", "0"]
+    assert not re.search(r"\bnan\b|\bNone\b|\binf\b", reader.words)
+
+
+def test_only_some_tables_empty(new_lake: NewLake, render: Render) -> None:
+    lake = new_lake({"same_patient_pairs": []})
+    page = render(lake)
+    assert page.html.count('class="chart"') == 3
+    assert "There are no pairs" in page.html
+
+
+def test_a_replaced_input_is_said(new_lake: NewLake, render: Render, planted_curve: list[dict[str, Any]]) -> None:
+    reader = Reader(render(new_lake({"pretrain_checkpoint": planted_curve[:-1]})).html)
+    assert "retrieval_mimic_cxr was made from a version of pretrain_checkpoint that has been replaced" in reader.words
+
+
+def test_numbers_of_another_checkpoint_are_said(new_lake: NewLake, render: Render, planted: Lake) -> None:
+    rows = planted.scan("metrics").collect().to_dicts()
+    reader = Reader(render(new_lake({"metrics": [{**row, "fingerprint": "0ther"} for row in rows]})).html)
+    assert "Some numbers were measured on another checkpoint, fingerprint 0ther." in reader.words
+
+
+def test_rejected_rows_are_counted(new_lake: NewLake, render: Render, planted_curve: list[dict[str, Any]]) -> None:
+    planted_curve[3]["grad_norm"] = -1.0
+    reader = Reader(render(new_lake({"pretrain_checkpoint": planted_curve})).html)
+    assert "Rows kept aside (1)" in reader.words
+    rules = [row for row in reader.rows if row[:1] == ["pretrain_checkpoint"] and row[2:] == ["1", "1.64 %"]]
+    assert len(rules) == 1 and "grad_norm" in rules[0][1]
+
+
+def test_words_in_names_are_escaped(planted: Lake) -> None:
+    from pipelines.report import build_page
+
+    page = build_page(
+        planted,
+        profile_name="<b>&",
+        synthetic_sources=["<i>"],
+        absent_sources={},
+        settings={"note": "<script>alert(1)</script> L_A"},
+    )
+    Reader(page.html)
+    assert "<script" not in page.html and "<b>" not in page.html and "<i>" not in page.html
+    assert "&lt;b&gt;&amp;" in page.html
+
+
+def test_a_missing_table_is_named(tmp_path: Path, render: Render) -> None:
+    with pytest.raises(TableMissing, match="is not published; run: dagster asset materialize"):
+        render(Lake(tmp_path))
+
+
+def test_writing_replaces_the_page_whole(tmp_path: Path, page: Page) -> None:
+    path = tmp_path / "report" / "index.html"
+    write_page(page, path)
+    write_page(page, path)
+    assert path.read_text(encoding="utf-8") == page.html
+    assert [item.name for item in path.parent.iterdir() if not item.name.startswith(".")] == ["index.html"]
