@@ -107,13 +107,15 @@ def read_image(
         return _read_picture(path, content, size=size, mode=mode, max_pixels=max_pixels)
     header = _read_header(path, content, max_pixels)
     values = _pixel_values(path, header)
-    photometric = str(header.PhotometricInterpretation)
-    height, width = values.shape
     if mode == "fast":
         values = _halve(values, size)
-    grey = _render(path, header, values, rendering, inverted=photometric == "MONOCHROME1")
-    resized = _resize_areas(grey, size) if mode == "fast" else resize_exact(grey, size)
-    return Picture(pixels=resized, photometric=photometric, height_pixels=height, width_pixels=width)
+    grey = _render(path, header, values, rendering)
+    return Picture(
+        pixels=_resize_areas(grey, size) if mode == "fast" else resize_exact(grey, size),
+        photometric=header.photometric,
+        height_pixels=header.height,
+        width_pixels=header.width,
+    )
 
 
 def resize_exact(grey: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -135,74 +137,101 @@ def resize_exact(grey: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.asarray(picture)[top : top + size, left : left + size])
 
 
-def _read_header(path: Path, content: bytes, max_pixels: int) -> "FileDataset":
+@dataclass(frozen=True)
+class _Header:
+    """What is read of a DICOM file before its pixels; `dataset` holds the rest."""
+
+    dataset: "FileDataset"
+    height: int
+    width: int
+    photometric: str
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """Return what pydicom raises on damaged files: it has no common class for them."""
+    import struct
+
+    from pydicom.errors import BytesLengthException
+
+    return (
+        *(AttributeError, BytesLengthException, EOFError, IndexError, KeyError, NotImplementedError, OSError),
+        *(OverflowError, RuntimeError, TypeError, ValueError, struct.error),
+    )
+
+
+def _read_header(path: Path, content: bytes, max_pixels: int) -> _Header:
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
     try:
-        header = dcmread(io.BytesIO(content))
+        dataset = dcmread(io.BytesIO(content))
+        height, width, frames, samples = (
+            int(dataset.get(name) or default)
+            for name, default in (("Rows", 0), ("Columns", 0), ("NumberOfFrames", 1), ("SamplesPerPixel", 1))
+        )
+        photometric = str(dataset.get("PhotometricInterpretation"))
+        has_pixels = "PixelData" in dataset
     except InvalidDicomError as error:
         raise ImageError(path, "not a DICOM file") from error
-    except (EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except _damage() as error:
         raise ImageError(path, "DICOM header is damaged") from error
-    if "PixelData" not in header:
+    if not has_pixels:
         raise ImageError(path, "no pixel data")
-    height, width = header.get("Rows") or 0, header.get("Columns") or 0
-    if not height or not width:
+    if height <= 0 or width <= 0:
         raise ImageError(path, "no image size in the header")
-    if height * width * int(header.get("NumberOfFrames") or 1) > max_pixels:
+    if height * width * frames > max_pixels:
         raise ImageError(path, f"more than {max_pixels} pixels")
-    if header.get("PhotometricInterpretation") not in GREY_PHOTOMETRICS or header.get("SamplesPerPixel", 1) != 1:
+    if photometric not in GREY_PHOTOMETRICS or samples != 1:
         raise ImageError(path, "not a grey image")
-    return header
+    if frames != 1:
+        raise ImageError(path, "more than one frame")
+    return _Header(dataset, height, width, photometric)
 
 
-def _pixel_values(path: Path, header: "FileDataset") -> NDArray[Any]:
+def _pixel_values(path: Path, header: _Header) -> NDArray[Any]:
     """Return the stored values, (height, width), of the file's own integer type."""
-    plain = _plain_values(header)
-    if plain is not None:
-        return plain
     try:
-        values: NDArray[Any] = header.pixel_array
+        plain = _plain_values(header)
+        values: NDArray[Any] = header.dataset.pixel_array if plain is None else plain
     except (NotImplementedError, RuntimeError) as error:
         raise ImageError(path, "transfer syntax cannot be decoded here") from error
-    except (ValueError, AttributeError, EOFError, OSError, KeyError, TypeError) as error:
+    except _damage() as error:
         raise ImageError(path, "pixel data is damaged or cut off") from error
-    if values.ndim != 2:
-        raise ImageError(path, "more than one frame")
+    if values.shape != (header.height, header.width):
+        raise ImageError(path, "pixel data is not of the size that the header says")
     return values
 
 
-def _plain_values(header: "FileDataset") -> NDArray[Any] | None:
-    """Return a view of uncompressed little-endian single-frame pixels; None where pydicom has to decode them."""
+def _plain_values(header: _Header) -> NDArray[Any] | None:
+    """Return a view of uncompressed little-endian pixels; None where pydicom has to decode them."""
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-    syntax = getattr(header.file_meta, "TransferSyntaxUID", None)
-    bits = header.get("BitsAllocated")
-    if syntax not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian) or bits not in (8, 16):
+    dataset = header.dataset
+    bits = dataset.get("BitsAllocated")
+    if dataset.file_meta.get("TransferSyntaxUID") not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
         return None
-    dtype = np.dtype(f"<{'i' if header.get('PixelRepresentation') else 'u'}{bits // 8}")
-    count = header.Rows * header.Columns
-    padding = len(header.PixelData) - count * dtype.itemsize
-    if padding not in (0, 1):
+    if bits not in (8, 16):
         return None
-    return np.frombuffer(header.PixelData, dtype=dtype, count=count).reshape(header.Rows, header.Columns)
+    dtype = np.dtype(f"<{'i' if dataset.get('PixelRepresentation') else 'u'}{bits // 8}")
+    count = header.height * header.width
+    if len(dataset.PixelData) - count * dtype.itemsize not in (0, 1):
+        return None
+    return np.frombuffer(dataset.PixelData, dtype=dtype, count=count).reshape(header.height, header.width)
 
 
-def _render(
-    path: Path, header: "FileDataset", values: NDArray[Any], rendering: Rendering, *, inverted: bool
-) -> NDArray[np.uint8]:
+def _render(path: Path, header: _Header, values: NDArray[Any], rendering: Rendering) -> NDArray[np.uint8]:
+    is_inverted = header.photometric == "MONOCHROME1"
     if rendering == "mimic_cxr_jpg":
         grey = _stretch(values)
-        return _equalise(np.bitwise_not(grey) if inverted else grey) if values.min() != values.max() else grey
+        return _equalise(np.bitwise_not(grey) if is_inverted else grey) if values.min() != values.max() else grey
     from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
     try:
-        shown = apply_voi_lut(apply_modality_lut(values, header), header)
-    except (ValueError, AttributeError, KeyError, NotImplementedError, TypeError, IndexError) as error:
+        shown = apply_voi_lut(apply_modality_lut(values, header.dataset), header.dataset)
+    except _damage() as error:
         raise ImageError(path, "lookup table is damaged") from error
     grey = _stretch(shown)
-    return np.bitwise_not(grey) if inverted and shown.min() != shown.max() else grey
+    return np.bitwise_not(grey) if is_inverted and shown.min() != shown.max() else grey
 
 
 def _stretch(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -46,9 +46,10 @@ def train_wordpiece(texts: Iterable[str], *, size: int, min_count: int = 2) -> p
         raise ValueError(f"tokenizer: size {size} is too small for {len(base)} special tokens and characters")
     pieces: Counter[str] = Counter()
     for word, count in words.items():
-        for cut in range(2, len(word) - 1):
-            pieces[word[:cut]] += count
-            pieces[f"##{word[cut:]}"] += count
+        for length in range(2, len(word) + 1):
+            pieces[word[:length]] += count
+        for length in range(2, len(word)):
+            pieces[f"##{word[-length:]}"] += count
     chosen = dict.fromkeys(base)
     for counts in (words, pieces):
         ranked = sorted((-count, token) for token, count in counts.items() if count >= min_count)

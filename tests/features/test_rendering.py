@@ -1,0 +1,264 @@
+"""DICOM files are written here and rendered; the reference is the formula, or open_clip's own resize."""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
+
+from pipelines.features.rendering import ImageError, read_image, render_dicom, resize_exact
+
+
+def write_dicom(path, values, *, photometric="MONOCHROME2", syntax=ExplicitVRLittleEndian, **attributes):
+    """Write integer values (height, width) as a DICOM file; attributes overwrite or, as None, remove elements."""
+    header = Dataset()
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = syntax
+    header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID = "2.25.1"
+    bits = 8 * values.dtype.itemsize
+    header.Rows, header.Columns = values.shape
+    header.SamplesPerPixel = 1
+    header.PhotometricInterpretation = photometric
+    header.BitsAllocated = header.BitsStored = bits
+    header.HighBit = bits - 1
+    header.PixelRepresentation = int(values.dtype.kind == "i")
+    stored = values.astype(values.dtype.newbyteorder(">" if syntax == ExplicitVRBigEndian else "<"))
+    header.PixelData = stored.tobytes() + b"\0" * (stored.nbytes % 2)
+    header["PixelData"].VR = "OW"
+    for name, value in attributes.items():
+        if value is None:
+            delattr(header, name)
+        else:
+            setattr(header, name, value)
+    header.save_as(path, enforce_file_format=True)
+    return path
+
+
+def film(height=300, width=260, seed=0):
+    """A smooth 12-bit picture with a bright and a dark side and a little noise."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    smooth = 1500 + 900 * np.sin(x / width * 5) + 700 * np.cos(y / height * 7) + 400 * (x > width * 0.7)
+    return (smooth + np.random.default_rng(seed).normal(0, 8, smooth.shape)).clip(0, 4095).astype(np.uint16)
+
+
+def mimic_cxr_jpg(values, *, inverted=False):
+    """The reference rendering, straight from its definition."""
+    grey = (values.astype(np.float64) - values.min()) / (values.max() - values.min())
+    grey = (grey * 255).astype(np.uint8)
+    if inverted:
+        grey = 255 - grey
+    counts = np.bincount(grey.ravel(), minlength=256)
+    first = np.flatnonzero(counts)[0]
+    table = np.cumsum(counts) - counts[first]
+    return np.round(table / (grey.size - counts[first]) * 255).clip(0).astype(np.uint8)[grey]
+
+
+def decibels(left, right):
+    return 10 * np.log10(255**2 / np.mean((left.astype(float) - right) ** 2))
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_rendering_is_that_of_mimic_cxr_jpg(tmp_path, inverted):
+    values = film()
+    photometric = "MONOCHROME1" if inverted else "MONOCHROME2"
+    path = write_dicom(tmp_path / "x.dcm", values, photometric=photometric)
+    expected = resize_exact(mimic_cxr_jpg(values, inverted=inverted), 224)
+    assert np.abs(render_dicom(path).astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(300, 260), (260, 300), (224, 500), (100, 80), (224, 224), (451, 449)])
+def test_resize_is_that_of_open_clip(size):
+    from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
+
+    grey = mimic_cxr_jpg(film(*size))
+    own = Compose([Resize(224, interpolation=InterpolationMode.BICUBIC), CenterCrop(224)])
+    assert np.array_equal(resize_exact(grey, 224), np.asarray(own(Image.fromarray(grey))))
+
+
+@pytest.mark.parametrize("rendering", ["mimic_cxr_jpg", "voi"])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("size", [(1100, 1000), (950, 1210)])
+def test_fast_is_close_to_exact(tmp_path, rendering, photometric, size):
+    path = write_dicom(tmp_path / "x.dcm", film(*size), photometric=photometric)
+    exact, fast = (render_dicom(path, rendering=rendering, mode=mode) for mode in ("exact", "fast"))
+    assert decibels(exact, fast) >= 40
+
+
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_the_transfer_syntax_does_not_show(tmp_path, syntax, mode):
+    values = film(64, 50)
+    plain = render_dicom(write_dicom(tmp_path / "plain.dcm", values), size=32, mode=mode)
+    assert np.array_equal(
+        render_dicom(write_dicom(tmp_path / "x.dcm", values, syntax=syntax), size=32, mode=mode), plain
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int8])
+def test_small_and_signed_values_render_as_their_range(tmp_path, dtype):
+    values = np.arange(-60, 60).reshape(10, 12)
+    shifted = values - values.min() if dtype == np.uint8 else values
+    path = write_dicom(tmp_path / "x.dcm", shifted.astype(dtype))
+    expected = resize_exact(mimic_cxr_jpg(values), 10)
+    assert np.array_equal(render_dicom(path, size=10), expected)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("rendering", ["mimic_cxr_jpg", "voi"])
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+def test_a_constant_image_is_black(tmp_path, photometric, rendering, mode):
+    path = write_dicom(tmp_path / "x.dcm", np.full((40, 30), 777, np.uint16), photometric=photometric)
+    assert not render_dicom(path, size=16, rendering=rendering, mode=mode).any()
+
+
+def test_voi_applies_the_window_then_inverts(tmp_path):
+    values = np.tile(np.arange(0, 4000, 100, dtype=np.uint16), (40, 1))
+    window = {"WindowCenter": 2000, "WindowWidth": 1000}
+    shown = render_dicom(write_dicom(tmp_path / "a.dcm", values, **window), size=40, rendering="voi")
+    assert shown[0, 15] == 0
+    assert shown[0, 25] == 255
+    assert 0 < shown[0, 20] < 255
+    negative = write_dicom(tmp_path / "b.dcm", values, photometric="MONOCHROME1", **window)
+    assert np.array_equal(render_dicom(negative, size=40, rendering="voi"), 255 - shown)
+
+
+def test_voi_applies_lookup_tables(tmp_path):
+    table = Dataset()
+    table.LUTDescriptor = [4, 0, 16]
+    table.LUTData = np.array([0, 65535, 0, 65535], dtype="<u2").tobytes()
+    table["LUTData"].VR = "OW"
+    values = np.tile(np.arange(4, dtype=np.uint16), (4, 1))
+    path = write_dicom(tmp_path / "x.dcm", values, VOILUTSequence=Sequence([table]))
+    assert render_dicom(path, size=4, rendering="voi")[0].tolist() == [0, 255, 0, 255]
+
+
+def broken(path, kind):
+    values = film(40, 30)
+    if kind == "not a DICOM file":
+        path.write_bytes(b"report" * 40)
+    elif kind == "no pixel data":
+        write_dicom(path, values, PixelData=None)
+    elif kind == "no image size in the header":
+        write_dicom(path, values, Rows=None)
+    elif kind == "pixel data is damaged or cut off":
+        write_dicom(path, values, PixelData=values.tobytes()[:1000])
+    elif kind == "not a grey image":
+        write_dicom(path, values, photometric="RGB")
+    elif kind == "more than one frame":
+        write_dicom(path, values, Rows=20, NumberOfFrames=2)
+    elif kind == "transfer syntax cannot be decoded here":
+        from pydicom.encaps import encapsulate
+
+        write_dicom(path, values)
+        from pydicom import dcmread
+
+        header = dcmread(path)
+        header.file_meta.TransferSyntaxUID = JPEG2000Lossless
+        header.PixelData = encapsulate([b"\xff\x4f\xff\x51" + b"\0" * 40])
+        header["PixelData"].is_undefined_length = True
+        header.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "not a DICOM file",
+        "no pixel data",
+        "no image size in the header",
+        "pixel data is damaged or cut off",
+        "not a grey image",
+        "more than one frame",
+        "transfer syntax cannot be decoded here",
+    ],
+)
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+def test_a_file_without_picture_says_why(tmp_path, reason, mode):
+    path = broken(tmp_path / "x.dcm", reason)
+    with pytest.raises(ImageError, match=r"x\.dcm") as error:
+        render_dicom(path, size=16, mode=mode)
+    assert error.value.reason == reason
+
+
+@pytest.fixture(scope="module")
+def whole_file(tmp_path_factory):
+    return write_dicom(tmp_path_factory.mktemp("dicom") / "x.dcm", film(40, 30)).read_bytes()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 0.6, 0.95])
+def test_a_file_cut_off_anywhere_is_an_image_error(whole_file, share):
+    with pytest.raises(ImageError):
+        read_image(Path("x.dcm"), whole_file[: int(len(whole_file) * share)], size=16)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    places=st.lists(st.tuples(st.integers(128, 900), st.integers(0, 255)), min_size=1, max_size=6),
+    rendering=st.sampled_from(["mimic_cxr_jpg", "voi"]),
+)
+def test_a_file_with_wrong_bytes_gives_a_picture_or_an_image_error(whole_file, places, rendering):
+    content = bytearray(whole_file)
+    for place, value in places:
+        content[place] = value
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            picture = read_image(Path("x.dcm"), bytes(content), size=16, rendering=rendering)
+        except ImageError as error:
+            assert error.reason
+        else:
+            assert picture.pixels.shape == (16, 16)
+
+
+def test_an_image_beyond_the_limit_is_refused_before_it_is_decoded(tmp_path):
+    path = write_dicom(tmp_path / "x.dcm", film(40, 30), Rows=60000, Columns=60000)
+    with pytest.raises(ImageError, match="more than 100000000 pixels"):
+        render_dicom(path)
+    with pytest.raises(ImageError, match="more than 1199 pixels"):
+        render_dicom(write_dicom(tmp_path / "y.dcm", film(40, 30)), max_pixels=1199)
+
+
+def picture_bytes(grey, kind, **how):
+    content = io.BytesIO()
+    Image.fromarray(grey).save(content, format=kind, **how)
+    return content.getvalue()
+
+
+def test_a_png_is_resized_alike(tmp_path):
+    grey = mimic_cxr_jpg(film())
+    picture = read_image(tmp_path / "x.png", picture_bytes(grey, "PNG"))
+    assert np.array_equal(picture.pixels, resize_exact(grey, 224))
+    assert (picture.photometric, picture.height_pixels, picture.width_pixels) == ("L", 300, 260)
+
+
+def test_a_fast_jpeg_is_close_to_the_exact_one(tmp_path):
+    content = picture_bytes(mimic_cxr_jpg(film(1100, 1000)), "JPEG", quality=95)
+    exact, fast = (read_image(tmp_path / "x.jpg", content, mode=mode) for mode in ("exact", "fast"))
+    assert decibels(exact.pixels, fast.pixels) >= 40
+    assert (fast.height_pixels, fast.width_pixels) == (1100, 1000)
+
+
+def test_damaged_pictures_say_why(tmp_path):
+    whole = picture_bytes(film(40, 30).astype(np.uint8), "PNG")
+    with pytest.raises(ImageError, match="not an image file"):
+        read_image(tmp_path / "x.png", b"no picture")
+    with pytest.raises(ImageError, match="damaged or cut off"):
+        read_image(tmp_path / "x.png", whole[: len(whole) // 2])
+    with pytest.raises(ImageError, match="more than 9 pixels"):
+        read_image(tmp_path / "x.png", whole, max_pixels=9)
+
+
+def test_unknown_settings_are_named(tmp_path):
+    path = write_dicom(tmp_path / "x.dcm", film(40, 30))
+    with pytest.raises(ValueError, match="rendering 'raw'"):
+        render_dicom(path, rendering="raw")
+    with pytest.raises(ValueError, match="mode 'slow'"):
+        render_dicom(path, mode="slow")
