@@ -44,7 +44,7 @@ without_strengths as (
         regexp_replace(
             regexp_replace(
                 regexp_replace(entered, '\([^)]*\)?|\*+nf\*+|_+', ' ', 'g'),
-                '(^|[\s/])\.?\d[\d.,]*\s*(%|(mcg|mg|g|gm|kg|ml|l|unit|units|meq|mmol|hr|hour)\b)?', '\1', 'g'
+                '(^|[\s/])\.?\d[\d.,]*\s*(%|(mcg|mg|gm|g|kg|ml|l|units?|meq|mmol|hr|hour)\b)?', '\1', 'g'
             ),
             '[^a-z-]+', ' ', 'g'
         ) as name
@@ -63,6 +63,7 @@ without_forms as (
                     || '|tablets?|tabs?|capsules?|caps?|solution|soln|sol|suspension|susp|syrup|elixir|liquid'
                     || '|injection|inj|infusion|drip|flush|dwell|nebs?|inhaler|inhalation|powder|patch|spray|drops'
                     || '|cream|ointment|oint|gel|jelly|lotion|suppository|enema|bag|vial|syringe'
+                    || '|mcg|mg|g|ml|l|meq|mmol|units?|hr'
                     || '|replacement|desensitization|iso-osmotic|preservative|free|mini|plus)\b',
                     ' ', 'g'
                 ),

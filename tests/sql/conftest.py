@@ -1,6 +1,7 @@
 """Runs the project's SQL over planted tables: empty tables of every contract, filled with what a test gives."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,14 @@ Rows = pl.DataFrame | list[dict[str, Any]]
 class Database:
     """A DuckDB with one table per contract and the settings as variables."""
 
+    settings = SETTINGS
+
     def __init__(self) -> None:
         self.connection = duckdb.connect()
         self.connection.execute("set threads = 1")
         self.connection.execute(id_share_macro())
+        self.connection.execute(empty_tables())
         self.set(**SETTINGS)
-        self.fill({table: [] for table in CONTRACTS})
 
     def set(self, **settings: Any) -> None:
         for name, value in settings.items():
@@ -70,6 +73,18 @@ class Database:
             assert frame.select(contract.key).is_duplicated().sum() == 0
         self.fill({table: frame})
         return frame
+
+
+@cache
+def empty_tables() -> str:
+    """Statements that create an empty table per contract."""
+    connection = duckdb.connect()
+    statements = []
+    for table, contract in CONTRACTS.items():
+        connection.register("empty", contract.create_empty())
+        columns = connection.sql("describe from empty").pl().select("column_name", "column_type").iter_rows()
+        statements.append(f"create table {table} ({', '.join(f'{name} {dtype}' for name, dtype in columns)})")
+    return "; ".join(statements)
 
 
 def planted(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -113,3 +128,29 @@ RECORD_FILES = {
 @pytest.fixture
 def build_all(database: Database) -> Callable[[], dict[str, pl.DataFrame]]:
     return lambda: {table: database.build(table, file) for table, file in RECORD_FILES.items()}
+
+
+@pytest.fixture
+def planted_hospital(database: Database) -> Database:
+    """One subject with an admission, an ICU stay, a code and a film with its report."""
+    image = "00000000-00000000-00000000-00000000-00000000"
+    database.fill(
+        {
+            "mimic_iv__admissions": [
+                {"subject_id": 1, "hadm_id": 10, "admittime": "2180-01-01 00:00:00", "dischtime": "2180-01-09 00:00:00"}
+            ],
+            "mimic_iv__icustays": [{"subject_id": 1, "hadm_id": 10, "stay_id": 100, "intime": "2180-01-02 00:00:00"}],
+            "mimic_iv__diagnoses_icd": [
+                {"subject_id": 1, "hadm_id": 10, "seq_num": 1, "icd_code": "4019", "icd_version": 9}
+            ],
+            "mimic_iv__patients": [{"subject_id": 1, "gender": "F", "anchor_age": 60, "anchor_year": 2178}],
+            "mimic_cxr__record_list": [{"subject_id": 1, "study_id": 50, "dicom_id": image, "path": "files/a.dcm"}],
+            "mimic_cxr__reports": [{"subject_id": 1, "study_id": 50, "path": "files/s50.txt", "text": "clear"}],
+            "mimic_cxr_jpg__metadata": [
+                {"subject_id": 1, "study_id": 50, "dicom_id": image, "study_time": "2180-01-03 00:00:00"}
+            ],
+        }
+    )
+    for table, file in RECORD_FILES.items():
+        database.build(table, file)
+    return database
