@@ -1,8 +1,9 @@
 """Which records meet in which batch: the link-aware plan and the random one, from record indices and links alone.
 
 A plan is a function of (seed, epoch): the batch of any step can be asked for in any order, so that a run resumes from
-one integer. One source is the anchor (X-ray images as a rule): an epoch passes over it once, each record exactly once. Batches straddle epochs and are always full; a slot of the pass holds one anchor and at most
-one record of each other source, and a batch is `size` consecutive slots.
+one integer. One source is the anchor (X-ray images as a rule): an epoch passes over it once, each record exactly once.
+Batches straddle epochs and are always full; a slot of the pass holds one anchor and at most one record of each other
+source, and a batch is `size` consecutive slots.
 
 What does not live here: arrays of the records themselves (`medcsp_model.collate`).
 """

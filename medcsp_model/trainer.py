@@ -190,7 +190,7 @@ class Trainer:
         }
         write_json(path, {"values": {key: str(value) for key, value in values.items()}, "records": records})
         raise NonFiniteLossError(
-            f"step {step + 1}: loss {values['total']}, gradient norm {values['grad_norm']}; the last good state is kept, "
+            f"step {step + 1}: loss {values['total']}, gradient norm {values['grad_norm']}; the last state is kept, "
             f"the batch's record ids are in {path}. Lower the learning rate or set clip_norm in a new folder"
         )
 

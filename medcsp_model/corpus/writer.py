@@ -172,8 +172,9 @@ class CorpusWriter:
     def finish(self) -> Corpus:
         """Write corpus.json, open the folder (which checks all of it) and return it.
 
-        The fingerprint is a sha256 over every array's content (positions of images excepted), sizes and splits; it
-        does not depend on `settings`, `inputs`, or where the pixels lie.
+        Sources and modalities keep the order in which they were added: one-directional losses run from the earlier
+        source to the later. The fingerprint is a sha256 over every array's content (positions of images excepted),
+        sizes, splits and that order; it does not depend on `settings`, `inputs`, or where the pixels lie.
         """
         hashed = {key: self._meta[key] for key in ("schema_version", "splits", "history_size", "sources", "links")}
         sources = {
@@ -186,11 +187,12 @@ class CorpusWriter:
             }
             for name, entry in self._meta["sources"].items()
         }
-        text = json.dumps([hashed | {"sources": sources}, self._digests], sort_keys=True)
+        order = [[name, *entry["modalities"]] for name, entry in sources.items()]
+        text = json.dumps([hashed | {"sources": sources}, order, self._digests], sort_keys=True)
         self._meta["fingerprint"] = hashlib.sha256(text.encode()).hexdigest()
         for name, entry in self._meta["sources"].items():
             self._meta["counts"][f"records.{name}"] = entry["num_records"]
-        (self.folder / "corpus.json").write_text(json.dumps(self._meta, indent=2, sort_keys=True) + "\n")
+        (self.folder / "corpus.json").write_text(json.dumps(self._meta, indent=2) + "\n")
         return Corpus.open(self.folder)
 
     def _add(

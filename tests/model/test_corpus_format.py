@@ -22,7 +22,8 @@ def test_importing_format_and_settings_needs_no_torch():
 
 def test_what_was_written_is_read_back(toy):
     ehr, cxr = toy.sources["ehr"], toy.sources["cxr"]
-    assert set(ehr.modalities) == {"diagnosis", "drug", "demographics", "series", "note"}
+    assert list(toy.sources) == ["ehr", "cxr"]
+    assert list(ehr.modalities) == ["diagnosis", "drug", "demographics", "series", "note"]
     assert ehr.record_id[0] == b"ehr-0001-0"
     assert len(cxr.subject_id) == 24 * 3
     series, image = ehr.modalities["series"], cxr.modalities["image"]
