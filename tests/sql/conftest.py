@@ -38,6 +38,7 @@ class Database:
     """A DuckDB with one table per contract and the settings as variables."""
 
     settings = SETTINGS
+    sql = SQL
 
     def __init__(self) -> None:
         self.connection = duckdb.connect()

@@ -1,0 +1,78 @@
+"""Every SQL file: one SELECT that runs on empty tables, its grain said first, its columns those of the contract."""
+
+import re
+from pathlib import Path
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from data_contracts import CONTRACTS
+
+SQL = Path(__file__).resolve().parents[2] / "sql"
+FILES = sorted(path.relative_to(SQL).as_posix() for path in SQL.rglob("*.sql") if path.name != "catalog.sql")
+CHECKS = [file for file in FILES if file.startswith("checks/")]
+QUERIES = [file for file in FILES if file.startswith("queries/")]
+TABLES = [file for file in FILES if Path(file).stem in CONTRACTS]
+
+
+def test_every_table_has_one_file() -> None:
+    assert len({Path(file).stem for file in TABLES}) == len(TABLES) == 14
+    assert len(FILES) == len(TABLES) + len(CHECKS) + len(QUERIES)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_file_is_one_select_in_order(file: str, database) -> None:
+    text = (SQL / file).read_text()
+    assert text.startswith("-- ")
+    statement = sqlglot.parse_one(text, dialect="duckdb")
+    assert isinstance(statement, exp.Select)
+    # A check may return a single row of counts.
+    assert statement.args.get("order") or file.endswith("__positions.sql")
+    assert not list(statement.find_all(exp.Star)) or all(
+        isinstance(star.parent, exp.Count) for star in statement.find_all(exp.Star)
+    )
+    rows = database.run(file)
+    assert rows.is_empty() or "positions" in file
+
+
+@pytest.mark.parametrize("file", TABLES)
+def test_table_has_its_contracts_columns(file: str, database) -> None:
+    contract = CONTRACTS[Path(file).stem]
+    rows = database.run(file)
+    assert rows.columns == contract.column_names()
+    contract.validate(rows, cast=True)
+
+
+@pytest.mark.parametrize("file", CHECKS)
+def test_check_says_its_severity_and_its_tables(file: str) -> None:
+    text = (SQL / file).read_text()
+    comment = " ".join(line.removeprefix("--").strip() for line in text.splitlines() if line.startswith("--"))
+    severity, named = re.search(r"severity: (\w+); grain: [^;]+; tables: ([\w, ]+)\.", comment).groups()
+    assert severity == ("warning" if "warnings/" in file else "blocking")
+    statement = sqlglot.parse_one(text, dialect="duckdb")
+    read = {table.name for table in statement.find_all(exp.Table)} - {cte.alias for cte in statement.find_all(exp.CTE)}
+    assert set(named.split(", ")) == read
+    assert Path(file).stem.split("__")[0] in CONTRACTS
+
+
+def test_views_of_the_catalogue(database) -> None:
+    database.connection.execute((SQL / "catalog.sql").read_text())
+    database.fill(
+        {
+            "cohort_split": [
+                {"source": "ehr", "record_id": "10", "subject_id": 1, "study_id": 10, "split": "pretrain"}
+            ],
+            "ehr_records": [{"record_id": "10", "subject_id": 1, "record_time": "2180-01-01 00:00:00"}],
+            "mimic_iv__d_items": [
+                {"itemid": 220045, "label": "Heart Rate", "linksto": "chartevents", "unitname": "bpm"}
+            ],
+            "mimic_iv__d_labitems": [{"itemid": 50912, "label": "Creatinine", "fluid": "Blood"}],
+        }
+    )
+    (row,) = database.select("select source, record_id, split, cast(record_time as varchar) as t from records").rows()
+    assert row == ("ehr", "10", "pretrain", "2180-01-01 00:00:00")
+    assert database.select("select variable, label, unit from variables order by variable").rows() == [
+        ("chart_220045", "Heart Rate", "bpm"),
+        ("lab_50912", "Creatinine (Blood)", None),
+    ]

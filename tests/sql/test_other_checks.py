@@ -1,0 +1,135 @@
+"""Checks over records, features and results find exactly the rows that are planted wrong."""
+
+IMAGE = "{:08d}-00000000-00000000-00000000-00000000"
+
+
+def test_stays_of_a_record(database) -> None:
+    stay = {"subject_id": 1, "hadm_id": 10, "in_time": "2180-01-02 00:00:00"}
+    database.fill(
+        {
+            "ehr_records": [{"hadm_id": hadm, "subject_id": 1, "num_stays": 1} for hadm in (10, 11, 12)],
+            "ehr_stays": [
+                {**stay, "stay_id": 1, "stay_index": 0},
+                {**stay, "stay_id": 2, "hadm_id": 11, "stay_index": 0},
+                {**stay, "stay_id": 3, "hadm_id": 11, "stay_index": 1},
+                {**stay, "stay_id": 4, "hadm_id": 12, "stay_index": 1},
+                {**stay, "stay_id": 5, "hadm_id": 13, "stay_index": 0},
+            ],
+        }
+    )
+    assert database.run("checks/ehr_stays__inside_record.sql")["hadm_id"].to_list() == [11, 12, 13]
+
+
+def test_codes_and_notes_of_another_subject(database) -> None:
+    code = {"hadm_id": 10, "kind": "diagnosis", "icd_version": 9}
+    database.fill(
+        {
+            "ehr_records": [{"hadm_id": 10, "subject_id": 1}],
+            "ehr_codes": [
+                {**code, "subject_id": 1, "code": "good"},
+                {**code, "subject_id": 2, "code": "other"},
+                {**code, "subject_id": 1, "code": "nowhere", "hadm_id": 11},
+            ],
+            "ehr_notes": [
+                {"subject_id": 1, "hadm_id": 10, "note_id": "good"},
+                {"subject_id": 2, "hadm_id": 10, "note_id": "other"},
+            ],
+        }
+    )
+    assert database.run("checks/ehr_codes__same_subject.sql")["code"].to_list() == ["other", "nowhere"]
+    assert database.run("checks/ehr_notes__same_subject.sql")["note_id"].to_list() == ["other"]
+
+
+def test_readings_outside_their_stay(database) -> None:
+    reading = {"subject_id": 1, "stay_id": 100, "variable": "chart_1", "known_hours": 1.0}
+    database.fill(
+        {
+            "ehr_stays": [{"subject_id": 1, "hadm_id": 10, "stay_id": 100}],
+            "ehr_readings": [
+                {**reading, "offset_hours": 47.9},
+                {**reading, "offset_hours": 48.0, "variable": "chart_2"},
+                {**reading, "offset_hours": 49.0, "variable": "chart_2"},
+                {**reading, "offset_hours": -0.1, "variable": "chart_3"},
+                {**reading, "offset_hours": 1.0, "stay_id": 101},
+            ],
+        }
+    )
+    assert database.run("checks/ehr_readings__inside_window.sql").rows() == [
+        (100, "chart_2", 2, 49.0),
+        (100, "chart_3", 1, -0.1),
+        (101, "chart_1", 1, 1.0),
+    ]
+
+
+def test_images_without_their_report(database) -> None:
+    image = {"subject_id": 1, "study_id": 50}
+    database.fill(
+        {
+            "cxr_records": [
+                {**image, "record_id": IMAGE.format(1)},
+                {**image, "record_id": IMAGE.format(2), "study_id": 51},
+                {**image, "record_id": IMAGE.format(3), "subject_id": 2},
+            ],
+            "mimic_cxr__reports": [{**image, "text": "clear"}],
+        }
+    )
+    assert database.run("checks/cxr_records__has_report.sql")["record_id"].to_list() == [
+        IMAGE.format(2),
+        IMAGE.format(3),
+    ]
+    assert database.run("checks/cxr_records__one_subject_per_study.sql").rows() == [(50, 2)]
+
+
+def test_positions_beyond_their_vocabulary(database) -> None:
+    database.fill(
+        {
+            "series_features": [{"feature_index": n} for n in range(2)],
+            "ehr_series": [{"stay_id": 1, "bin": n, "feature_index": n} for n in range(3)],
+            "tokenizer_vocabulary": [{"token_index": n, "token": str(n)} for n in range(5)],
+            "text_tokens": [
+                {"source": "ehr", "text_id": "good", "token_indices": [2, 4]},
+                {"source": "ehr", "text_id": "bad", "token_indices": [2, 5]},
+                {"source": "ehr", "text_id": "none", "token_indices": []},
+            ],
+        }
+    )
+    assert database.run("checks/ehr_series__known_features.sql").rows() == [(2, 1)]
+    assert database.run("checks/text_tokens__inside_vocabulary.sql")["text_id"].to_list() == ["bad"]
+
+
+def test_retrieval_needs_chance_beside_it(database) -> None:
+    number = {
+        "task": "retrieval", "dataset": "mimic_cxr", "cohort": "unlinked", "mode": "native", "metric": "recall_at_k",
+        "split": "retrieval_mimic_cxr", "seed": 0, "n": 100, "fingerprint": "f", "synthetic": True,
+    }  # fmt: skip
+    database.fill(
+        {
+            "retrieval_mimic_cxr": [
+                {**number, "method": "medcsp", "k": 1, "value": 0.2},
+                {**number, "method": "chance", "k": 1, "value": 0.01},
+                {**number, "method": "medcsp", "k": 5, "value": 0.2},
+                {**number, "method": "chance", "k": 10, "value": 1.2},
+            ]
+        }
+    )
+    failing = database.run("checks/retrieval_mimic_cxr__chance_beside.sql")
+    assert failing.select("method", "k").rows() == [("chance", 10), ("medcsp", 5)]
+
+
+def test_pretraining_records_without_history(database) -> None:
+    row = {"source": "cxr", "subject_id": 1}
+    database.fill(
+        {
+            "cohort_split": [
+                {**row, "record_id": name, "study_id": 1, "split": split}
+                for name, split in (("a", "pretrain"), ("b", "pretrain"), ("c", "unused"))
+            ],
+            "diagnosis_histories": [
+                {**row, "record_id": "a", "num_codes": 0, "code_indices": []},
+                {**row, "record_id": "b", "num_codes": 1, "code_indices": [0]},
+                {**row, "record_id": "c", "num_codes": 0, "code_indices": []},
+            ],
+        }
+    )
+    warning = database.run("checks/warnings/diagnosis_histories__pretraining_without_history.sql")
+    assert warning.rows() == [("cxr", "a")]

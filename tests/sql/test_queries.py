@@ -1,0 +1,232 @@
+"""The questions of sql/queries, each answered on planted data."""
+
+import pytest
+
+IMAGE = "{:08d}-00000000-00000000-00000000-00000000"
+
+
+def ask(database, name: str):
+    return database.run(f"queries/{name}.sql")
+
+
+@pytest.fixture
+def cohorts(database):
+    """Subject 1 in both sources, 2 with EHR only, 3 and 4 with X-rays only."""
+    planted = [
+        ("ehr", 1, "10", 10, "pretrain"),
+        ("ehr", 1, "11", 11, "pretrain"),
+        ("ehr", 2, "20", 20, "ehr_holdout"),
+        ("cxr", 1, IMAGE.format(1), 51, "pretrain"),
+        ("cxr", 1, IMAGE.format(2), 51, "pretrain"),
+        ("cxr", 3, IMAGE.format(3), 53, "retrieval_mimic_cxr"),
+        ("cxr", 4, IMAGE.format(4), 54, "unused"),
+    ]
+    names = ("source", "subject_id", "record_id", "study_id", "split")
+    rows = [dict(zip(names, row, strict=True)) for row in planted]
+    database.fill(
+        {
+            "cohort_split": rows,
+            "ehr_records": [
+                {"record_id": row["record_id"], "subject_id": row["subject_id"], "hadm_id": row["study_id"]}
+                for row in rows
+                if row["source"] == "ehr"
+            ],
+            "cxr_records": [
+                {**{name: row[name] for name in names[1:4]}, "dicom_id": row["record_id"]}
+                for row in rows
+                if row["source"] == "cxr"
+            ],
+        }
+    )
+    return database
+
+
+def pair(record: str, image: int, gap_days: float, *, subject: int = 1) -> dict[str, object]:
+    return {
+        "source": "ehr",
+        "record_id": record,
+        "other_source": "cxr",
+        "other_record_id": IMAGE.format(image),
+        "subject_id": subject,
+        "gap_days": gap_days,
+    }
+
+
+def test_patients_by_source(cohorts) -> None:
+    assert ask(cohorts, "patients_by_source").rows() == [("both", 1, 4), ("cxr only", 2, 2), ("ehr only", 1, 1)]
+
+
+def test_records_per_split(cohorts) -> None:
+    assert ask(cohorts, "records_per_split").rows() == [
+        ("cxr", "pretrain", 2, 1, 1),
+        ("cxr", "retrieval_mimic_cxr", 1, 1, 1),
+        ("cxr", "unused", 1, 1, 1),
+        ("ehr", "ehr_holdout", 1, 1, 1),
+        ("ehr", "pretrain", 2, 2, 1),
+    ]
+
+
+def test_pairs_per_patient(cohorts) -> None:
+    cohorts.fill({"same_patient_pairs": [pair("10", 1, 3.5), pair("10", 2, 0.5), pair("11", 2, 29.0)]})
+    assert ask(cohorts, "pairs_per_patient").rows() == [(1, 2, 2, 3, 0.5)]
+
+
+def test_gap_histogram(cohorts) -> None:
+    gaps = [0.0, 0.0, 0.5, 4.99, 5.0, 30.0]
+    cohorts.fill({"same_patient_pairs": [pair(str(n), n, gap, subject=1 + n % 2) for n, gap in enumerate(gaps)]})
+    assert ask(cohorts, "gap_histogram").rows() == [
+        ("inside", 0, 2, 2),
+        ("outside", 0, 2, 2),
+        ("outside", 5, 1, 1),
+        ("outside", 30, 1, 1),
+    ]
+
+
+def test_codes_by_frequency(cohorts) -> None:
+    entry = {"icd_version": 9, "num_records": 2}
+    cohorts.fill(
+        {
+            "diagnosis_vocabulary": [
+                {
+                    **entry,
+                    "code_index": 0,
+                    "icd_code": "4019",
+                    "num_subjects": 1,
+                    "num_records": 1,
+                    "title": "Hypertension",
+                },
+                {**entry, "code_index": 1, "icd_code": "4280", "num_subjects": 1},
+            ]
+        }
+    )
+    assert ask(cohorts, "codes_by_frequency").rows() == [
+        (9, "4280", None, 2, 1, 1.0),
+        (9, "4019", "Hypertension", 1, 1, 1.0),
+    ]
+
+
+def test_modality_coverage(cohorts) -> None:
+    cohorts.fill(
+        {
+            "ehr_codes": [{"hadm_id": 10, "kind": "diagnosis", "code": "4019"}],
+            "ehr_demographics": [{"hadm_id": hadm} for hadm in (10, 11, 20)],
+            "ehr_series": [{"hadm_id": 10}, {"hadm_id": 11}],
+            "cxr_images": [{"dicom_id": IMAGE.format(1)}],
+            "cxr_reports": [{"study_id": 51}, {"study_id": 53}, {"study_id": 54}],
+        }
+    )
+    assert ask(cohorts, "modality_coverage").rows() == [
+        ("cxr", "image", 4, 1, 0.25),
+        ("cxr", "report", 4, 4, 1.0),
+        ("ehr", "demographics", 3, 3, 1.0),
+        ("ehr", "diagnosis", 3, 1, pytest.approx(1 / 3)),
+        ("ehr", "drug", 3, 0, 0.0),
+        ("ehr", "note", 3, 0, 0.0),
+        ("ehr", "series", 3, 2, pytest.approx(2 / 3)),
+    ]
+
+
+def test_readings_per_stay(database) -> None:
+    reading = {"stay_id": 100, "known_is_assumed": False, "known_hours": 1.0}
+    database.fill(
+        {
+            "ehr_stays": [{"stay_id": stay, "subject_id": 1, "los_hours": 30.0} for stay in (100, 101)],
+            "ehr_readings": [
+                {**reading, "variable": "chart_1", "offset_hours": 1.0, "known_is_assumed": True},
+                {**reading, "variable": "chart_1", "offset_hours": 2.0},
+                {**reading, "variable": "lab_1", "offset_hours": 5.5},
+            ],
+        }
+    )
+    assert ask(database, "readings_per_stay").rows() == [
+        (100, 1, 30.0, 3, 2, 1, 1, 5.5),
+        (101, 1, 30.0, 0, 0, 0, 0, None),
+    ]
+
+
+def test_late_results(database) -> None:
+    hours = [
+        ("lab_1", 40.0, 47.9),
+        ("lab_1", 41.0, 48.0),
+        ("lab_1", 42.0, 60.0),
+        ("lab_2", 50.0, 51.0),
+        ("lab_3", 1.0, 2.0),
+    ]
+    database.fill(
+        {"ehr_readings": [{"variable": name, "offset_hours": at, "known_hours": known} for name, at, known in hours]}
+    )
+    assert ask(database, "late_results").rows() == [("lab_1", 3, 2, pytest.approx(2 / 3))]
+
+
+def test_text_truncation(database) -> None:
+    database.fill(
+        {
+            "text_tokens": [
+                {"source": "cxr", "text_id": "1", "num_tokens": 2, "is_truncated": False, "token_indices": [1, 2]},
+                {"source": "cxr", "text_id": "2", "num_tokens": 6, "is_truncated": True, "token_indices": [1, 2, 3, 4]},
+            ]
+        }
+    )
+    assert ask(database, "text_truncation").rows() == [("cxr", 2, 4.0, 6, 1, 0.5, 0.25)]
+
+
+def test_histories_by_source(cohorts) -> None:
+    cohorts.fill(
+        {
+            "diagnosis_histories": [
+                {"source": "ehr", "record_id": "10", "num_codes": 4, "code_indices": [0, 1, 2, 3]},
+                {"source": "ehr", "record_id": "11", "num_codes": 0, "code_indices": []},
+                {"source": "cxr", "record_id": IMAGE.format(3), "num_codes": 0, "code_indices": []},
+            ]
+        }
+    )
+    assert ask(cohorts, "histories_by_source").rows() == [
+        ("cxr", "retrieval_mimic_cxr", 1, 1, 0.0),
+        ("ehr", "pretrain", 2, 1, 2.0),
+    ]
+
+
+def test_retrieval_against_chance(database) -> None:
+    number = {
+        "task": "retrieval", "dataset": "mimic_cxr", "cohort": "unlinked", "mode": "native", "metric": "recall_at_k",
+        "split": "retrieval_mimic_cxr", "seed": 0, "n": 100, "fingerprint": "f", "synthetic": True,
+    }  # fmt: skip
+    database.fill(
+        {
+            "retrieval_mimic_cxr": [
+                {
+                    **number,
+                    "method": "medcsp",
+                    "k": 10,
+                    "value": 0.5,
+                    "ci_low": 0.4,
+                    "ci_high": 0.6,
+                    "paper_value": 0.295,
+                },
+                {**number, "method": "chance", "k": 10, "value": 0.02},
+            ]
+        }
+    )
+    database.build("metrics", "evaluation/metrics.sql")
+    assert ask(database, "retrieval_against_chance").rows() == [
+        ("medcsp", "recall_at_k", 10, 0, 0.5, 0.4, 0.6, 0.02, 25.0, 0.295)
+    ]
+
+
+def test_lineage_of_metrics(database) -> None:
+    edges = [
+        ("metrics", "retrieval_mimic_cxr", "v1", False),
+        ("retrieval_mimic_cxr", "pretrain_checkpoint", "v2", False),
+        ("retrieval_mimic_cxr", "cxr_reports", "v3", False),
+        ("pretrain_checkpoint", "cxr_reports", "v3", False),
+        ("cxr_reports", "raw:mimic_cxr/cxr-study-list.csv.gz", "digest", True),
+        ("report", "elsewhere", "v9", False),
+    ]
+    names = ("table_name", "input", "input_version", "is_raw")
+    database.fill({"lineage": [dict(zip(names, edge, strict=True)) for edge in edges]})
+    assert ask(database, "lineage_of_metrics").rows() == [
+        ("retrieval_mimic_cxr", "v1", False, 1, ["metrics"]),
+        ("cxr_reports", "v3", False, 2, ["pretrain_checkpoint", "retrieval_mimic_cxr"]),
+        ("pretrain_checkpoint", "v2", False, 2, ["retrieval_mimic_cxr"]),
+        ("raw:mimic_cxr/cxr-study-list.csv.gz", "digest", True, 3, ["cxr_reports"]),
+    ]
