@@ -18,7 +18,7 @@ def draw_films(findings: np.ndarray, *, lateral: np.ndarray, dicom_id: list[str]
     """Draw films as stored brightness, bone bright.
 
     Args:
-        findings: float64 (B, 19), columns as `FINDINGS`.
+        findings: float64 (B, 22), columns as `FINDINGS`.
         lateral: bool (B,), lateral rather than frontal.
         dicom_id: B names; each film's random part is drawn from its name.
         image_size: rows and columns.
@@ -79,19 +79,18 @@ def _draw_frontal(c: _Canvas) -> None:
     floor = 0.40 + 0.085 * f["lung_volume"]
     lungs: Field = np.zeros_like(c.value)
     c.blend(_step(0.84 + 0.05 * f["soft_tissue"] - np.abs(c.x), 0.05), 0.62)
-    for side, rise in ((-1, 0.075 * f["right_diaphragm"]), (1, 0.0)):
+    for side, rise in ((-1, 0.11 * f["right_diaphragm"]), (1, 0.0)):
         dome = floor - rise + 0.9 * (c.x - side * 0.40) ** 2
         lung = c.ellipse(side * 0.42, 0.0, 0.33 - 0.015 * f["soft_tissue"], 0.88) * _step(dome - c.y, 0.05)
         c.blend(lung, 0.20)
         lungs = lungs + lung
-    bend = 0.07 * f["spine_curve"] * np.sin(np.pi * (c.y + 0.9) / 1.5)
-    c.add(np.exp(-0.5 * ((c.x - bend) / 0.055) ** 2), 0.14)
+    bend = 0.11 * f["spine_curve"] * np.sin(np.pi * (c.y + 0.9) / 1.5)
+    c.add(np.exp(-0.5 * ((c.x - bend) / 0.06) ** 2), 0.22)
     c.blend(_step(0.13 - np.abs(c.x - middle), 0.05), 0.66, 0.8)
-    c.blend(
-        c.ellipse(0.11 + middle, floor - 0.14, 0.27 + 0.065 * f["heart_size"], 0.27 + 0.035 * f["heart_size"]), 0.72
-    )
-    c.blend(c.blob(0.15 + middle, -0.42, 0.07, 0.09), 0.9, np.clip(0.30 + 0.20 * f["aorta"], 0, 1))
-    c.add(c.blob(0.24, -0.1, 0.05, 0.3), np.clip(0.04 + 0.05 * f["aorta"], 0, 1))
+    c.blend(c.ellipse(0.11 + middle, floor - 0.14, 0.29 + 0.085 * f["heart_size"], 0.28 + 0.05 * f["heart_size"]), 0.72)
+    knob = 0.07 + 0.022 * f["aorta"]
+    c.blend(c.blob(0.16 + middle, -0.40, knob, 1.3 * knob), 0.9, np.clip(0.40 + 0.25 * f["aorta"], 0, 1))
+    c.add(c.blob(0.24, -0.1, 0.06, 0.3), np.clip(0.06 + 0.07 * f["aorta"], 0, 1))
     c.add(lungs * np.sin(22 * (c.y + 0.25 * c.x**2)), 0.025)
     _draw_lung_findings(c, lungs)
     c.add(c.x * np.ones_like(c.y), 0.10 * f["rotation"])
@@ -103,12 +102,12 @@ def _draw_lung_findings(c: _Canvas, lungs: Field) -> None:
     shadow = c.blob(-0.5, 0.25, 0.16, 0.13) + c.blob(0.5, 0.25, 0.16, 0.13)
     c.add(shadow, np.clip(0.09 + 0.07 * f["soft_tissue"], 0, 1))
     haze = c.blob(-0.27, -0.06, 0.16, 0.22) + c.blob(0.27, -0.06, 0.16, 0.22)
-    c.blend(haze * lungs, 0.75, 0.75 * f["edema"])
+    c.blend(haze * lungs, 0.80, 0.2 * (f["edema"] > 0) + 0.75 * f["edema"])
     for side, name in ((-1, "right"), (1, "left")):
         base = f[f"{name}_base"]
-        c.blend(c.blob(side * 0.36, 0.20, 0.13, 0.12) * lungs, 0.85, 0.25 * (base > 0) + 0.7 * base)
+        c.blend(c.blob(side * 0.36, 0.18, 0.15, 0.14) * lungs, 0.85, 0.25 * (base > 0) + 0.7 * base)
         fluid = f[f"{name}_effusion"]
-        c.blend(c.blob(side * 0.66, 0.50, 0.13, 0.12 + 0.28 * fluid), 0.80, 0.25 * (fluid > 0) + 0.7 * fluid)
+        c.blend(c.blob(side * 0.64, 0.48, 0.17, 0.14 + 0.36 * fluid), 0.85, 0.4 * (fluid > 0) + 0.6 * fluid)
         mass = f[f"{name}_upper"]
         c.blend(
             c.blob(side * 0.36, -0.50, 0.07 + 0.09 * mass, 0.06 + 0.08 * mass), 0.85, 0.25 * (mass > 0) + 0.7 * mass
@@ -118,18 +117,25 @@ def _draw_lung_findings(c: _Canvas, lungs: Field) -> None:
 def _draw_devices(c: _Canvas, middle: Field) -> None:
     f = c.f
     tube = f["tube"]
-    c.blend(_column(c, middle, 0.03) * _step(-0.75 + 0.55 * tube - c.y, 0.02), 0.98, 0.8 * (tube > 0))
+    c.blend(_column(c, middle, 0.045) * _step(-0.75 + 0.55 * tube - c.y, 0.02), 0.98, 0.8 * (tube > 0))
     feeding = f["feeding_tube"]
-    c.blend(_column(c, middle - 0.07, 0.022) * _step(0.15 + 0.65 * feeding - c.y, 0.02), 0.92, 0.7 * (feeding > 0))
+    c.blend(_column(c, middle - 0.10, 0.035) * _step(0.15 + 0.65 * feeding - c.y, 0.02), 0.92, 0.7 * (feeding > 0))
     depth = np.abs(f["line"])
-    start, there = -0.34 * np.sign(f["line"]), 0.8 * (depth > 0)
+    start, there = -0.38 * np.sign(f["line"]), 0.8 * (depth > 0)
     tip = -0.45 + 0.5 * depth
-    c.blend(np.maximum(c.path(start, -0.95, -0.11, -0.5, 0.028), c.path(-0.11, -0.5, -0.11, tip, 0.028)), 0.95, there)
-    box = _step(0.11 - np.abs(c.x - 0.52), 0.03) * _step(0.09 - np.abs(c.y + 0.66), 0.03)
+    c.blend(np.maximum(c.path(start, -0.95, -0.14, -0.5, 0.042), c.path(-0.14, -0.5, -0.14, tip, 0.042)), 0.95, there)
+    box = _step(0.11 - np.abs(c.x - 0.52), 0.03) * _step(0.12 - np.abs(c.y + 0.66), 0.03)
     lead = np.maximum(c.path(0.45, -0.6, 0.02, -0.35, 0.02), c.path(0.02, -0.35, 0.15, 0.3, 0.02))
     c.blend(np.maximum(box, 0.7 * lead), 1.0, f["pacemaker"])
-    knots = sum(c.blob(middle, y, 0.035, 0.025) for y in np.arange(-0.4, 0.5, 0.14))
-    c.blend(np.minimum(knots, 1), 0.98, 0.7 * f["wires"])
+    knots = sum(c.blob(middle, y, 0.055, 0.035) for y in np.arange(-0.4, 0.5, 0.14))
+    c.blend(np.minimum(knots, 1), 0.98, 0.8 * f["wires"])
+    drain = np.abs(f["chest_tube"])
+    side = np.where(f["chest_tube"] > 0, -1, 1)
+    c.blend(c.path(side * 0.95, 0.10, side * 0.30, 0.10 - 0.35 * drain, 0.04), 0.97, 0.85 * (drain > 0))
+    screws = sum(c.blob(x, y, 0.035, 0.05) for x in (-0.09, 0.09) for y in (0.62, 0.78, 0.94))
+    c.blend(np.minimum(screws, 1), 1.0, 0.95 * f["fusion"])
+    dots = sum(c.blob(x, y, 0.05, 0.05) for x, y in ((-0.66, -0.42), (0.70, -0.36), (-0.60, 0.66), (0.60, 0.74)))
+    c.blend(np.minimum(dots, 1), 1.0, 0.9 * f["leads"])
 
 
 def _draw_lateral(c: _Canvas) -> None:
@@ -140,9 +146,9 @@ def _draw_lateral(c: _Canvas) -> None:
     lungs = c.ellipse(0.02, -0.05, 0.60, 0.85) * _step(floor + 0.25 * c.x - c.y, 0.05)
     c.blend(lungs, 0.22)
     c.blend(c.blob(0.05, 0.40, 0.35, 0.09), 0.6, np.clip(0.3 + 0.25 * f["right_diaphragm"], 0, 1))
-    bend = 0.07 * f["spine_curve"] * np.sin(np.pi * (c.y + 0.9) / 1.5)
+    bend = 0.11 * f["spine_curve"] * np.sin(np.pi * (c.y + 0.9) / 1.5)
     c.add(np.exp(-0.5 * ((c.x - 0.58 - bend) / 0.10) ** 2), 0.25)
-    c.blend(c.ellipse(-0.20, floor - 0.16, 0.27 + 0.065 * f["heart_size"], 0.27 + 0.035 * f["heart_size"]), 0.70)
+    c.blend(c.ellipse(-0.20, floor - 0.16, 0.29 + 0.085 * f["heart_size"], 0.28 + 0.05 * f["heart_size"]), 0.70)
     c.blend(c.blob(0.15, -0.42, 0.12, 0.09), 0.9, np.clip(0.30 + 0.20 * f["aorta"], 0, 1))
     c.add(c.blob(-0.62, 0.25, 0.12, 0.18), np.clip(0.09 + 0.09 * f["soft_tissue"], 0, 1))
     c.blend(c.blob(0.08, -0.06, 0.18, 0.22) * lungs, 0.75, 0.75 * f["edema"])
@@ -152,14 +158,21 @@ def _draw_lateral(c: _Canvas) -> None:
             c.blend(c.blob(cx + away, cy - away, 0.09, 0.09 + 0.1 * much), 0.85, 0.25 * (much > 0) + 0.6 * much)
     c.add(c.x * np.ones_like(c.y), 0.10 * f["rotation"])
     tube, feeding = f["tube"], f["feeding_tube"]
-    c.blend(_column(c, 0.02, 0.03) * _step(-0.75 + 0.55 * tube - c.y, 0.02), 0.98, 0.8 * (tube > 0))
-    c.blend(_column(c, 0.14, 0.022) * _step(0.15 + 0.65 * feeding - c.y, 0.02), 0.92, 0.7 * (feeding > 0))
+    c.blend(_column(c, 0.02, 0.045) * _step(-0.75 + 0.55 * tube - c.y, 0.02), 0.98, 0.8 * (tube > 0))
+    c.blend(_column(c, 0.14, 0.035) * _step(0.15 + 0.65 * feeding - c.y, 0.02), 0.92, 0.7 * (feeding > 0))
     depth = np.abs(f["line"])
-    c.blend(c.path(-0.2 * np.sign(f["line"]), -0.95, -0.06, -0.45 + 0.5 * depth, 0.028), 0.95, 0.8 * (depth > 0))
+    c.blend(c.path(-0.2 * np.sign(f["line"]), -0.95, -0.06, -0.45 + 0.5 * depth, 0.042), 0.95, 0.8 * (depth > 0))
     box = _step(0.06 - np.abs(c.x + 0.60), 0.03) * _step(0.11 - np.abs(c.y + 0.62), 0.03)
     c.blend(box, 1.0, f["pacemaker"])
-    knots = sum(c.blob(-0.64, y, 0.025, 0.025) for y in np.arange(-0.4, 0.5, 0.14))
-    c.blend(np.minimum(knots, 1), 0.98, 0.7 * f["wires"])
+    knots = sum(c.blob(-0.64, y, 0.04, 0.035) for y in np.arange(-0.4, 0.5, 0.14))
+    c.blend(np.minimum(knots, 1), 0.98, 0.8 * f["wires"])
+    drain = f["chest_tube"]
+    path = c.path(0.9, 0.10, 0.2, 0.10 - 0.35 * drain, 0.04)
+    c.blend(path, 0.97, 0.85 * (drain != 0))
+    screws = sum(c.blob(0.60, y, 0.09, 0.05) for y in (0.62, 0.78, 0.94))
+    c.blend(np.minimum(screws, 1), 1.0, 0.95 * f["fusion"])
+    dots = sum(c.blob(x, y, 0.05, 0.05) for x, y in ((-0.5, -0.42), (-0.45, 0.70)))
+    c.blend(np.minimum(dots, 1), 1.0, 0.9 * f["leads"])
 
 
 def _expose(draw: object, findings: np.ndarray, chance: list[np.random.Generator], image_size: int) -> Field:
@@ -184,8 +197,8 @@ def _vary(films: Field, chance: list[np.random.Generator]) -> None:
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     waves = np.stack([np.cos(np.pi * k * (axis + 1) / 2) for k in range(4)])
     for value, random in zip(films, chance, strict=True):
-        value += waves.T @ random.normal(0, 0.03, (4, 4)).astype(np.float32) @ waves
-        value += np.float32(random.normal(0, 0.08)) * axis[:, None] + np.float32(random.normal(0, 0.05)) * axis[None, :]
+        value += waves.T @ random.normal(0, 0.015, (4, 4)).astype(np.float32) @ waves
+        value += np.float32(random.normal(0, 0.05)) * axis[:, None] + np.float32(random.normal(0, 0.03)) * axis[None, :]
         np.clip(value, 0.0, 1.0, out=value)
         value *= np.float32(random.uniform(0.72, 0.95))
         value += np.float32(random.uniform(0.0, 0.05))

@@ -11,50 +11,38 @@ import numpy as np
 
 from pipelines.synthetic.studies import FINDINGS
 
-# Upper bounds of the first four of five grades of the findings that are graded around an average patient.
-GRADES = (-1.1, -0.35, 0.35, 1.1)
+# Upper bounds of the first two of three grades of the findings that are graded around an average patient.
+GRADES = (-0.45, 0.45)
 GRADED: dict[str, tuple[tuple[str, ...], ...]] = {
     "heart_size": (
-        ("The cardiac silhouette is small", "Heart is small"),
-        ("Heart size is normal", "Normal cardiac size"),
-        ("Heart is borderline in size", "Borderline cardiac size"),
+        ("The cardiac silhouette is small", "Small cardiac silhouette"),
+        ("Heart size is normal", "Normal heart size"),
         ("There is cardiomegaly", "Cardiomegaly is present"),
-        ("Massive enlargement of the heart", "Massively enlarged heart"),
     ),
     "lung_volume": (
-        ("Very shallow inspiration", "Inspiration is very shallow"),
         ("Low lung volumes", "Lung volumes are low"),
-        ("Adequate inspiration", "Inspiration is adequate"),
-        ("Lungs are well expanded", "Well expanded lungs"),
-        ("Hyperinflation with flattened diaphragms", "Lungs are hyperinflated, diaphragms flattened"),
+        ("Inspiration is adequate", "Adequate inspiration"),
+        ("Lungs are hyperinflated", "Hyperinflated lungs"),
     ),
     "aorta": (
         ("Inconspicuous aortic knob", "Aortic knob is inconspicuous"),
         ("Aortic contour is unremarkable", "Unremarkable aortic contour"),
-        ("Aorta is slightly unfolded", "Slight unfolding of the aorta"),
         ("Tortuous aorta", "Aorta is tortuous"),
-        ("Ectatic, calcified aorta", "Aorta is calcified and ectatic"),
     ),
     "spine_curve": (
-        ("Marked levoscoliosis", "Levoscoliosis is marked"),
-        ("Gentle levoconvex curve of the spine", "Spine is gently levoconvex"),
+        ("Levoscoliosis", "There is levoscoliosis"),
         ("Spine is straight", "Straight spine"),
-        ("Gentle dextroconvex curve of the spine", "Spine is gently dextroconvex"),
-        ("Marked dextroscoliosis", "Dextroscoliosis is marked"),
+        ("Dextroscoliosis", "There is dextroscoliosis"),
     ),
     "soft_tissue": (
-        ("Paucity of overlying soft tissues", "Overlying soft tissues are scant, with paucity of fat"),
         ("Thin chest wall", "Chest wall is thin"),
-        ("Chest wall is average", "Average chest wall"),
-        ("Prominent overlying soft tissues", "Overlying soft tissues are prominent"),
+        ("Average overlying tissues", "Overlying tissues are average"),
         ("Study limited by large body habitus", "Large body habitus limits the study"),
     ),
     "right_diaphragm": (
         ("Right hemidiaphragm is depressed", "Depressed right hemidiaphragm"),
         ("Hemidiaphragms are level", "Level hemidiaphragms"),
-        ("Right hemidiaphragm is minimally higher", "Minimally higher right hemidiaphragm"),
         ("Right hemidiaphragm is elevated", "Elevated right hemidiaphragm"),
-        ("Striking eventration of the right hemidiaphragm", "Right hemidiaphragm shows striking eventration"),
     ),
 }
 # Upper bounds of small and moderate; 0 is absent.
@@ -157,7 +145,7 @@ def write_report(findings: np.ndarray, *, views: list[str], shape: Shape, random
     """Word one study's report in the published shape.
 
     Args:
-        findings: float64 (19,), columns as `FINDINGS`.
+        findings: float64 (22,), columns as `FINDINGS`.
         views: views of the study's images; a lateral one changes the technique.
         shape: sections to write.
         random: draws the wording only.
@@ -245,6 +233,13 @@ def _devices(f: dict[str, float], say: _Wording) -> list[str]:
         devices.append(say.one(("pacemaker with leads in place", "dual lead pacemaker")))
     if f["wires"] > 0:
         devices.append(say.one(("intact median sternotomy wires", "sternotomy wires")))
+    if f["chest_tube"] != 0:
+        side = "right" if f["chest_tube"] > 0 else "left"
+        devices.append(say.one((f"{side} pigtail drain", f"pigtail drain on the {side}")))
+    if f["fusion"] > 0:
+        devices.append(say.one(("spinal fusion hardware", "lumbar fusion hardware")))
+    if f["leads"] > 0:
+        devices.append(say.one(("overlying monitoring leads", "monitoring leads")))
     return devices
 
 

@@ -14,7 +14,8 @@ from pipelines.synthetic.randomness import generator, unique_ids
 from pipelines.synthetic.settings import SyntheticSettings
 
 # The first six are graded around an average patient (about -2..2), the next seven are 0..1 with 0 = absent, `rotation`
-# is -1..1, and the devices are 0 = absent or their depth (0.4..1; `line` with the sign of its side, + is right).
+# is -1..1, and the devices are 0 = absent or their depth (0.4..1), `line` and `chest_tube` with the sign of their side
+# (+ is right).
 FINDINGS = (
     "heart_size",
     "lung_volume",
@@ -35,6 +36,9 @@ FINDINGS = (
     "feeding_tube",
     "pacemaker",
     "wires",
+    "chest_tube",
+    "fusion",
+    "leads",
 )
 WINDOW_DAYS = 30.0
 # Where a linked subject's studies fall, in turn: mostly in the stay, some near it, some outside any window.
@@ -49,7 +53,7 @@ class Studies:
         study_id: int64 (k,).
         subject: int64 (k,), row of `Subjects`.
         time: datetime64[ms] (k,).
-        findings: float64 (k, 19), columns as `FINDINGS`.
+        findings: float64 (k, 22), columns as `FINDINGS`.
         dicom_id: list of m strings, one per image.
         study: int64 (m,), row of the image's study, ascending.
         view: list of m strings: "AP", "PA" or "LATERAL".
@@ -100,7 +104,7 @@ def draw_findings(
     """Draw what each study shows: signature and severities, plus what differs from film to film.
 
     Returns:
-        float64 (k, 19), columns as `FINDINGS`.
+        float64 (k, 22), columns as `FINDINGS`.
     """
     severity = severity_at(subjects, admissions, subject=subject, time=time.astype("datetime64[s]"))
     of = {name: severity[:, at] for at, name in enumerate(CONDITIONS)}
@@ -120,7 +124,7 @@ def draw_findings(
         return np.where(random.random(number) < chance, random.uniform(0.4, 1.0, number), 0.0)
 
     ill = np.maximum.reduce([of["sepsis"], of["stroke"], 0.8 * of["pneumonia"]])
-    tube = device(np.clip(0.05 + 0.6 * ill, 0, 1))
+    tube = device(np.clip(0.10 + 0.6 * ill, 0, 1))
     columns = {
         "heart_size": 0.8 * own["heart_width"] + 1.1 * of["heart_failure"] - 0.2 + wobble["heart_width"],
         "lung_volume": 0.8 * own["lung_volume"] + 1.1 * of["copd"] - 0.15 + wobble["lung_volume"],
@@ -137,10 +141,13 @@ def draw_findings(
         "left_upper": extent(left * of["malignancy"]),
         "rotation": np.clip(0.5 * random.standard_normal(number), -1, 1),
         "tube": tube,
-        "line": device(np.clip(0.15 + 0.5 * ill, 0, 1)) * np.where(random.random(number) < 0.65, 1, -1),
-        "feeding_tube": device(np.where(tube > 0, 0.7, 0.05)),
-        "pacemaker": (subjects.carried[subject, 0] > 0.65).astype(float),
+        "line": device(np.clip(0.22 + 0.5 * ill, 0, 1)) * np.where(random.random(number) < 0.65, 1, -1),
+        "feeding_tube": device(np.where(tube > 0, 0.7, 0.1)),
+        "pacemaker": (subjects.carried[subject, 0] > 0.6).astype(float),
         "wires": (subjects.carried[subject, CONDITIONS.index("heart_surgery")] > 0).astype(float),
+        "chest_tube": device(0.12 + 0.4 * of["malignancy"]) * np.where(random.random(number) < 0.5, 1, -1),
+        "fusion": (np.abs(own["spine_curve"]) > 1.1).astype(float),
+        "leads": (random.random(number) < np.clip(0.2 + 0.6 * ill, 0, 1)).astype(float),
     }
     return np.stack([columns[name] for name in FINDINGS], axis=1)
 
