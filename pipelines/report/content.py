@@ -5,10 +5,12 @@ change of layout leaves it as it was.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from lake.files import canonical_json
+from pipelines.report.formats import NONE, median, plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,3 +204,10 @@ class Section:
     def content_sha256(self) -> str:
         """Digest of everything the section shows."""
         return hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()
+
+
+def mean_cell(values: Sequence[int]) -> Cell:
+    """Return mean and median of whole numbers: sums of integers, so the same on every machine."""
+    if not values:
+        return Cell(text=NONE)
+    return Cell(text=f"{sum(values) / len(values):,.1f}", detail=f"median {plain(median(values))}")

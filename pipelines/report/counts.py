@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from lake import Lake, Manifest
-from pipelines.report.content import Cell, Column, KeyNumber, Row, Section, Table
-from pipelines.report.formats import NONE, count, mean_and_median, median, percent, plain, ratio
+from pipelines.report.content import Cell, Column, KeyNumber, Row, Section, Table, mean_cell
+from pipelines.report.formats import NONE, count, median, percent, plain, ratio
 from pipelines.report.paper_numbers import TABLE_1
 
 SPLIT_TITLES = {
@@ -115,8 +115,8 @@ def _subjects(records: pl.DataFrame) -> set[int]:
     return set(records.get_column("subject_id").to_list())
 
 
-def _per(records: pl.DataFrame, column: str) -> str:
-    return mean_and_median(records.group_by(column).len().get_column("len").to_list())
+def _per(records: pl.DataFrame, column: str) -> Cell:
+    return mean_cell(records.group_by(column).len().get_column("len").to_list())
 
 
 def _table_1(read: _Read, synthetic_sources: Sequence[str]) -> Table:
@@ -161,7 +161,7 @@ def _ehr_rows(read: _Read) -> list[Row]:
     num_stays = sum(read.ehr.get_column("num_stays").to_list())
     notes: Cell | str = count(read.rows("ehr_notes"))
     if NOTES in read.absent:
-        notes = Cell(badge="not available", detail=f"set {read.absent[NOTES]}")
+        notes = Cell(badge="not available")
     return [
         _row("ICU stays", count(num_stays), detail=f"{count(read.rows('ehr_stays'))} of them used, the first of each"),
         _row("Discharge summaries", notes),
@@ -171,14 +171,14 @@ def _ehr_rows(read: _Read) -> list[Row]:
             paper="diagnosis_codes",
             detail=f"{count(read.rows('diagnosis_vocabulary'))} in the vocabulary",
         ),
-        _row("Diagnosis codes per record, mean", mean_and_median(read.per_record["diagnosis"])),
+        _row("Diagnosis codes per record, mean", mean_cell(read.per_record["diagnosis"])),
         _row(
             "Distinct drugs",
             count(read.distinct.get("drug", 0)),
             paper="drugs",
             detail=f"{count(read.rows('drug_vocabulary'))} in the vocabulary",
         ),
-        _row("Drugs per record, mean", mean_and_median(read.per_record["drug"])),
+        _row("Drugs per record, mean", mean_cell(read.per_record["drug"])),
         _row("Hourly features", count(read.rows("series_features"))),
         _row("Non-zero hourly cells", count(read.rows("ehr_series"))),
     ]

@@ -52,13 +52,6 @@ def interval(low: float | None, high: float | None, places: int = 1) -> str:
     return f"{100 * low:.{places}f}–{100 * high:.{places}f}"
 
 
-def mean_and_median(values: Sequence[int]) -> str:
-    """Mean and median of whole numbers, exact and so the same on every machine: `3.2 (median 3)`."""
-    if not values:
-        return NONE
-    return f"{sum(values) / len(values):,.1f} (median {plain(median(values))})"
-
-
 def median(values: Sequence[float]) -> float:
     """The middle value, or the mean of the two in the middle."""
     ordered = sorted(values)
@@ -78,12 +71,6 @@ def duration(seconds: float) -> str:
 def digest(value: str, length: int = 12) -> str:
     """The head of a digest, enough to recognise it."""
     return value[:length]
-
-
-def joined(names: Sequence[str]) -> str:
-    """Names as a list in a sentence: `a, b and c`."""
-    names = list(names)
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1] if names else ""
 
 
 def maths(text: str) -> markupsafe.Markup:

@@ -5,8 +5,21 @@ import math
 import polars as pl
 
 from lake import Lake
-from pipelines.report.content import Axis, Bar, Cell, Column, Histogram, KeyNumber, Note, Part, Row, Section, Table
-from pipelines.report.formats import count, mean_and_median, median, percent, plain, ratio
+from pipelines.report.content import (
+    Axis,
+    Bar,
+    Cell,
+    Column,
+    Histogram,
+    KeyNumber,
+    Note,
+    Part,
+    Row,
+    Section,
+    Table,
+    mean_cell,
+)
+from pipelines.report.formats import count, median, percent, plain, ratio
 
 TABLE = "same_patient_pairs"
 NUM_BARS = 15
@@ -90,7 +103,7 @@ def _reach(lake: Lake, pairs: pl.DataFrame) -> Table:
         Row(label="Patients with a pair", cells=(Cell(text=count(pairs["subject_id"].n_unique())),)),
         Row(
             label="Pairs per patient, mean",
-            cells=(Cell(text=mean_and_median(pairs.group_by("subject_id").len()["len"].to_list())),),
+            cells=(mean_cell(pairs.group_by("subject_id").len()["len"].to_list()),),
         ),
         Row(label="Gap of 0 days", cells=(Cell(text=count(inside), detail=percent(inside / pairs.height)),)),
         Row(label="Median gap", cells=(Cell(text=f"{plain(median(gaps))} days"),)),

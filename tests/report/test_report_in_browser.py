@@ -16,7 +16,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
     "--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND",
 ]  # fmt: skip
-DESKTOP, PHONE = (1200, 4600), (500, 7000)  # a headless window is never narrower than 500 pixels
+DESKTOP, PHONE = (1200, 4600), (390, 8200)
 PROBE = """<script>
 addEventListener("load", () => {
   const root = document.documentElement;
@@ -24,9 +24,14 @@ addEventListener("load", () => {
     const inner = text.getBoundingClientRect(), outer = text.ownerSVGElement.getBoundingClientRect();
     return inner.left < outer.left - 8 || inner.right > outer.right + 8;
   });
-  root.dataset.probe = [innerWidth, root.scrollWidth, performance.getEntriesByType("resource").length, cut.length];
+  const charts = document.querySelectorAll("svg.chart").length;
+  const requests = performance.getEntriesByType("resource").length;
+  parent.postMessage([innerWidth, root.scrollWidth, requests, charts, cut.length].join(), "*");
 });
 </script></body>"""
+FRAME = """<!DOCTYPE html><title>frame</title><style>body {{ margin: 0 }} iframe {{ border: 0; display: block }}</style>
+<script>addEventListener("message", (event) => {{ document.documentElement.dataset.probe = event.data; }});</script>
+<iframe src="{name}" width="{width}" height="{height}"></iframe>"""  # a window is never narrower than 500 pixels
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed on this machine")
 
@@ -57,19 +62,27 @@ def artifacts(tmp_path: Path) -> Path:
     return folder
 
 
+def framed(html: str, folder: Path, size: tuple[int, int]) -> Path:
+    """Write the page, and a page that shows it in a frame of this size."""
+    folder.mkdir()
+    (folder / "report.html").write_text(html, encoding="utf-8")
+    frame = folder / "frame.html"
+    frame.write_text(FRAME.format(name="report.html", width=size[0], height=size[1]), encoding="utf-8")
+    return frame
+
+
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_it_renders_alone_and_fits(page: Page, tmp_path: Path, size: tuple[int, int]) -> None:
-    file = tmp_path / "report.html"
-    file.write_text(page.html.replace("</body>", PROBE), encoding="utf-8")
-    dom, console = browse(file, tmp_path / "profile", "--dump-dom", "--virtual-time-budget=2000", size=size)
+    frame = framed(page.html.replace("</body>", PROBE), tmp_path / "pages", size)
+    dom, console = browse(frame, tmp_path / "profile", "--dump-dom", "--virtual-time-budget=2000")
     assert console == []
-    assert len(re.findall(r'<svg class="chart"', dom)) == 4
-    probe = re.search(r'data-probe="(\d+),(\d+),(\d+),(\d+)"', dom)
-    assert probe is not None
-    width, scroll_width, num_requests, num_cut = map(int, probe.groups())
+    probe = re.search(r'data-probe="(\d+),(\d+),(\d+),(\d+),(\d+)"', dom)
+    assert probe is not None, "the page did not load"
+    width, scroll_width, num_requests, num_charts, num_cut = map(int, probe.groups())
     assert width == size[0]
     assert scroll_width <= width, "the page scrolls sideways"
     assert num_requests == 0, "the page asks for files"
+    assert num_charts == 4
     assert num_cut == 0, "words of a chart are cut off"
 
 
@@ -81,13 +94,12 @@ def test_a_console_error_would_be_seen(tmp_path: Path) -> None:
 
 
 def test_screenshots_are_kept(page: Page, tmp_path: Path, artifacts: Path) -> None:
-    file = tmp_path / "report.html"
-    file.write_text(page.html, encoding="utf-8")
-    profile = tmp_path / "profile"
     dark = "--blink-settings=preferredColorScheme=0"
     pictures = {}
     for name, size, flags in (("desktop", DESKTOP, []), ("phone", PHONE, []), ("phone_dark", PHONE, [dark])):
+        frame = framed(page.html, tmp_path / name, size)
+        window = (max(size[0], 500), size[1])
         picture = artifacts / f"report_{name}.png"
-        assert shot(file, profile, picture, *flags, size=size) == size
+        assert shot(frame, tmp_path / "profile", picture, *flags, size=window) == window
         pictures[name] = picture.read_bytes()
     assert pictures["phone"] != pictures["phone_dark"], "dark colours change nothing"
