@@ -115,9 +115,10 @@ def _named_errors(scan: pl.LazyFrame, path: Path, columns: list[str]) -> pl.Lazy
     def batches(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
-        frame = scan if with_columns is None else scan.select(with_columns)
+        # Polars asks for the head of the file before the filter, never of what the filter lets through.
+        frame = scan if n_rows is None else scan.head(n_rows)
         frame = frame if predicate is None else frame.filter(predicate)
-        frame = frame if n_rows is None else frame.head(n_rows)
+        frame = frame if with_columns is None else frame.select(with_columns)
         try:
             yield from frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
         except (OSError, pl.exceptions.PolarsError) as error:
