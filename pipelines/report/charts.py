@@ -13,6 +13,7 @@ from pipelines.report.formats import plain
 WIDTH, HEIGHT = 440, 280
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 46
 GAP = 1.5  # between two bars
+SMALLEST = 1e-9  # what is smaller is drawn as nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ def draw(chart: LineChart | Histogram) -> Drawing:
 
 def nice_ticks(low: float, high: float, most: int = 6) -> tuple[float, ...]:
     """Round numbers from at or below `low` to at or above `high`, at most `most` steps apart."""
-    span = (high - low) or abs(high) or 1.0
+    span = next(size for size in (high - low, abs(high), 1.0) if size > SMALLEST)
     magnitude = 10.0 ** math.floor(math.log10(span / most))
     step = next(m * magnitude for m in (1, 2, 2.5, 5, 10, 20) if span / (m * magnitude) <= most)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
