@@ -52,7 +52,7 @@ class Admissions:
         admit: datetime64[s] (m,).
         discharge: datetime64[s] (m,).
         acute: float64 (m, 10), how far the admission lifts each carried condition above its chronic share, 0..1.
-        died: bool (m,), in hospital.
+        died: bool (m,), in hospital; no study comes after it.
     """
 
     hadm_id: np.ndarray
@@ -66,21 +66,36 @@ class Admissions:
 def draw_subjects(settings: SyntheticSettings) -> Subjects:
     """Draw everybody: linked subjects first, then EHR only, then X-ray only."""
     number = settings.num_ehr_subjects + settings.num_cxr_only_subjects
-    subject_id = unique_ids(settings.seed, "subject_id", number, first=10_000_000, last=19_999_999)
-    rows = [draw_subject(settings.seed, int(subject)) for subject in subject_id]
-    signature = np.array([row[0] for row in rows])
     position = np.arange(number)
-    random = generator(settings.seed, "anchor_year")
+    return draw_people(
+        unique_ids(settings.seed, "subject_id", number, first=10_000_000, last=19_999_999),
+        has_ehr=position < settings.num_ehr_subjects,
+        has_cxr=(position < settings.num_linked_subjects) | (position >= settings.num_ehr_subjects),
+        seed=settings.seed,
+    )
+
+
+def draw_people(subject_id: np.ndarray, *, has_ehr: np.ndarray, has_cxr: np.ndarray, seed: int) -> Subjects:
+    """Draw the subjects with these ids; who they are depends on (seed, id) alone.
+
+    Args:
+        subject_id: int64 (n,).
+        has_ehr: bool (n,).
+        has_cxr: bool (n,).
+        seed: the settings' seed.
+    """
+    rows = [draw_subject(seed, subject) for subject in subject_id.tolist()]
+    signature = np.array([row[0] for row in rows]).reshape(-1, len(SIGNATURE))
     return Subjects(
         subject_id=subject_id,
         signature=signature,
-        carried=np.array([row[1] for row in rows]),
+        carried=np.array([row[1] for row in rows]).reshape(-1, len(CONDITIONS)),
         side=np.array([row[2] for row in rows], dtype=np.int8),
-        female=np.array([row[3] for row in rows]),
+        female=np.array([row[3] for row in rows], dtype=bool),
         age=age_of(signature[:, SIGNATURE.index("aorta")]),
-        anchor_year=random.integers(2110, 2188, number),
-        has_ehr=position < settings.num_ehr_subjects,
-        has_cxr=(position < settings.num_linked_subjects) | (position >= settings.num_ehr_subjects),
+        anchor_year=np.array([generator(seed, "anchor year", id_).integers(2110, 2188) for id_ in subject_id.tolist()]),
+        has_ehr=has_ehr,
+        has_cxr=has_cxr,
     )
 
 

@@ -39,12 +39,27 @@ Rows = list[dict[str, object]]
 
 
 def write_hosp(
-    root: Path, subjects: Subjects, admissions: Admissions, stays: Stays, *, seed: int
+    root: Path,
+    subjects: Subjects,
+    admissions: Admissions,
+    stays: Stays,
+    *,
+    last_seen: dict[int, np.datetime64],
+    seed: int,
 ) -> list[dict[str, object]]:
-    """Write hosp/ and return the planted cases, one row each: quirk, subject_id, hadm_id."""
+    """Write hosp/ and return the planted cases, one row each: quirk, subject_id, hadm_id.
+
+    Args:
+        root: gets hosp/.
+        subjects: everybody.
+        admissions: theirs.
+        stays: ICU stays.
+        last_seen: row of `Subjects` -> time of the last X-ray, before which nobody may have died.
+        seed: the settings' seed.
+    """
     with_ehr = np.flatnonzero(subjects.has_ehr[admissions.subject])
     quirks: Rows = []
-    patients = _patients(subjects, admissions, seed, quirks)
+    patients = _patients(subjects, admissions, last_seen, seed, quirks)
     _write(root, "patients", patients)
     _write(root, "admissions", _admissions(subjects, admissions, with_ehr, seed))
     _write(root, "diagnoses_icd", _diagnoses(subjects, admissions, stays, with_ehr, seed, quirks))
@@ -64,7 +79,9 @@ def icd_version(subjects: Subjects, admissions: Admissions, row: int, *, seed: i
     return 9 if draw < 0.45 or (draw < 0.6 and row == first) else 10
 
 
-def _patients(subjects: Subjects, admissions: Admissions, seed: int, quirks: Rows) -> pl.DataFrame:
+def _patients(
+    subjects: Subjects, admissions: Admissions, last_seen: dict[int, np.datetime64], seed: int, quirks: Rows
+) -> pl.DataFrame:
     rows = []
     for subject in np.flatnonzero(subjects.has_ehr).tolist():
         subject_id = int(subjects.subject_id[subject])
@@ -75,7 +92,8 @@ def _patients(subjects: Subjects, admissions: Admissions, seed: int, quirks: Row
         draw = random.random()
         if dod is None and draw < 0.12:  # after discharge: within a month for half of them
             days = int(random.integers(1, 30)) if draw < 0.06 else int(random.integers(31, 360))
-            dod = left + np.timedelta64(days, "D")
+            seen = last_seen.get(subject, admissions.discharge[last]).astype("datetime64[D]")
+            dod = max(left, seen) + np.timedelta64(days, "D")
             quirks.append(
                 {"quirk": "death_after_discharge", "subject_id": subject_id, "hadm_id": int(admissions.hadm_id[last])}
             )

@@ -155,6 +155,8 @@ def draw_findings(
 def _study_time(random: np.random.Generator, admissions: Admissions, own: np.ndarray, place: str) -> np.datetime64:
     at = own[int(random.integers(len(own)))]
     admit, discharge = admissions.admit[at], admissions.discharge[at]
+    if place == "after" and admissions.died[at]:
+        place = "inside"
     if place == "far":  # beyond every admission, by more than the window
         gap = random.uniform(WINDOW_DAYS + 3, 300) * DAY.astype(int)
         time = admissions.admit[own].min() - np.timedelta64(int(gap), "s")

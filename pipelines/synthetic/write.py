@@ -31,7 +31,8 @@ def write_sources(raw: Path, *, settings: SyntheticSettings) -> None:
     stays = draw_stays(subjects, admissions, seed=settings.seed)
     studies = draw_studies(subjects, admissions, settings=settings)
     with new_folder(raw) as folder:
-        quirks = write_hosp(folder / "mimic-iv", subjects, admissions, stays, seed=settings.seed)
+        last_seen = dict(zip(studies.subject.tolist(), studies.time, strict=True))  # studies ascend in time
+        quirks = write_hosp(folder / "mimic-iv", subjects, admissions, stays, last_seen=last_seen, seed=settings.seed)
         write_icu(folder / "mimic-iv", subjects, admissions, stays, seed=settings.seed)
         write_notes(folder / "mimic-iv-note", subjects, admissions, seed=settings.seed)
         quirks += _stay_quirks(subjects, admissions, stays)
