@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_POLITE = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Threads that wait sleep. Spinning ones made a step ten times slower on a machine that others used too."""
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -58,7 +60,7 @@ class Launcher:
                 text=True,
                 pass_fds=(handle,),
                 preexec_fn=_die_with_parent if _LIBC else None,
-                env={**os.environ, "PYTHONPATH": _python_path()},
+                env={**_POLITE, **os.environ, "PYTHONPATH": _python_path()},
             )
             self._follow(process, module=module, log=log)
 

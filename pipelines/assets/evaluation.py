@@ -11,6 +11,7 @@ from data_contracts.fields import SPLITS
 from medcsp_model.corpus import Corpus
 from pipelines.assets.step import Build, sql_step, step
 from pipelines.profiles import Profile
+from pipelines.report import TABLE_2
 
 
 @step(
@@ -84,10 +85,14 @@ def retrieval_mimic_cxr(build: Build) -> pl.DataFrame:
         cohort=pl.lit("all_views"),
         seed=pl.lit(build.settings["seed_of_training"], dtype=pl.Int32),
         num_positive=pl.lit(None, dtype=pl.Int64),
-        paper_value=pl.lit(None, dtype=pl.Float64),
+        paper_value=pl.struct("method", "metric", "k").map_elements(_paper_value, return_dtype=pl.Float64),
         fingerprint=pl.lit(checkpoint.fingerprint),
         synthetic=pl.lit(build.workspace.is_synthetic),
     )
+
+
+def _paper_value(row: dict[str, Any]) -> float | None:
+    return TABLE_2.get(row["metric"], {}).get(row["k"]) if row["method"] == "medcsp" else None
 
 
 metrics = sql_step(evaluation.Metrics, "evaluation/metrics.sql", inputs=[evaluation.RetrievalMimicCxr], on_device=True)

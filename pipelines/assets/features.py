@@ -108,7 +108,7 @@ def cxr_images(build: Build) -> pl.DataFrame:
     root = build.workspace.sources.root("mimic_cxr")
     assert root is not None
     films = build.frame(records.CxrRecords).select("dicom_id", "subject_id", "study_id", "path")
-    rows = images.decode_images(
+    return images.decode_images(
         films,
         root=root,
         store=build.workspace.image_store,
@@ -116,7 +116,6 @@ def cxr_images(build: Build) -> pl.DataFrame:
         log=build.log,
         **build.settings,
     )
-    return rows
 
 
 def pretrain_subjects(build: Build) -> pl.LazyFrame:

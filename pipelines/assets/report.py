@@ -7,7 +7,7 @@ import polars as pl
 from data_contracts import CONTRACTS, evaluation
 from lake import Lake
 from pipelines.assets.step import Build, Made, step
-from pipelines.report import build_page, write_page
+from pipelines.report import TEMPLATES, build_page, write_page
 from pipelines.resources import Workspace
 
 BEFORE_LINEAGE = tuple(c for c in CONTRACTS.values() if c not in (evaluation.Lineage, evaluation.Report))
@@ -45,6 +45,7 @@ def lineage(build: Build) -> pl.DataFrame:
     inputs=(*BEFORE_LINEAGE, evaluation.Lineage),
     raw=lambda workspace: {**_fingerprints(workspace), "absent": ",".join(sorted(workspace.sources.absent))},
     settings=lambda profile: {"profile": profile.name},
+    data_files=TEMPLATES,
     on_device=True,
     kinds=("html",),
 )

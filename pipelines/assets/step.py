@@ -117,6 +117,7 @@ class Step:
         raw: digests of the raw files it reads, `raw:<source>/<file>` to sha256.
         raw_keys: names of the raw assets it reads.
         sql: the file that makes it, if SQL does.
+        data_files: files of the repository that `make` reads.
         code: modules that make the rows and that `make` does not import, for instance those of another process.
         is_generic: True where `make` serves many steps and says nothing about the rows of this one.
         on_device: True for what trains or embeds: it has its own automation.
@@ -130,6 +131,7 @@ class Step:
     raw: Callable[[Workspace], dict[str, str]] = _no_raw
     raw_keys: tuple[str, ...] = ()
     sql: Path | None = None
+    data_files: tuple[Path, ...] = ()
     code: tuple[ModuleType | str, ...] = ()
     on_device: bool = False
     is_generic: bool = False
@@ -149,7 +151,7 @@ class Step:
         """Return the digest of the code that makes the rows; comments and docstrings do not count."""
         entry_points = self.code if self.is_generic else (self.make, *self.code)
         sql_files = [*([self.sql] if self.sql else []), *self.check_files().values()]
-        return code_version(*entry_points, sql_files=sql_files, exclude=GLUE)
+        return code_version(*entry_points, sql_files=sql_files, data_files=self.data_files, exclude=GLUE)
 
     def check_files(self) -> dict[str, Path]:
         """Return the set rules that a new version must pass before it is published: SQL that returns failing rows."""
