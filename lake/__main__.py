@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lake.catalogue import waiting_views
+from lake.catalogue import read_stamp
 from lake.gc import collect, verify
 from lake.store import Lake, default_home
 
@@ -54,9 +54,7 @@ def list_tables(lake: Lake) -> list[str]:
             f"{manifest.layer:<11} {name:<32} {manifest.rows:>12,} {sum(manifest.rejected.values()):>9,} "
             f"{size:>9.2f} {seconds:>8.2f}  {manifest.version}"
         )
-    for view, missing in waiting_views(lake.views_file, tables).items():
-        lines.append(f"view {view} waits for: {', '.join(missing)}")
-    return lines
+    return lines + [f"view {view} {reason}" for view, reason in read_stamp(lake.home).get("waiting", {}).items()]
 
 
 if __name__ == "__main__":

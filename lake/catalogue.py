@@ -4,11 +4,13 @@ It is built beside and renamed, so a reader sees the old catalogue or the new on
 publish. Its views carry the absolute paths of immutable versions, so no query ever mixes two.
 """
 
+import functools
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -32,88 +34,85 @@ def view_sql(folder: Path, manifest: Manifest) -> str:
 
 def shows(home: Path, manifest: Manifest) -> bool:
     """Whether the catalogue shows this version of its table."""
-    stamp = _stamp(home)
-    if not stamp or not (home / CATALOGUE).exists():
-        return False
-    return bool(json.loads(stamp)["tables"].get(manifest.table) == manifest.version)
+    stamp = read_stamp(home)
+    return (
+        stamp.get("home") == str(home)
+        and stamp["tables"].get(manifest.table) == manifest.version
+        and (home / CATALOGUE).exists()
+    )
 
 
-def refresh(home: Path, tables: Mapping[str, tuple[Path, Manifest]], views_file: Path) -> None:
+def read_stamp(home: Path) -> dict[str, Any]:
+    """What the catalogue shows, empty where there is none.
+
+    `home`, `tables` (versions by name), `views` (a hash of their text) and `waiting` (further views that are not there
+    yet, with the reason).
+    """
+    path = home / STAMP
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def refresh(home: Path, current: Callable[[], Mapping[str, tuple[Path, Manifest]]], views_file: Path) -> None:
     """Rebuild the catalogue if it does not show the current versions.
 
     Args:
         home: the lake's home; the catalogue is `warehouse.duckdb` in it.
-        tables: folder and current manifest of every published table.
-        views_file: SQL with further views, one `create view` per statement; one whose tables are not all published
-            waits for them.
+        current: gives folder and current manifest of every published table; asked once no other process can write.
+        views_file: SQL with further views, one `create view` per statement. One whose tables are not all published, or
+            that does not run over their present columns, waits: in the middle of an upgrade that is no error.
 
     Raises:
-        ValueError: a statement of `views_file` is not a view or does not run.
+        ValueError: a statement of `views_file` is not a view.
     """
-    catalogue = home / CATALOGUE
-    views = views_file.read_text(encoding="utf-8") if views_file.is_file() else ""
-    shown = canonical_json(
-        {
+    text = views_file.read_text(encoding="utf-8") if views_file.is_file() else ""
+    with locked(home / "warehouse.lock"):
+        tables = current()
+        stamp = {
             "home": str(home),
             "tables": {name: manifest.version for name, (_, manifest) in tables.items()},
-            "views": hashlib.sha256(views.encode()).hexdigest(),
+            "views": hashlib.sha256(text.encode()).hexdigest(),
         }
-    )
-    with locked(home / "warehouse.lock"):
-        if catalogue.exists() and _stamp(home) == shown:
+        shown = read_stamp(home)
+        if (home / CATALOGUE).exists() and {name: shown.get(name) for name in stamp} == stamp:
             return
         building = home / ".warehouse.building"
         building.unlink(missing_ok=True)
         (home / ".warehouse.building.wal").unlink(missing_ok=True)
         with duckdb.connect(str(building)) as sql:
             sql.execute(id_share_macro())
-            views_of_tables = [
+            views = [
                 f"create view {name_of(name)} as {view_sql(folder, manifest)};"
                 f"comment on view {name_of(name)} is {text_of(manifest.description)};"
                 for name, (folder, manifest) in sorted(tables.items())
             ]
-            sql.execute(f"begin; {''.join(views_of_tables)} commit")
-            _create_views(sql, views, views_file, set(tables))
+            sql.execute(f"begin; {''.join(views)} commit")
+            waiting = _create_views(sql, text, views_file, set(tables))
         fsync_path(building)
-        building.rename(catalogue)
-        write_atomic(home / STAMP, shown)
+        building.rename(home / CATALOGUE)
+        write_atomic(home / STAMP, canonical_json({**stamp, "waiting": waiting}))
 
 
-def waiting_views(views_file: Path, tables: Iterable[str]) -> dict[str, list[str]]:
-    """The further views that cannot be created yet, with the tables they wait for."""
-    text = views_file.read_text(encoding="utf-8") if views_file.is_file() else ""
-    return {name: missing for _, name, missing in _plan(text, views_file, set(tables)) if missing}
-
-
-def _create_views(sql: duckdb.DuckDBPyConnection, text: str, path: Path, tables: set[str]) -> None:
-    """Create the views of a file, in its order, whose tables are all there."""
-    for statement, name, missing in _plan(text, path, tables):
-        if missing:
-            logger.info("view %s of %s waits for %s", name, path.name, ", ".join(missing))
+def _create_views(sql: duckdb.DuckDBPyConnection, text: str, path: Path, tables: set[str]) -> dict[str, str]:
+    """Create the views of a file in its order, and give those that must wait, with the reason."""
+    known = set(tables)
+    waiting = {}
+    for statement in duckdb.extract_statements(text):
+        name, needed = _view_parts(statement.query, path)
+        if missing := sorted(needed - known):
+            waiting[name] = f"waits for {', '.join(missing)}"
+            logger.info("view %s of %s %s", name, path.name, waiting[name])
             continue
         try:
             sql.execute(statement)
-        except duckdb.Error as error:
-            raise ValueError(f"{path}: view '{name}' does not run: {error}") from error
-
-
-def _plan(text: str, path: Path, tables: set[str]) -> Iterator[tuple[str, str, list[str]]]:
-    """`(statement, view, tables it lacks)` of every statement; a view may read the views before it."""
-    known = set(tables)
-    for statement in duckdb.extract_statements(text):
-        name, needed = _view_parts(statement.query, path)
-        missing = sorted(needed - known)
-        if not missing:
             known.add(name)
-        yield statement.query, name, missing
+        except duckdb.Error as error:
+            waiting[name] = f"does not run: {error}"
+            logger.warning("view %s of %s %s", name, path, waiting[name])
+    return waiting
 
 
-def _stamp(home: Path) -> str:
-    path = home / STAMP
-    return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-def _view_parts(text: str, path: Path) -> tuple[str, set[str]]:
+@functools.cache
+def _view_parts(text: str, path: Path) -> tuple[str, frozenset[str]]:
     """The name of the view that a statement creates, and the tables it reads."""
     from sqlglot import exp, parse
 
@@ -121,4 +120,4 @@ def _view_parts(text: str, path: Path) -> tuple[str, set[str]]:
     if not isinstance(tree, exp.Create) or tree.kind != "VIEW":
         raise ValueError(f"{path}: every statement must be 'create view'; found: {text.strip()[:60]}")
     name = tree.this.find(exp.Table).name
-    return name, table_names(text) - {name}
+    return name, frozenset(table_names(text) - {name})

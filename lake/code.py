@@ -216,18 +216,22 @@ def _parse(path: Path) -> Module:
     tree = _normalise(ast.parse(path.read_bytes(), filename=str(path)))
     bindings: dict[str, list[Statement]] = {}
     entries: dict[str, list[Statement]] = {}
+    texts = []
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for item in _imports(node):  # one by one: naming `a` of `from x import a, b` does not follow b
                 text = f"import {item.module} {item.name}"
                 bindings.setdefault(item.bound, []).append(Statement(text, frozenset(), (item,)))
+            texts.append(ast.dump(node))
             continue
-        statement, bare = _statement(node), _statement(_without_decorators(node))
+        statement = _statement(node)
+        bare = _statement(_without_decorators(node)) if getattr(node, "decorator_list", None) else statement
+        texts.append(statement.text)
         for name in _bound_names(node):
             bindings.setdefault(name, []).append(statement)
             entries.setdefault(name, []).append(bare)
     return Module(
-        digest=hashlib.sha256(ast.dump(tree).encode()).hexdigest(),
+        digest=hashlib.sha256("\n".join(texts).encode()).hexdigest(),
         imports=_imports(tree),
         bindings={name: tuple(items) for name, items in bindings.items()},
         entries={name: tuple(items) for name, items in entries.items()},

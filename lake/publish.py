@@ -263,6 +263,7 @@ class _Steps:
                     sql.execute(f"copy (select * from ({union}) order by all) to {quoted(staged)} ({PARQUET})")
             if num_rejected:
                 target.parent.mkdir(exist_ok=True)
+                fsync_path(staged)
                 staged.rename(target)
         num_rows = num_parquet_rows(self.raw)
         too_many = num_rejected > max_share * num_rows and (

@@ -72,16 +72,13 @@ class Lake:
 
     def folder(self, table: str) -> Path | None:
         """The folder of a published table's versions."""
-        found = sorted(self.home.glob(f"lake/*/{table}/{CURRENT}"))
-        assert len(found) <= 1, f"table {table!r} lies in two layers: {found}"
-        return found[0].parent if found else None
+        found = list(self.home.glob(f"lake/*/{table}/{CURRENT}"))
+        return max(found, key=lambda path: path.stat().st_mtime_ns).parent if found else None
 
     def tables(self) -> dict[str, Manifest]:
         """The current manifest of every published table, by name."""
-        found = (
-            (path.parent.name, read_manifest(path.parent)) for path in sorted(self.home.glob(f"lake/*/*/{CURRENT}"))
-        )
-        return {name: manifest for name, manifest in sorted(found) if manifest is not None}
+        names = sorted({path.parent.name for path in self.home.glob(f"lake/*/*/{CURRENT}")})
+        return {name: manifest for name in names if (manifest := self.manifest(name)) is not None}
 
     def manifest(self, table: str) -> Manifest | None:
         """The current manifest of a table, None when it is not published."""
@@ -252,6 +249,9 @@ class Lake:
             checks=checks or {},
             max_rejected_share=max_rejected_share,
         )
+        for path in self.home.glob(f"lake/*/{contract.table}/{CURRENT}"):
+            if path.parent.parent.name != contract.layer:
+                path.unlink()  # the table has moved to another layer
         self.record_timing(
             contract.table, Measurement(seconds=round(time.perf_counter() - start, 3), peak_mb=peak_mb())
         )
@@ -278,9 +278,12 @@ class Lake:
 
     def refresh_catalogue(self) -> None:
         """Bring `warehouse.duckdb` up to date with the current versions; quick when it is."""
-        tables = {name: (self._home_of(manifest), manifest) for name, manifest in self.tables().items()}
         self.home.mkdir(parents=True, exist_ok=True)
-        catalogue.refresh(self.home, tables, self.views_file)
+        catalogue.refresh(
+            self.home,
+            lambda: {name: (self._home_of(manifest), manifest) for name, manifest in self.tables().items()},
+            self.views_file,
+        )
 
     # ---- folders ----------------------------------------------------------------------------------------------
 

@@ -173,6 +173,18 @@ def test_a_table_is_current_until_code_inputs_settings_contract_or_files_change(
     assert lake.current(readings, **made_from) is None
 
 
+def test_a_table_that_moves_to_another_layer_is_found_there(lake, readings, readings_rows, made_from):
+    class Moved(readings):
+        """The same table."""
+
+        layer = "records"
+
+    lake.publish(readings, readings_rows, **made_from)
+    manifest = lake.publish(Moved, readings_rows.head(1), **made_from)
+    assert lake.manifest("readings") == manifest and lake.tables() == {"readings": manifest}
+    assert lake.scan("readings").collect().height == 1
+
+
 def test_a_damaged_version_is_replaced_by_publishing_again(lake, readings, readings_rows, made_from):
     lake.publish(readings, readings_rows, **made_from)
     before = parts(lake, "readings")
