@@ -3,6 +3,7 @@
 Not here: hosp/ (`mimic_iv`), when anything begins (`stays`), large trees for benchmarks (`chartevents_stream`).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -242,14 +243,14 @@ def _inputevents(ids: pl.DataFrame, stays: Stays) -> pl.DataFrame:
     ).select(columns)  # fmt: skip
 
 
-def _events(ids: pl.DataFrame, rows: list[tuple[object, ...]], table: str) -> pl.DataFrame:
+def _events(ids: pl.DataFrame, rows: Sequence[tuple[object, ...]], table: str) -> pl.DataFrame:
     """Start a range table: ids by row of the stay, item, start, end, amount and a running order number."""
-    schema = {
-        "row": pl.Int64,
-        "itemid": pl.Int64,
+    schema: dict[str, pl.DataType] = {
+        "row": pl.Int64(),
+        "itemid": pl.Int64(),
         "starttime": pl.Datetime("ms"),
         "endtime": pl.Datetime("ms"),
-        "amount": pl.Int64,
+        "amount": pl.Int64(),
     }
     stay = ids.with_row_index("row").cast({"row": pl.Int64})
     events = pl.DataFrame(rows, schema=schema, orient="row").join(stay, on="row")

@@ -16,16 +16,16 @@ COURSE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "pneumonia": (
         (
-            "Treated for a presumed chest infection with azithromycin.",
+            "Treated for a presumed respiratory infection with azithromycin.",
             "Completed oral azithromycin for purulent sputum.",
         ),
         ("Febrile with rigors and sputum, got ceftriaxone.", "Rusty sputum, fevers, started on ceftriaxone."),
         ("Hypoxemic with bacteremia from a respiratory source.", "Aspiration event with escalating oxygen needs."),
     ),
     "copd": (
-        ("Uses inhalers at home, no flare.", "Stable on tiotropium."),
+        ("Uses inhalers at home, no flare.", "Steady on tiotropium."),
         ("Wheezy on arrival, nebulizers and a steroid taper.", "Smoker with a bronchospastic flare, prednisone given."),
-        ("Retaining carbon dioxide, needed a mask overnight.", "Hypercapnic flare with noninvasive support."),
+        ("Retaining carbon dioxide, needed a mask overnight.", "Hypercapnic flare with noninvasive breaths."),
     ),
     "malignancy": (
         ("Followed by oncology, on surveillance.", "Oncology is aware, outpatient surveillance."),
@@ -44,7 +44,7 @@ COURSE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "kidney_disease": (
         ("Creatinine near baseline.", "Renal function at its baseline."),
-        ("Acute tubular injury, urine output recovered.", "Creatinine doubled, then recovered."),
+        ("Tubular injury, urine output recovered.", "Creatinine doubled, then recovered."),
         ("Dialysis continued on schedule.", "Anuric, remained on hemodialysis."),
     ),
     "diabetes": (
@@ -55,7 +55,7 @@ COURSE: dict[str, tuple[tuple[str, str], ...]] = {
     "stroke": (
         ("Transient aphasia, resolved.", "Old lacunar infarct, no new deficit."),
         ("Hemiparesis improving with therapy.", "Dysarthria, passed swallow on day three."),
-        ("Dense hemiplegia, obtunded.", "Large territory infarct, not following commands."),
+        ("Complete hemiplegia, obtunded.", "Whole territory infarct, not following commands."),
     ),
     "cirrhosis": (
         ("Compensated liver disease.", "Liver disease followed by hepatology."),
@@ -66,7 +66,7 @@ COURSE: dict[str, tuple[tuple[str, str], ...]] = {
 GRADES = (0.4, 0.7)
 # Three grades of each part of the signature: low, middle (unsaid for half of the notes), high.
 TRAITS: dict[str, tuple[str, str, str]] = {
-    "heart_width": ("Pressures run soft at home.", "Normotensive.", "Long hypertensive history, pressures run high."),
+    "heart_width": ("Pressures run soft at home.", "Normotensive.", "Long hypertensive history, pressures run up."),
     "lung_volume": (
         "Short of stature, snores, desaturates when supine.",
         "Sleeps flat.",
@@ -75,7 +75,7 @@ TRAITS: dict[str, tuple[str, str, str]] = {
     "aorta": ("Works full time, college graduate.", "Works part time.", "Retired, lives with grandchildren."),
     "spine_curve": ("Takes vitamin D for brittle bones.", "No joint complaints.", "Kidney stones from hypercalcemia."),
     "soft_tissue": ("Cachectic, supplements given.", "Regular diet.", "Morbidly obese, bariatric bed."),
-    "right_diaphragm": ("Anemic, iron infusions.", "Counts steady.", "Ruddy, hematocrit runs high, phlebotomized."),
+    "right_diaphragm": ("Anemic, iron infusions.", "Counts steady.", "Ruddy, hematocrit runs up, phlebotomized."),
 }
 COMPLAINTS = ("weakness", "confusion", "shortness of breath", "abdominal pain", "fever", "fall", "nausea", "lethargy")
 ALLERGIES = ("No Known Allergies / Adverse Drug Reactions", "Penicillins", "Sulfa (Sulfonamide Antibiotics)", "Codeine")

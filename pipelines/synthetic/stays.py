@@ -100,7 +100,7 @@ def _stay_times(
     random: np.random.Generator, admit: np.datetime64, discharge: np.datetime64, number: int
 ) -> list[tuple[np.datetime64, np.datetime64]]:
     """Cut the admission into equal turns and put one stay, most of the turn long, into each."""
-    times = []
+    times: list[tuple[np.datetime64, np.datetime64]] = []
     for turn in range(number):
         width = (discharge - admit).astype(int) / number
         start = admit.astype(int) + width * (turn + random.uniform(0.01, 0.12))

@@ -87,7 +87,7 @@ def draw_studies(
         mean = settings.studies_per_linked_subject if linked else settings.studies_per_cxr_only_subject
         own = np.flatnonzero(admissions.subject == row)
         turn = int(random.integers(len(PLACES)))
-        for number in range(1 + random.poisson(mean - 1)):
+        for number in range(max(1 + random.poisson(mean - 1), int(0.6 * mean))):
             owner.append(row)
             times.append(_study_time(random, admissions, own, PLACES[(turn + number) % len(PLACES)]))
     order = np.lexsort((np.array(times), np.array(owner)))
