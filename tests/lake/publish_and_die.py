@@ -1,7 +1,6 @@
-"""A publisher for the tests: publishes one generation of a table, and may kill itself at a named point of doing so.
+"""Processes for the tests: one publishes and may kill itself at a named point, one reads the catalogue in a loop.
 
-usage: publish_and_die.py HOME GENERATION [POINT]
-or, to read the catalogue in a loop: publish_and_die.py HOME watch
+usage: publish_and_die.py HOME serve|watch
 """
 
 import os
@@ -121,10 +120,26 @@ def watch(home: Path) -> None:
             return
 
 
+def serve(home: Path) -> None:
+    """Publish on request, each time in a process of its own; forking spares every one of them the imports.
+
+    A line of input is `generation[:point]` items with semicolons between, published at the same time; the answer is
+    their exit codes.
+    """
+    for line in sys.stdin:
+        children = [fork(home, *word.strip().split(":")) for word in line.split(";")]
+        print(*[os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children], flush=True)
+
+
+def fork(home: Path, generation: str, point: str = "") -> int:
+    child = os.fork()
+    if child:
+        return child
+    if point:
+        arm(point)
+    publish(home, int(generation))
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    if sys.argv[2] == "watch":
-        watch(Path(sys.argv[1]))
-    else:
-        if len(sys.argv) > 3:
-            arm(sys.argv[3])
-        publish(Path(sys.argv[1]), int(sys.argv[2]))
+    {"watch": watch, "serve": serve}[sys.argv[2]](Path(sys.argv[1]))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import polars as pl
 import pytest
 
 from lake import Lake
@@ -27,11 +28,55 @@ def publisher() -> ModuleType:
     return module
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "POLARS_MAX_THREADS": "1"}
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+class Process:
+    """A process of the script that answers lines with lines."""
+
+    def __init__(self, home: Path, role: str) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "POLARS_MAX_THREADS": "1"}
+        pipe = subprocess.PIPE
+        command = [sys.executable, str(SCRIPT), str(home), role]
+        self.process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+    def ask(self, line: str) -> list[int]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> list[int]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.process.communicate()
+        return [int(word) for word in line.split()]
+
+    def finish(self) -> None:
+        _, errors = self.process.communicate()  # closes its input, which ends it
+        assert self.process.returncode == 0, errors
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[Process]:
+    """Publishes on request, and dies where it is told to."""
+    server = Process(home, "serve")
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+@pytest.fixture
+def watcher(home: Path, publisher: ModuleType) -> Iterator[Process]:
+    """Reads the catalogue in a loop, from the first generation on; asked, it says which generations it has seen."""
+    publisher.publish(home, 0)
+    watcher = Process(home, "watch")
+    assert watcher.answer() == [0]
+    yield watcher
+    watcher.process.kill()
+    watcher.process.wait()
 
 
 def tree(home: Path) -> dict[str, bytes]:
@@ -44,45 +89,23 @@ def tree(home: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture
-def watcher(tmp_path: Path, publisher: ModuleType) -> Iterator[subprocess.Popen[str]]:
-    """A second process that reads the catalogue in a loop, from the first generation on."""
-    publisher.publish(tmp_path / "home", 0)
-    process = start(tmp_path / "home", "watch")
-    assert process.stdout is not None and process.stdout.readline() == "0\n"
-    yield process
-    process.kill()
-    process.wait()
-
-
-def look(watcher: subprocess.Popen[str]) -> list[int]:
-    """The generations that the watcher has seen so far, the catalogue of this moment included."""
-    assert watcher.stdin is not None and watcher.stdout is not None
-    watcher.stdin.write("look\n")
-    watcher.stdin.flush()
-    answer = watcher.stdout.readline()
-    assert answer, watcher.communicate()
-    return [int(word) for word in answer.split()]
-
-
-def test_a_kill_at_any_point_leaves_the_last_version_and_a_rerun_the_same_bytes(tmp_path, publisher, watcher):
-    home, calm = tmp_path / "home", tmp_path / "calm"
+def test_a_kill_at_any_point_leaves_the_last_version_and_a_rerun_the_same_bytes(
+    home, tmp_path, publisher, server, watcher
+):
+    calm = tmp_path / "calm"
     publisher.publish(calm, 0)
     for generation, point in enumerate(publisher.POINTS, start=1):
         before = Lake(home).manifest("generations")
-        killed = start(home, generation, point)
-        killed.communicate()
-        assert killed.returncode == -signal.SIGKILL, point
+        assert server.ask(f"{generation}:{point}") == [-signal.SIGKILL], point
         committed = point.startswith(("committed", "catalogue"))
         assert (Lake(home).manifest("generations") != before) == committed, point
         assert verify(Lake(home)) == [], point
-        look(watcher)
+        watcher.ask("look")
         publisher.publish(home, generation)
         publisher.publish(calm, generation)
         assert tree(home) == tree(calm), point
-        assert look(watcher) == list(range(generation + 1)), point
-    _, errors = watcher.communicate()  # closes its input, which ends it
-    assert watcher.returncode == 0, errors
+        assert watcher.ask("look") == list(range(generation + 1)), point
+    watcher.finish()
     collect(Lake(home), grace_days=0)
     assert sorted(home.glob("lake/*/*/*/*.parquet")) == sorted(
         [*Lake(home).files("generations"), *home.glob("lake/*/*/rejected/*.parquet")]
@@ -90,15 +113,17 @@ def test_a_kill_at_any_point_leaves_the_last_version_and_a_rerun_the_same_bytes(
     assert len(list(home.glob("lake/*/*/rejected/*"))) == 1
 
 
-def test_two_processes_that_publish_one_table_take_turns(tmp_path, publisher):
-    home = tmp_path / "home"
-    both = [start(home, generation) for generation in (1, 2)]
-    for process in both:
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
+def test_processes_that_publish_one_table_at_once_take_turns(home, server):
+    assert server.ask("1;2;3") == [0, 0, 0]
     lake = Lake(home)
     manifest = lake.manifest("generations")
-    assert manifest is not None and manifest.settings["generation"] in (1, 2)
-    assert len(lake.history("generations")) == 1
+    assert manifest is not None
+    generations = {
+        manifest.settings["generation"],
+        *(former.settings["generation"] for former in lake.history("generations")),
+    }
+    assert generations == {1, 2, 3}
     assert verify(lake) == []
-    assert lake.scan("generations").select("generation").unique().collect().height == 1
+    found = lake.scan("generations").select(pl.col("generation").unique()).collect()
+    assert found["generation"].to_list() == [manifest.settings["generation"]]
+    server.finish()
