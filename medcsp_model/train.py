@@ -1,7 +1,13 @@
 """Train: `python -m medcsp_model.train --settings run.json`, with {"corpus", "run_folder", "settings"} in run.json.
 
 Finished before: returns at once. Stopped before: goes on from the last whole state, bitwise as if never stopped (same
-machine, same number of threads). SIGTERM saves the state and exits with 143.
+machine, same number of threads). SIGTERM saves the state and exits with 143. In the run folder:
+
+    model.safetensors, model.json   the finished model and all that is needed to build it again
+    metrics.jsonl                   means since the line before: step, epoch, loss, loss_a, loss_p, loss_d, grad_norm,
+                                    num_linked, learning_rate, seconds
+    done.json                       last losses, steps, speed, histogram of linked pairs in a batch
+    states/                         the last two states; non_finite_step_<n>.json if a loss was no number
 """
 
 import signal
@@ -11,7 +17,6 @@ from pathlib import Path
 from medcsp_model.command import read_run, start
 from medcsp_model.corpus import Corpus
 from medcsp_model.settings import Settings
-from medcsp_model.trainer import StoppedError, Trainer
 
 KEYS = ("corpus", "run_folder", "settings")
 
@@ -33,14 +38,12 @@ def main() -> int:
     stop = _Stop()
     signal.signal(signal.SIGTERM, stop.ask)
     run = read_run(KEYS)
-    trainer = Trainer(
-        Corpus.open(run["corpus"]),
-        settings=Settings.from_json(run["settings"]),
-        folder=Path(run["run_folder"]),
-        should_stop=stop,
-    )
+    corpus, settings = Corpus.open(run["corpus"]), Settings.from_json(run["settings"])
+    # Loading torch takes seconds: a wrong run.json is refused before.
+    from medcsp_model.trainer import StoppedError, Trainer
+
     try:
-        trainer.run()
+        Trainer(corpus, settings=settings, folder=Path(run["run_folder"]), should_stop=stop).run()
     except StoppedError as stopped:
         print(stopped, flush=True)
         return 128 + signal.SIGTERM

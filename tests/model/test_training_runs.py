@@ -1,0 +1,282 @@
+"""The trainer on a toy corpus: what it writes, how it resumes, how it refuses."""
+
+import json
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from medcsp_model.batches import RandomPlan
+from medcsp_model.checkpoint import last_state
+from medcsp_model.corpus import Corpus
+from medcsp_model.model import load_model
+from medcsp_model.settings import Settings
+from medcsp_model.trainer import NonFiniteLossError, StoppedError, Trainer, learning_rate, make_optimiser
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def recipe(**groups):
+    plain = {
+        "model": {
+            "embed_dim": 16,
+            "hidden_dim": 8,
+            "image": {"timm_model_name": "test_vit", "image_size": 32},
+            "text": {"vocab_size": 0, "width": 16, "num_layers": 1, "num_heads": 2, "mlp_width": 32, "pad_to": 4},
+        },
+        "batch": {"size": 8},
+        "augmentation": {"shift": 0.05, "noise": 0.01},
+        "optimiser": {
+            "steps": 6,
+            "lr": 1e-3,
+            "tower_lr": 1e-3,
+            "warmup_share": 0.3,
+            "schedule": "cosine",
+            "clip_norm": 1.0,
+        },
+        "run": {"num_threads": 1, "log_every": 2, "save_every": 2},
+    }
+    for group, fields in groups.items():
+        plain[group] = plain[group] | fields
+    return Settings.from_json(plain)
+
+
+def stop_after(steps):
+    calls = iter(range(1, 1000))
+    return lambda: next(calls) == steps
+
+
+@pytest.fixture(scope="module")
+def undisturbed(toy, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    Trainer(toy, settings=recipe(), folder=folder).run()
+    return folder
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def same(left, right):
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_run_writes_model_curve_and_summary(toy, undisturbed):
+    lines = [json.loads(line) for line in (undisturbed / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert {"epoch", "loss", "loss_a", "loss_p", "loss_d", "grad_norm", "num_linked", "learning_rate"} <= set(lines[0])
+    for line in lines:
+        assert line["loss"] == pytest.approx(line["loss_a"] + 0.5 * line["loss_p"] + 0.2 * line["loss_d"])
+        assert line["loss_p"] > 0
+    done = json.loads((undisturbed / "done.json").read_text())
+    assert done["steps"] == 6
+    assert sum(done["linked_pairs_histogram"].values()) == 6
+    assert min(map(int, done["linked_pairs_histogram"])) >= 4, "half of every batch is linked"
+    model = load_model(undisturbed)
+    assert not model.training
+    assert same(model.state_dict(), weights(undisturbed))
+    assert [path.name for path in sorted((undisturbed / "states").iterdir())] == ["00000004", "00000006"]
+
+
+def test_training_lowers_the_loss(toy, tmp_path):
+    settings = recipe(optimiser={"steps": 60, "lr": 3e-3, "tower_lr": 3e-3}, run={"log_every": 10, "save_every": 100})
+    Trainer(toy, settings=settings, folder=tmp_path).run()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["loss_a"] < 0.9 * lines[0]["loss_a"]
+    assert lines[-1]["loss_p"] < 0.98 * lines[0]["loss_p"]
+
+
+def test_the_same_settings_give_the_same_bits_and_another_seed_others(toy, undisturbed, tmp_path):
+    Trainer(toy, settings=recipe(), folder=tmp_path / "again").run()
+    assert same(weights(tmp_path / "again"), weights(undisturbed))
+    Trainer(toy, settings=recipe(run={"seed": 1}), folder=tmp_path / "other").run()
+    assert not same(weights(tmp_path / "other"), weights(undisturbed))
+
+
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_a_stopped_run_goes_on_to_the_same_bits(toy, undisturbed, tmp_path, step):
+    with pytest.raises(StoppedError, match=f"after step {step} of 6"):
+        Trainer(toy, settings=recipe(), folder=tmp_path, should_stop=stop_after(step)).run()
+    assert not (tmp_path / "done.json").exists()
+    with pytest.raises(ValueError, match=r"no model\.json"):
+        load_model(tmp_path)
+    Trainer(toy, settings=recipe(), folder=tmp_path).run()
+    assert same(weights(tmp_path), weights(undisturbed))
+    curves = [
+        [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in path.open()]
+        for path in (tmp_path / "metrics.jsonl", undisturbed / "metrics.jsonl")
+    ]
+    assert curves[0][-1]["step"] == curves[1][-1]["step"] == 6
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: no handler of ours sees it."""
+
+
+def kill_after(steps):
+    calls = iter(range(1, 1000))
+
+    def asked():
+        if next(calls) == steps:
+            raise Killed
+        return False
+
+    return asked
+
+
+@pytest.mark.parametrize("tear", ["json", "weights", "nothing"])
+def test_a_killed_run_goes_on_from_its_last_whole_state(toy, undisturbed, tmp_path, tear):
+    with pytest.raises(Killed):
+        Trainer(toy, settings=recipe(), folder=tmp_path, should_stop=kill_after(5)).run()
+    newest = tmp_path / "states" / "00000004"
+    if tear == "json":
+        (newest / "state.json").unlink()
+    if tear == "weights":
+        (newest / "weights.safetensors").write_bytes((newest / "weights.safetensors").read_bytes()[:-7])
+    state = last_state(tmp_path)
+    assert state is not None
+    assert state[1]["step"] == (4 if tear == "nothing" else 2)
+    Trainer(toy, settings=recipe(), folder=tmp_path).run()
+    assert same(weights(tmp_path), weights(undisturbed))
+    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [2, 4, 6], "lines beyond the last state are written once"
+
+
+def test_a_resumed_run_keeps_the_number_of_threads_it_began_with(toy, tmp_path):
+    settings = recipe(run={"num_threads": 0})
+    torch.set_num_threads(2)
+    with pytest.raises(StoppedError):
+        Trainer(toy, settings=settings, folder=tmp_path, should_stop=stop_after(2)).run()
+    torch.set_num_threads(1)
+    done = Trainer(toy, settings=settings, folder=tmp_path).run()
+    assert done["num_threads"] == 2
+    torch.set_num_threads(1)
+
+
+def test_a_finished_run_returns_at_once(toy, undisturbed, monkeypatch):
+    monkeypatch.setattr(RandomPlan, "batch", None)
+    monkeypatch.setattr(Trainer, "_prepare", None)
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*.safetensors")}
+    done = Trainer(toy, settings=recipe(), folder=undisturbed).run()
+    assert done == json.loads((undisturbed / "done.json").read_text())
+    assert before == {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*.safetensors")}
+
+
+def test_a_folder_of_another_run_is_refused(toy, toy_writer, undisturbed, tmp_path):
+    with pytest.raises(ValueError, match="other settings or another corpus"):
+        Trainer(toy, settings=recipe(optimiser={"lr": 0.5}), folder=undisturbed)
+    other = toy_writer(tmp_path / "corpus", seed=5)
+    with pytest.raises(ValueError, match="other settings or another corpus"):
+        Trainer(other, settings=recipe(), folder=undisturbed)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(toy, tmp_path):
+    trainer = Trainer(toy, settings=recipe(), folder=tmp_path)
+    prepare = trainer._prepare
+
+    def poisoned():
+        start = prepare()
+        with torch.no_grad():
+            trainer.model.head.weight[0] = torch.nan
+        return start
+
+    trainer._prepare = poisoned
+    with pytest.raises(NonFiniteLossError, match="step 1: loss nan") as error:
+        trainer.run()
+    found = json.loads((tmp_path / "non_finite_step_1.json").read_text())
+    assert "non_finite_step_1.json" in str(error.value)
+    assert found["records"]["cxr"][0].startswith("cxr-")
+    assert found["records"]["cxr"][0] not in str(error.value)
+    assert len(found["records"]["ehr"]) == 8
+
+
+def test_learning_rate_rises_then_falls():
+    settings = recipe(optimiser={"warmup_share": 0.2}).optimiser
+    factors = [learning_rate(step, total=100, settings=settings) for step in range(100)]
+    assert factors[0] == pytest.approx(0.05)
+    assert factors[19] == pytest.approx(1.0)
+    assert all(later <= earlier for earlier, later in pairwise(factors[19:]))
+    assert factors[-1] < 0.001
+    constant = recipe(optimiser={"schedule": "constant", "warmup_share": 0.0}).optimiser
+    assert {learning_rate(step, total=100, settings=constant) for step in range(100)} == {1.0}
+
+
+def test_towers_and_encoders_have_rates_of_their_own(toy, tmp_path):
+    settings = recipe(optimiser={"lr": 1e-2, "tower_lr": 1e-4, "weight_decay": 0.1, "decay_norms": False})
+    trainer = Trainer(toy, settings=settings, folder=tmp_path)
+    trainer._prepare()
+    optimiser = make_optimiser(trainer.model, settings=settings.optimiser)
+    rate = {id(p): group for group in optimiser.param_groups for p in group["params"]}
+    named = dict(trainer.model.named_parameters())
+    assert len(rate) == len(named)
+    assert rate[id(named["towers.text.proj.0.weight"])]["lr"] == 1e-4
+    assert rate[id(named["encoders.ehr__drug.0.weight"])]["lr"] == 1e-2
+    assert rate[id(named["encoders.ehr__drug.0.weight"])]["weight_decay"] == 0.1
+    assert rate[id(named["encoders.ehr__drug.0.bias"])]["weight_decay"] == 0.0
+    assert rate[id(named["head.weight"])]["weight_decay"] == 0.0
+
+
+def test_bfloat16_towers_train_too(toy, tmp_path):
+    settings = recipe(run={"precision": "bfloat16"}, optimiser={"steps": 2})
+    assert np.isfinite(Trainer(toy, settings=settings, folder=tmp_path).run()["loss"])
+
+
+def command(module, path):
+    return subprocess.Popen(
+        [sys.executable, "-m", module, "--settings", str(path)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(toy, undisturbed, tmp_path):
+    settings = recipe(run={"log_every": 1}, optimiser={"steps": 2000}).to_json()
+    path = tmp_path / "run.json"
+    run = {"corpus": str(toy.folder), "run_folder": str(tmp_path / "run"), "settings": settings}
+    path.write_text(json.dumps(run))
+    process = command("medcsp_model.train", path)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "step 3/2000" in line:
+            process.send_signal(signal.SIGTERM)
+            break
+    output = process.stdout.read()
+    assert process.wait() == 143, output
+    assert "state saved" in output
+    state = last_state(tmp_path / "run")
+    assert state is not None
+    assert state[1]["step"] >= 3
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        ({"corpus": "nowhere", "run_folder": "r", "settings": {}}, "nowhere: no corpus.json"),
+        ({"corpus": "nowhere", "settings": {}}, "missing ['run_folder']"),
+        ({"corpus": "c", "run_folder": "r", "settings": {}, "gpu": 1}, "unknown ['gpu']"),
+    ],
+)
+def test_a_wrong_run_file_is_one_line(tmp_path, run, message):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(run))
+    process = command("medcsp_model.train", path)
+    output, _ = process.communicate()
+    assert process.returncode == 2
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_a_single_source_trains(toy, tmp_path):
+    """X-rays alone: no linked pairs, no second source, the losses across sources are 0."""
+    settings = recipe(batch={"split": "retrieval"}, optimiser={"steps": 2})
+    done = Trainer(Corpus.open(toy.folder), settings=settings, folder=tmp_path).run()
+    assert done["loss_p"] == done["loss_d"] == 0
+    assert done["loss_a"] > 0
