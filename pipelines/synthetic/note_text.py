@@ -43,7 +43,7 @@ COURSE: dict[str, tuple[tuple[str, str], ...]] = {
         ("Septic shock on pressors with rising lactate.", "Profound vasoplegia, three pressors."),
     ),
     "kidney_disease": (
-        ("Creatinine near baseline.", "Renal function at its baseline."),
+        ("Creatinine steady.", "Renal function at its baseline."),
         ("Tubular injury, urine output recovered.", "Creatinine doubled, then recovered."),
         ("Dialysis continued on schedule.", "Anuric, remained on hemodialysis."),
     ),

@@ -3,6 +3,7 @@
 Everything is fitted on linked subjects and measured on subjects without EHR, at the default size.
 """
 
+import itertools
 import re
 
 import cv2
@@ -99,7 +100,7 @@ def test_the_default_size_is_the_promised_one(sources: Sources) -> None:
     assert (has_ehr & sources.subjects.has_cxr).sum() == 120
     assert (~has_ehr).sum() == 250
     assert 900 <= len(studies.dicom_id) <= 1100
-    assert 400 <= gallery.sum()
+    assert gallery.sum() >= 400
 
 
 def test_a_linear_reader_matches_unseen_reports_and_images(sources: Sources) -> None:
@@ -107,7 +108,7 @@ def test_a_linear_reader_matches_unseen_reports_and_images(sources: Sources) -> 
     seen = _ridge(sources.pixels, sources.truth[study], sources.fitted[study], 3.0)
     clear = np.clip(_explained(seen, sources.truth[study][~sources.fitted[study]]), 0, 1)
     documents = [_words(text) for text in sources.reports]
-    documents = [words + [" ".join(pair) for pair in zip(words, words[1:], strict=False)] for words in documents]
+    documents = [words + [" ".join(pair) for pair in itertools.pairwise(words)] for words in documents]
     read = _ridge(_bags(documents, sources.fitted), sources.truth, sources.fitted, 10.0)
     assert clear.mean() > 0.5, dict(zip(FINDINGS, clear.round(2), strict=True))
     assert clear.min() > 0.2, dict(zip(FINDINGS, clear.round(2), strict=True))
