@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
@@ -132,7 +133,7 @@ class ImageStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{name}.tmp")
         with temporary.open("wb") as file:
-            np.save(file, np.stack(list(images.values())), allow_pickle=False)
+            self._write_array(file, images)
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
@@ -141,6 +142,15 @@ class ImageStore:
         grown = pl.concat([index, pl.DataFrame(rows, schema=INDEX_SCHEMA)])
         self._write_index(grown)
         return grown
+
+    @staticmethod
+    def _write_array(file: BinaryIO, images: dict[str, NDArray[np.uint8]]) -> None:
+        """Write one npy array, picture by picture: stacking them first would hold every pixel twice."""
+        shape = (len(images), *next(iter(images.values())).shape)
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for pixels in images.values():
+            file.write(np.ascontiguousarray(pixels).tobytes())
 
     def _write_index(self, index: pl.DataFrame) -> None:
         path = self.folder / "index.parquet"

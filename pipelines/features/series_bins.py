@@ -1,6 +1,7 @@
 """Intervals and categories of hourly values: quintile edges from counts, and the names FIDDLE gives to features."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,23 +31,23 @@ class SeriesColumn:
     categories: tuple[str, ...]
 
 
-def fit_columns(hourly: pl.LazyFrame, variables: pl.DataFrame) -> list[SeriesColumn]:
+def fit_columns(hourly: Sequence[pl.LazyFrame], variables: pl.DataFrame) -> list[SeriesColumn]:
     """Fit edges and categories of every (variable, statistic), in the order of their features.
 
     Args:
-        hourly: output of `hourly_values`.
+        hourly: outputs of `hourly_values` over disjoint stays.
         variables: output of `select_variables`.
 
     Returns:
         Columns in FIDDLE's order: masks, values of variables that are not frequent, delta times, values of frequent
         variables, then their statistics.
     """
-    counts = (
-        hourly.group_by("variable", "statistic", "number", "text")
-        .agg(pl.len().alias("num_hours"))
-        .sort("variable", "statistic", "number", "text")
-        .collect(engine="streaming")
+    value = ["variable", "statistic", "number", "text"]
+    counts = pl.concat(
+        part.group_by(value).agg(pl.len().cast(pl.Int64).alias("num_hours")).collect(engine="streaming")
+        for part in hourly
     )
+    counts = counts.group_by(value).agg(pl.col("num_hours").sum()).sort(value)
     filled = set(variables.filter("is_frequent")["variable"])
     columns = [
         _fit_column(variable, statistic, variable in filled, rows)

@@ -208,12 +208,16 @@ def test_vocabulary_and_cells_survive_storage_and_shuffling(rows, frequency, ord
     setting = SeriesSettings(window_hours=4, theta_1=0.0, theta_2=0.0, theta_freq=frequency)
     vocabulary = fit(readings(*rows), setting, ids=(1, 2, 3, 4))
     order.shuffle(rows)
-    again = fit(readings(*rows), setting, ids=(4, 3, 2, 1))
+    again = fit_series(readings(*rows), stays(4, 3, 2, 1), setting, readings_per_chunk=order.randint(1, 9))
     assert vocabulary.features.equals(again.features)
 
     stored, failure = SeriesFeatures.filter(vocabulary.features)
     assert len(failure) == 0
-    found = encode_series(readings(*rows), SeriesVocabulary(features=stored, settings=setting)).collect()
+    restored = SeriesVocabulary(features=stored, settings=setting)
+    found = encode_series(readings(*rows), restored).collect()
+    chunked = encode_series(readings(*rows), restored, readings_per_chunk=3)
+    assert chunked.collect().sort(pl.all()).equals(found.sort(pl.all()))
+    assert chunked.filter(pl.col("bin") > 1).select("bin").head(2).collect().height == min(2, (found["bin"] > 1).sum())
     keys = list(EhrSeries.key)
     assert not found.select(keys).is_duplicated().any()
     assert EhrSeries.filter(found, cast=True)[1].counts() == {}
