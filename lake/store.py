@@ -162,6 +162,7 @@ class Lake:
         """
         manifests = [self._published(table) for table in tables]
         spill = scratch or self.home / "scratch" / "duckdb" / secrets.token_hex(8)
+        spill.parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes one level, and only when it needs it
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": self.memory_limit,
             "temp_directory": str(spill),

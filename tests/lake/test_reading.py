@@ -1,0 +1,48 @@
+"""Reading: views with variables, spilling, and a clear word for a table that is not there."""
+
+import pytest
+
+from lake import Lake, TableMissing, default_home
+
+
+def test_a_connection_sees_the_tables_it_names_and_the_variables(lake, readings, readings_rows, made_from):
+    lake.publish(readings, readings_rows, **made_from)
+    variables = {"theta_days": 30, "share": 0.15, "names": ["a", "b"], "record_time": "admission", "nothing": None}
+    with lake.connect(["readings"], variables) as connection:
+        asked = ", ".join(f"getvariable('{name}')" for name in variables)
+        query = f"select {asked}, count(*) from readings"
+        assert connection.sql(query).fetchall() == [(*variables.values(), 3)]
+    assert not list((lake.home / "scratch" / "duckdb").iterdir())
+
+
+def test_a_connection_spills_below_the_home_and_leaves_nothing(tmp_path):
+    lake = Lake(tmp_path / "home", memory_limit="40MB", threads=1)
+    with lake.connect() as connection:
+        connection.execute("create table t as select hash(i) as h from range(4_000_000) r(i) order by h")
+        assert list((lake.home / "scratch" / "duckdb").rglob("duckdb_temp*"))
+        assert connection.sql("select count(*) from t").fetchall() == [(4_000_000,)]
+    assert not list((lake.home / "scratch" / "duckdb").iterdir())
+
+
+@pytest.mark.parametrize("read", [Lake.scan, Lake.files, Lake.rejected, lambda lake, table: lake.connect([table])])
+def test_a_table_that_is_not_there_says_what_to_run(lake, read):
+    with pytest.raises(
+        TableMissing,
+        match=r"^table 'ehr_records' is not published; run: dagster asset materialize --select '\*ehr_records'$",
+    ):
+        read(lake, "ehr_records")
+    assert lake.manifest("ehr_records") is None
+
+
+def test_a_run_folder_is_named_by_its_fingerprint_and_stays(lake):
+    folder = lake.run_folder("pretrain_checkpoint", "abc")
+    (folder / "weights").touch()
+    assert lake.run_folder("pretrain_checkpoint", "abc") == folder == lake.home / "runs" / "pretrain_checkpoint" / "abc"
+    assert (folder / "weights").exists()
+
+
+def test_the_home_comes_from_the_environment_else_stands_beside_the_code(monkeypatch, tmp_path):
+    monkeypatch.setenv("MEDCSP_HOME", str(tmp_path))
+    assert default_home() == tmp_path
+    monkeypatch.delenv("MEDCSP_HOME")
+    assert default_home().name == ".medcsp" and (default_home().parent / "lake" / "store.py").is_file()
