@@ -103,7 +103,8 @@ def evaluate_retrieval(embedder: Embedder, output: Path, *, settings: RetrievalS
     ks = [k for k in settings.ks if k <= num_candidates]
     hits = hits_at(ranks, search.query_of_candidate, num_queries=num_queries, ks=ks)
     subject = corpus.sources[search.source].subject_id[search.queries]
-    rows = _rows(hits, num_relevant, subject, ks=ks, num_candidates=num_candidates, settings=settings)
+    split = settings.split or ",".join(corpus.splits)
+    rows = _rows(hits, num_relevant, subject, ks=ks, num_candidates=num_candidates, split=split, settings=settings)
     output.mkdir(parents=True, exist_ok=True)
     np.savez(
         output / "queries.npz",
@@ -141,13 +142,14 @@ def _rows(
     *,
     ks: list[int],
     num_candidates: int,
+    split: str,
     settings: RetrievalSettings,
 ) -> list[dict[str, Any]]:
     precision, recall = hits / np.array(ks), hits / num_relevant[:, None]
     values = np.concatenate([precision, recall], axis=1)
     low, high = cluster_interval(values, subject, num_draws=settings.num_draws, seed=settings.seed)
     names = [("precision_at_k", k) for k in ks] + [("recall_at_k", k) for k in ks]
-    common = {"n": len(hits), "mode": MODE, "split": settings.split or "all"}
+    common = {"n": len(hits), "mode": MODE, "split": split}
     rows = [
         {"method": "medcsp", "metric": metric, "k": k, "value": value, "ci_low": below, "ci_high": above, **common}
         for (metric, k), value, below, above in zip(
