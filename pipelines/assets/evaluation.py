@@ -30,7 +30,7 @@ def record_embeddings(build: Build) -> pl.DataFrame:
         "medcsp_model.embed",
         {"corpus": str(corpus_folder), "checkpoint": str(checkpoint), "output": str(folder)},
     )
-    opened = Corpus(corpus_folder)
+    opened = Corpus.open(corpus_folder)
     return pl.concat(_embeddings(opened, name, folder) for name in sorted(opened.sources))
 
 

@@ -1,0 +1,47 @@
+"""A profile so small that the whole graph runs in seconds: `MEDCSP_PROFILE=tiny:tiny`. Same graph, same code."""
+
+from dataclasses import replace
+
+import medcsp_model.settings as recipes
+from pipelines.profiles import (
+    CohortSettings,
+    ImageSettings,
+    Profile,
+    RetrievalSettings,
+    VocabularySettings,
+)
+from pipelines.synthetic.settings import SyntheticSettings
+
+IMAGE_SIZE = 64
+
+
+def tiny() -> Profile:
+    """24 EHR subjects, 12 of them with X-rays, 12 more with X-rays alone; six steps of training."""
+    return Profile(
+        name="tiny",
+        cohorts=CohortSettings(retrieval_share=1.0),
+        vocabularies=VocabularySettings(
+            drug_min_records=1, tokenizer="trained", tokenizer_size=400, context_length=64
+        ),
+        images=ImageSettings(size=IMAGE_SIZE),
+        training=recipes.demo().replace(
+            model={"image": {"timm_model_name": "test_convnext", "image_size": 32}, "embed_dim": 16, "hidden_dim": 8},
+            batch={"size": 8},
+            optimiser={"steps": 6},
+            run={"log_every": 1, "save_every": 2, "num_threads": 1, "device": "cpu"},
+        ),
+        retrieval=RetrievalSettings(num_draws=50),
+        synthetic=SyntheticSettings(
+            num_ehr_subjects=24, num_linked_subjects=12, num_cxr_only_subjects=12, image_size=IMAGE_SIZE, seed=3
+        ),
+    )
+
+
+def tiny_companion() -> Profile:
+    """The same beside a real EHR tree, where every X-ray subject without EHR costs images."""
+    return replace(tiny(), name="tiny_companion")
+
+
+def not_a_profile() -> str:
+    """Return something that is no profile."""
+    return "tiny"
