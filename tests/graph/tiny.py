@@ -20,9 +20,7 @@ def tiny() -> Profile:
     return Profile(
         name="tiny",
         cohorts=CohortSettings(retrieval_share=1.0),
-        vocabularies=VocabularySettings(
-            drug_min_records=1, tokenizer="trained", tokenizer_size=400, context_length=64
-        ),
+        vocabularies=VocabularySettings(drug_min_records=1, tokenizer="trained", tokenizer_size=400, context_length=64),
         images=ImageSettings(size=IMAGE_SIZE),
         training=recipes.demo().replace(
             model={"image": {"timm_model_name": "test_convnext", "image_size": 32}, "embed_dim": 16, "hidden_dim": 8},
