@@ -1,0 +1,223 @@
+"""One training step at small size on the CPU against the released loop's way of working: same weights, batch and loss.
+
+The other side is written here from what is known of that loop: anomaly detection on, every text tokenised on the main
+process and padded to 256, codes and readings made dense record by record, one float32 three-channel file an image, a
+Python double loop for same-patient labels, siblings' shared text encoded again for each. Both sides run the same losses
+in float32, interleaved; ratios are of CPU seconds, medians of five.
+
+Prints one JSON object: ratio (collate and compute), ratio_compute, seconds_ours, seconds_released, loss_difference.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from medcsp_model.batches import PlanInputs, make_plan
+from medcsp_model.collate import Batch, Collate, Inputs, SourceBatch
+from medcsp_model.corpus import Corpus, CorpusWriter, ragged
+from medcsp_model.losses import compute_losses
+from medcsp_model.model import MedCSP, ModelDescription
+from medcsp_model.settings import Settings, demo, paper
+
+NUM_PATIENTS, IMAGES_PER_STUDY, BATCH, REPEATS = 60, 2, 32, 5
+CODES, FEATURES, BINS, WORDS, LENGTH, PADDED, SIZE = 1000, 300, 48, 900, 120, 256, 224
+WORD = [f"w{number}" for number in range(WORDS)]
+DEVICE = torch.device("cpu")
+
+
+def tokenizer() -> Tokenizer:
+    made = Tokenizer(
+        models.WordPiece({"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3} | {w: 4 + n for n, w in enumerate(WORD)})
+    )
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    made.enable_truncation(PADDED)
+    return made
+
+
+def write_corpus(folder: Path, rng: np.random.Generator) -> tuple[Corpus, dict[str, list[str]]]:
+    """A corpus of NUM_PATIENTS patients with one admission and one study each; and the raw texts behind it."""
+    writer = CorpusWriter(folder / "corpus", name="bench", synthetic=True, splits=["pretrain"], history_size=CODES)
+    images = NUM_PATIENTS * IMAGES_PER_STUDY
+    texts = {
+        name: [" ".join(rng.choice(WORD, size=LENGTH)) for _ in range(NUM_PATIENTS)] for name in ("note", "report")
+    }
+    for source, count in (("ehr", NUM_PATIENTS), ("cxr", images)):
+        subject = np.arange(count) * NUM_PATIENTS // count
+        lengths = rng.integers(5, 30, size=count)
+        writer.add_source(
+            source,
+            record_id=[f"{number:05d}" for number in range(count)],
+            subject_id=subject,
+            study_id=subject,
+            time_days=np.zeros(count),
+            split=np.zeros(count),
+            history_indptr=np.cumsum([0, *lengths]),
+            history_indices=rng.integers(0, CODES, size=lengths.sum()),
+        )
+    for name in ("diagnosis", "drug"):
+        lengths = rng.integers(5, 30, size=NUM_PATIENTS)
+        indices = rng.integers(0, CODES, size=lengths.sum())
+        writer.add_codes("ehr", name, indptr=np.cumsum([0, *lengths]), indices=indices, size=CODES)
+    present = np.ones(NUM_PATIENTS, dtype=bool)
+    writer.add_dense("ehr", "demographics", values=rng.normal(size=(NUM_PATIENTS, 70)), present=present)
+    stays = rng.integers(1, 4, size=NUM_PATIENTS)
+    cells = rng.integers(500, 2000, size=stays.sum())
+    writer.add_series(
+        "ehr",
+        "series",
+        stay_indptr=np.cumsum([0, *stays]),
+        cell_indptr=np.cumsum([0, *cells]),
+        bin=rng.integers(0, BINS, size=cells.sum()),
+        feature=rng.integers(0, FEATURES, size=cells.sum()),
+        value=np.ones(cells.sum()),
+        size=FEATURES,
+        num_bins=BINS,
+        max_stays=3,
+    )
+    shard = folder / "pixels.npy"
+    np.save(shard, rng.integers(0, 255, size=(images, SIZE, SIZE), dtype=np.uint8))
+    writer.add_images("cxr", "image", shard=np.zeros(images), row=np.arange(images), shards=[shard], size=SIZE)
+    words = tokenizer()
+    for source, name, row in (
+        ("ehr", "note", np.arange(NUM_PATIENTS)),
+        ("cxr", "report", np.arange(images) // IMAGES_PER_STUDY),
+    ):
+        tokens = [encoding.ids for encoding in words.encode_batch(texts[name])]
+        offsets = np.cumsum([0, *(len(ids) for ids in tokens)])
+        writer.add_text(source, name, row=row, offsets=offsets, tokens=np.concatenate(tokens), size=WORDS + 4, pad_id=0)
+    pairs = np.arange(images)
+    writer.add_links("ehr", "cxr", s_records=pairs // IMAGES_PER_STUDY, t_records=pairs, gap_days=np.zeros(images))
+    for number, pixels in enumerate(np.load(shard)):
+        np.save(folder / f"{number}.npy", np.repeat(pixels[None].astype(np.float32) / 255, 3, axis=0))
+    return writer.finish(), texts
+
+
+def released_collate(
+    corpus: Corpus, texts: dict[str, list[str]], folder: Path, records: dict[str, np.ndarray]
+) -> Batch:
+    """The batch as the released loop makes it: record by record, on the main process."""
+    words = tokenizer()
+    words.enable_padding(length=PADDED)
+    sources = {}
+    for name, rows in records.items():
+        source = corpus.sources[name]
+        inputs: dict[str, Inputs] = {}
+        everything = torch.arange(len(rows))
+        for key, values in source.modalities.items():
+            kind = corpus.meta["sources"][name]["modalities"][key]["kind"]
+            index = torch.empty(0, dtype=torch.int64)
+            if kind == "codes":
+                x = torch.stack([one_hot(values, row) for row in rows])
+            elif kind == "dense":
+                x = torch.stack([torch.from_numpy(values.values[row]) for row in rows])
+            elif kind == "text":
+                ids = [words.encode(texts[key][values.row[row]]).ids for row in rows]
+                x, index = torch.tensor(ids), everything
+            elif kind == "image":
+                images = torch.stack([torch.from_numpy(np.load(folder / f"{row}.npy")) for row in rows])
+                x = (images[:, 0] * 255).round().to(torch.uint8)
+            else:
+                stays = [dense_stay(values, stay) for row in rows for stay in range(*values.stay_indptr[row : row + 2])]
+                x = torch.stack(stays)
+                index = torch.tensor(np.repeat(np.arange(len(rows)), np.diff(values.stay_indptr)[rows]))
+            inputs[key] = Inputs(kind, everything, x, index)
+        sources[name] = SourceBatch(
+            rows,
+            torch.from_numpy(source.subject_id[rows]),
+            torch.from_numpy(source.study_id[rows]),
+            torch.full((len(rows),), -1),
+            torch.stack([one_hot(source.history, row) for row in rows]),
+            inputs,
+        )
+    subject = {name: corpus.sources[name].subject_id[rows] for name, rows in records.items()}
+    same = torch.zeros(len(records["ehr"]), len(records["cxr"]), dtype=torch.bool)
+    for i in range(same.shape[0]):
+        for j in range(same.shape[1]):
+            same[i, j] = bool(subject["ehr"][i] == subject["cxr"][j])
+    return Batch(sources, {("ehr", "cxr"): same})
+
+
+def one_hot(codes, row) -> torch.Tensor:
+    dense = np.zeros(codes.size, dtype=np.float32)
+    dense[codes.indices[codes.indptr[row] : codes.indptr[row + 1]]] = 1
+    return torch.from_numpy(dense)
+
+
+def dense_stay(series, stay) -> torch.Tensor:
+    _, cells = ragged(series.cell_indptr, [stay])
+    dense = np.zeros((series.num_bins, series.size), dtype=np.float32)
+    dense[series.bin[cells], series.feature[cells]] = series.value[cells]
+    return torch.from_numpy(dense)
+
+
+def settings() -> Settings:
+    """The demo's sizes and the paper's losses, without dropout so that both sides have one loss."""
+    small = demo().to_json()
+    small["loss"] = paper().to_json()["loss"]
+    small["model"]["head_dropout"] = 0.0
+    small["model"]["image"]["image_size"] = 96
+    small["augmentation"] = dict.fromkeys(small["augmentation"], 0.0)
+    return Settings.from_json(small)
+
+
+def compute(model: MedCSP, batch: Batch, *, anomaly: bool) -> float:
+    with torch.autograd.set_detect_anomaly(anomaly):
+        model.zero_grad(set_to_none=True)
+        losses = compute_losses(model(batch), batch.linked, settings=model.description.settings.loss)
+        losses.total.backward()
+    return float(losses.total.detach())
+
+
+def cpu_seconds(action: Callable[[], object]) -> tuple[float, object]:
+    start = time.process_time()
+    answer = action()
+    return time.process_time() - start, answer
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        corpus, texts = write_corpus(Path(name), np.random.default_rng(0))
+        torch.manual_seed(0)
+        model = MedCSP(ModelDescription.of_corpus(corpus, settings=settings()))
+        collate = Collate(corpus, device=DEVICE, pad_to=16, context_length=512)
+        inputs = PlanInputs.from_corpus(corpus, split="pretrain")
+        plan = make_plan(inputs, settings=settings().batch, seed=0)
+        times: dict[str, list[float]] = {"ours": [], "ours_compute": [], "released": [], "released_compute": []}
+        difference = 0.0
+        for repeat in range(REPEATS + 1):
+            records = plan.batch(repeat)
+            seconds = {}
+            seconds["ours"], ours = cpu_seconds(lambda r=records: collate(r))
+            seconds["released"], theirs = cpu_seconds(lambda r=records: released_collate(corpus, texts, Path(name), r))
+            seconds["ours_compute"], mine = cpu_seconds(lambda b=ours: compute(model, b, anomaly=False))
+            seconds["released_compute"], other = cpu_seconds(lambda b=theirs: compute(model, b, anomaly=True))
+            difference = max(difference, abs(mine - other))
+            if repeat:  # the first one warms up
+                seconds["ours"] += seconds["ours_compute"]
+                seconds["released"] += seconds["released_compute"]
+                for key, value in seconds.items():
+                    times[key].append(value)
+    middle = {key: float(np.median(values)) for key, values in times.items()}
+    print(
+        json.dumps(
+            {
+                "ratio": round(middle["released"] / middle["ours"], 2),
+                "ratio_compute": round(middle["released_compute"] / middle["ours_compute"], 2),
+                "seconds_ours": round(middle["ours"], 4),
+                "seconds_released": round(middle["released"], 4),
+                "loss_difference": difference,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
