@@ -134,7 +134,7 @@ class MedCSP(nn.Module):
         if inputs.kind == "image":
             e_KD = self.encode_image(inputs.x)
         elif inputs.kind == "text":
-            e_KD = self.encode_text(inputs.x)[inputs.index]
+            e_KD = self.encode_text(inputs.x).index_select(0, inputs.index)
         elif inputs.kind == "series":
             e_KD = self.encoders[f"{source}__{modality}"](inputs.x, inputs.index, len(inputs.rows))
         else:

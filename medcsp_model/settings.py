@@ -387,8 +387,8 @@ def demo() -> Settings:
         augmentation=Augmentation(shift=0.03, brightness=0.05, contrast=0.1),
         optimiser=OptimiserSettings(
             steps=300,
-            lr=1e-3,
-            tower_lr=2e-3,
+            lr=3e-3,
+            tower_lr=3e-3,
             weight_decay=0.05,
             decay_norms=False,
             warmup_share=0.1,

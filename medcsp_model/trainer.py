@@ -99,8 +99,7 @@ class Trainer:
             finished: dict[str, Any] = json.loads(done.read_text())
             return finished
         start = self._prepare()
-        began, histogram = time.perf_counter(), self._read_histogram(start)
-        lines: list[dict[str, Any]] = []
+        began, histogram, lines = time.perf_counter(), *self._read_progress(start)
         for step in range(start, self.total):
             line = self._step(step)
             lines.append(line)
@@ -112,7 +111,7 @@ class Trainer:
                 lines = []
             stop = self.should_stop()
             if last or stop or (step + 1) % self.settings.run.save_every == 0:
-                self._save(step + 1, histogram)
+                self._save(step + 1, histogram, lines)
             if stop and not last:
                 raise StoppedError(f"{self.folder}: stopped after step {step + 1} of {self.total}, state saved")
         return self._finish(time.perf_counter() - began, self.total - start, histogram)
@@ -194,13 +193,20 @@ class Trainer:
             f"the batch's record ids are in {path}. Lower the learning rate or set clip_norm in a new folder"
         )
 
-    def _save(self, step: int, histogram: dict[str, int]) -> None:
-        facts = {"num_threads": torch.get_num_threads(), "linked_pairs_histogram": histogram}
+    def _save(self, step: int, histogram: dict[str, int], lines: list[dict[str, Any]]) -> None:
+        facts = {
+            "num_threads": torch.get_num_threads(),
+            "linked_pairs_histogram": histogram,
+            "unreported": lines,
+        }
         save_state(self.folder, step=step, model=self.model, optimiser=self.optimiser, facts=facts)
 
-    def _read_histogram(self, start: int) -> dict[str, int]:
+    def _read_progress(self, start: int) -> tuple[dict[str, int], list[dict[str, Any]]]:
+        """Histogram of linked pairs, and the steps since the last line of metrics, as the state holds them."""
         found = last_state(self.folder) if start else None
-        return dict(found[1]["linked_pairs_histogram"]) if found else {}
+        if found is None:
+            return {}, []
+        return found[1]["linked_pairs_histogram"], found[1]["unreported"]
 
     def _cut_metrics(self, done: int) -> None:
         """Drop lines of steps that a killed run had logged beyond its last state: they are trained again."""

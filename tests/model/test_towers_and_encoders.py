@@ -4,14 +4,15 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from medcsp_model.collate import Collate
 from medcsp_model.encoders import SeriesEncoder
 from medcsp_model.losses import record_means
-from medcsp_model.model import MedCSP, ModelDescription
+from medcsp_model.model import MedCSP, ModelDescription, load_model
 from medcsp_model.settings import Settings, demo, paper
 from medcsp_model.towers import build_towers, count_parameters, describe_towers, load_tower_weights
+from medcsp_model.trainer import Trainer
 
 
 def tiny(*, towers_folder="", vocab_size=0):
@@ -63,28 +64,50 @@ def test_paper_encoders_have_the_published_shape():
     assert model.head.normalized_shape == (512,)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A tiny towers folder in open_clip's format, with the older configuration keys."""
+def write_folder(path, *, keys, weights):
+    """A tiny towers folder in open_clip's format."""
     torch.manual_seed(3)
-    path = tmp_path_factory.mktemp("towers")
     description = describe_towers(tiny().model, vocab_size=40)
-    towers = build_towers(description)
-    save_file(towers.state_dict(), path / "open_clip_model.safetensors")
+    state = build_towers(description).state_dict()
+    if weights.endswith(".bin"):
+        torch.save(state, path / weights)
+    else:
+        save_file(state, path / weights)
     text = {"hf_model_name": "nobody/nothing", "hf_tokenizer_name": "nobody/nothing", "context_length": 256}
-    text |= {"proj": "mlp", "pooler_type": "cls_last_hidden_state_pooler"}
+    text |= dict(zip(keys, ("mlp", "cls_last_hidden_state_pooler"), strict=True))
     model_cfg = description["model_cfg"] | {"text_cfg": text}
     (path / "open_clip_config.json").write_text(json.dumps({"model_cfg": model_cfg}))
     return path
 
 
-def test_towers_start_from_a_folder(folder):
+OLD_KEYS, NEW_KEYS = ("proj", "pooler_type"), ("hf_proj_type", "hf_pooler_type")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("towers"), keys=NEW_KEYS, weights="open_clip_model.safetensors")
+
+
+@pytest.mark.parametrize("keys", [OLD_KEYS, NEW_KEYS])
+@pytest.mark.parametrize("weights", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+def test_towers_start_from_a_folder_without_network(tmp_path, keys, weights):
+    folder = write_folder(tmp_path, keys=keys, weights=weights)
     settings = tiny(towers_folder=folder, vocab_size=40).model
     towers = build_towers(describe_towers(settings, vocab_size=30))
     load_tower_weights(towers, folder)
     torch.manual_seed(3)
     original = build_towers(describe_towers(tiny().model, vocab_size=40))
     assert all(torch.equal(value, towers.state_dict()[name]) for name, value in original.state_dict().items())
+
+
+def test_a_run_starts_from_the_folder(folder, toy, tmp_path):
+    plain = tiny(towers_folder=folder, vocab_size=40).to_json()
+    plain["optimiser"] |= {"steps": 1, "lr": 1e-9, "tower_lr": 1e-9}
+    plain["batch"]["size"] = 4
+    Trainer(toy, settings=Settings.from_json(plain), folder=tmp_path).run()
+    trained = load_model(tmp_path).towers.state_dict()
+    for name, value in load_file(folder / "open_clip_model.safetensors").items():
+        assert torch.allclose(trained[name], value, atol=1e-6)
 
 
 @pytest.mark.parametrize(
