@@ -3,6 +3,7 @@
 A step whose code, inputs and settings are those of the published table is current and is not run again.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,10 +149,11 @@ class Step:
         return (self.contract.__doc__ or "").strip().split("\n")[0]
 
     def code_version(self) -> str:
-        """Return the digest of the code that makes the rows; comments and docstrings do not count."""
-        entry_points = self.code if self.is_generic else (self.make, *self.code)
-        sql_files = [*([self.sql] if self.sql else []), *self.check_files().values()]
-        return code_version(*entry_points, sql_files=sql_files, data_files=self.data_files, exclude=GLUE)
+        """Return the digest of the code that makes the rows; comments and docstrings do not count.
+
+        It is taken once a process: what runs is what was imported, whatever is edited meanwhile.
+        """
+        return _code_version(self)
 
     def check_files(self) -> dict[str, Path]:
         """Return the set rules that a new version must pass before it is published: SQL that returns failing rows."""
@@ -195,6 +197,13 @@ class Step:
             inputs=inputs,
             settings=self.settings(workspace.profile),
         )
+
+
+@functools.cache
+def _code_version(step: Step) -> str:
+    entry_points = step.code if step.is_generic else (step.make, *step.code)
+    sql_files = [*([step.sql] if step.sql else []), *step.check_files().values()]
+    return code_version(*entry_points, sql_files=sql_files, data_files=step.data_files, exclude=GLUE)
 
 
 def _named_after(table: str, folder: Path) -> dict[str, Path]:
