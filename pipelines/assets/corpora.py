@@ -40,13 +40,13 @@ def _settings(profile: Profile) -> dict[str, Any]:
     }
 
 
-@step(corpus.PretrainCorpus, inputs=INPUTS, settings=_settings, kinds=("numpy",))
+@step(corpus.PretrainCorpus, inputs=INPUTS, settings=_settings, leaves=("corpus.json",), kinds=("numpy",))
 def pretrain_corpus(build: Build) -> Made:
     """Write the records of the pre-training subjects."""
     return _write(build, splits=["pretrain"])
 
 
-@step(corpus.RetrievalMimicCxrCorpus, inputs=INPUTS, settings=_settings, kinds=("numpy",))
+@step(corpus.RetrievalMimicCxrCorpus, inputs=INPUTS, settings=_settings, leaves=("corpus.json",), kinds=("numpy",))
 def retrieval_mimic_cxr_corpus(build: Build) -> Made:
     """Write the X-rays that the retrieval evaluation searches."""
     return _write(build, splits=["retrieval_mimic_cxr"])

@@ -121,6 +121,7 @@ class Step:
         data_files: files of the repository that `make` reads.
         code: modules that make the rows and that `make` does not import, for instance those of another process.
         is_generic: True where `make` serves many steps and says nothing about the rows of this one.
+        leaves: files of the run folder without which the published table is worth nothing.
         on_device: True for what trains or embeds: it has its own automation.
         kinds: what Dagster shows as its technology.
     """
@@ -134,6 +135,7 @@ class Step:
     sql: Path | None = None
     data_files: tuple[Path, ...] = ()
     code: tuple[ModuleType | str, ...] = ()
+    leaves: tuple[str, ...] = ()
     on_device: bool = False
     is_generic: bool = False
     kinds: tuple[str, ...] = ()
@@ -190,13 +192,17 @@ class Step:
         )
 
     def current(self, workspace: Workspace, inputs: dict[str, str]) -> Manifest | None:
-        """Return the published version if it was made by this code from these inputs, else None."""
-        return workspace.lake.current(
+        """Return the published version if it was made by this code from these inputs and is whole, else None."""
+        manifest = workspace.lake.current(
             self.contract,
             code_version=self.code_version(),
             inputs=inputs,
             settings=self.settings(workspace.profile),
         )
+        if manifest is None:
+            return None
+        folder = workspace.lake.run_folder(self.name, manifest.fingerprint) if self.leaves else Path()
+        return manifest if all((folder / name).is_file() for name in self.leaves) else None
 
 
 @functools.cache

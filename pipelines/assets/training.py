@@ -34,6 +34,7 @@ def weights_digests(workspace: Workspace) -> dict[str, str]:
     settings=lambda profile: profile.training.to_json(),
     raw=weights_digests,
     code=("medcsp_model.train",),
+    leaves=(MODEL, "model.json"),
     on_device=True,
     kinds=("pytorch",),
 )
