@@ -137,13 +137,13 @@ class Trainer:
             context_length=description.towers["bert"]["max_position_embeddings"],
             encode_distinct=text.encode_distinct,
         )
+        done = int(found[1]["step"]) if found else 0
+        self._cut_metrics(done)
         if not found:
             log.info("training %d steps of %d on %s", self.total, self.plan.size, self.device)
             return 0
         load_state(found[0], model=self.model, optimiser=self.optimiser)
-        done = int(found[1]["step"])
         log.info("going on after step %d of %d on %s with %d threads", done, self.total, self.device, threads)
-        self._cut_metrics(done)
         return done
 
     def _step(self, step: int) -> dict[str, Any]:
@@ -231,7 +231,6 @@ class Trainer:
             *(mean[key] for key in ("loss", "loss_a", "loss_p", "loss_d", "grad_norm", "num_linked", "seconds")),
             remaining,
         )
-        self.final = mean
 
     def _finish(self, seconds: float, steps: int, histogram: dict[str, int]) -> dict[str, Any]:
         digest = write_tensors(self.folder / "model.safetensors", self.model.state_dict())
@@ -247,8 +246,9 @@ class Trainer:
             },
         )
         per_step = seconds / max(steps, 1)
+        final = json.loads((self.folder / "metrics.jsonl").read_text().splitlines()[-1])
         done = {
-            **{key: self.final[key] for key in ("loss", "loss_a", "loss_p", "loss_d") if steps},
+            **{key: final[key] for key in ("loss", "loss_a", "loss_p", "loss_d")},
             "steps": self.total,
             "epochs": self.total * self.plan.size / self.plan.num_anchors,
             "batch_size": self.plan.size,

@@ -148,6 +148,28 @@ def test_a_killed_run_goes_on_from_its_last_whole_state(toy, undisturbed, tmp_pa
     assert steps == [2, 4, 6], "lines beyond the last state are written once"
 
 
+def test_a_run_killed_before_its_first_state_begins_again(toy, tmp_path):
+    settings = recipe(run={"save_every": 100})
+    with pytest.raises(Killed):
+        Trainer(toy, settings=settings, folder=tmp_path, should_stop=kill_after(3)).run()
+    assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 1
+    Trainer(toy, settings=settings, folder=tmp_path).run()
+    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [2, 4, 6]
+
+
+def test_a_run_killed_before_its_last_word_says_it_again(toy, undisturbed, tmp_path, monkeypatch):
+    trainer = Trainer(toy, settings=recipe(), folder=tmp_path)
+    monkeypatch.setattr(trainer, "_finish", lambda *_: kill_after(1)())
+    with pytest.raises(Killed):
+        trainer.run()
+    done = Trainer(toy, settings=recipe(), folder=tmp_path).run()
+    before = json.loads((undisturbed / "done.json").read_text())
+    assert done["loss"] == before["loss"]
+    assert done["linked_pairs_histogram"] == before["linked_pairs_histogram"]
+    assert same(weights(tmp_path), weights(undisturbed))
+
+
 def test_a_resumed_run_keeps_the_number_of_threads_it_began_with(toy, tmp_path):
     settings = recipe(run={"num_threads": 0})
     torch.set_num_threads(2)
