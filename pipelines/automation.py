@@ -55,14 +55,15 @@ def sensors() -> list[dg.SensorDefinition]:
 @dg.sensor(
     job_name=TRAIN,
     minimum_interval_seconds=300,
-    required_resource_keys={"workspace"},
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Trains when the CPU graph is current and the corpus changed; once per corpus.",
 )
-def gpu_automation(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+def gpu_automation(workspace: dg.ResourceParam[Workspace]) -> dg.RunRequest | dg.SkipReason:
     """Request one training for a corpus that has no checkpoint yet, and only from a graph that is current."""
-    workspace: Workspace = context.resources.workspace
-    behind = outdated(workspace, CPU_STEPS)
+    try:
+        behind = outdated(workspace, CPU_STEPS)
+    except ValueError as error:
+        return dg.SkipReason(f"the raw files cannot be read ({error}): run the {REFRESH} job")
     if behind:
         return dg.SkipReason(f"the CPU graph is not current ({', '.join(behind[:3])}): run the {REFRESH} job")
     checkpoint = STEPS["pretrain_checkpoint"]

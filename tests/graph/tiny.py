@@ -6,6 +6,7 @@ import medcsp_model.settings as recipes
 from pipelines.profiles import (
     CohortSettings,
     ImageSettings,
+    LinkSettings,
     Profile,
     RetrievalSettings,
     VocabularySettings,
@@ -35,9 +36,9 @@ def tiny() -> Profile:
     )
 
 
-def tiny_companion() -> Profile:
-    """The same beside a real EHR tree, where every X-ray subject without EHR costs images."""
-    return replace(tiny(), name="tiny_companion")
+def tiny_narrow() -> Profile:
+    """The same with a narrower window: pairs, corpora and all that follows differ."""
+    return replace(tiny(), name="tiny_narrow", links=LinkSettings(theta_days=10.0))
 
 
 def not_a_profile() -> str:

@@ -1,0 +1,192 @@
+"""Sources that are absent, files that are broken: one readable error or a counted rejection, and nothing lost."""
+
+import gzip
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from graph_runs import Outcome, copy_home, run_job, tiny_workspace, versions
+
+from lake import Lake
+from medcsp_model.corpus import Corpus
+from pipelines.profiles import profile_named
+from pipelines.resources import Sources, Workspace
+from pipelines.run import announce
+
+
+def only(workspace: Workspace, *names: str) -> Outcome:
+    """Run a few assets of the refresh alone."""
+    return run_job(workspace, only=list(names))
+
+
+def real(workspace: Workspace, **roots: Path | None) -> Workspace:
+    """Take the synthetic trees of a built home for the user's own; None takes a root away."""
+    kept = {name: root for name, root in {**workspace.sources.roots, **roots}.items() if root is not None}
+    return replace(workspace, sources=Sources(roots=kept), profile=replace(workspace.profile, synthetic=None))
+
+
+def edit(path: Path, change: Callable[[list[str]], list[str]]) -> None:
+    """Change the lines of a csv.gz, the header first."""
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    path.write_bytes(gzip.compress(("\n".join(change(lines)) + "\n").encode()))
+
+
+def hosp(home: Path, table: str) -> Path:
+    return home / "raw" / "mimic-iv" / "hosp" / f"{table}.csv.gz"
+
+
+@pytest.fixture
+def workspace(fresh_copy: Path) -> Workspace:
+    return tiny_workspace(fresh_copy)
+
+
+def test_a_missing_required_root_names_its_variable(tmp_path: Path) -> None:
+    outcome = run_job(tiny_workspace(tmp_path, profile="default"), only=["mimic_iv__patients"])
+    assert not outcome.success
+    assert outcome.failures == ["source mimic_iv has no root: set MEDCSP_MIMIC_IV to the folder of its release"]
+
+
+def test_a_root_that_is_no_folder_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"MEDCSP_MIMIC_IV names .*nowhere, which is not a folder"):
+        tiny_workspace(tmp_path, MEDCSP_MIMIC_IV=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing", "MEDCSP_PROFILE is 'nothing': use one of demo, paper, default"),
+        ("tiny:nothing", "has no attribute 'nothing': is the module on PYTHONPATH"),
+        ("no_such_module:profile", "No module named 'no_such_module'"),
+        ("tiny:not_a_profile", "which returns str, not a Profile"),
+    ],
+)
+def test_an_unknown_profile_is_a_clear_error(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match="MEDCSP_PROFILE") as caught:
+        profile_named(name)
+    assert message in str(caught.value)
+
+
+def test_absent_notes_are_said_once_and_masked_in_the_corpus(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = real(workspace, mimic_iv_note=None, mimic_cxr_jpg=None)
+    announce(absent)
+    told = capsys.readouterr().out
+    assert told.count("set MEDCSP_MIMIC_IV_NOTE") == 1 and told.count("not available") == 2
+    outcome = run_job(absent)
+    assert outcome.success, outcome.failures
+    lake = absent.lake
+    for table in ("mimic_iv_note__discharge", "ehr_notes", "mimic_cxr_jpg__metadata"):
+        assert lake.manifest(table).rows == 0, table
+    assert lake.manifest("mimic_cxr__headers").rows > 0, "times come from the headers where the JPG release is absent"
+    manifest = lake.manifest("pretrain_corpus")
+    corpus = Corpus.open(lake.run_folder("pretrain_corpus", manifest.fingerprint))
+    ehr = corpus.sources["ehr"]
+    assert len(ehr.record_id) > 0
+    assert not ehr.modalities["note"].present.any()
+    assert corpus.sources["cxr"].modalities["report"].present.all()
+
+
+def test_a_missing_table_is_one_error_and_what_was_published_stays(workspace: Workspace) -> None:
+    before = versions(workspace.home)
+    hosp(workspace.home, "prescriptions").unlink()
+    outcome = run_job(real(workspace), only=["mimic_iv__prescriptions", "ehr_codes"])
+    assert not outcome.success
+    (line,) = outcome.failures
+    assert "MEDCSP_MIMIC_IV=" in line and "hosp/prescriptions.csv.gz" in line
+    assert versions(workspace.home) == before
+    assert workspace.lake.scan("mimic_iv__prescriptions").collect().height > 0
+
+
+def test_a_renamed_column_is_one_error_that_names_file_and_column(workspace: Workspace) -> None:
+    before = versions(workspace.home)
+    edit(hosp(workspace.home, "admissions"), lambda lines: [lines[0].replace("admittime", "admit_time"), *lines[1:]])
+    outcome = only(real(workspace), "mimic_iv__admissions", "ehr_records")
+    assert not outcome.success
+    (line,) = outcome.failures
+    assert "admissions.csv.gz" in line and "admittime" in line
+    assert versions(workspace.home) == before
+
+
+def test_a_truncated_file_is_one_error(workspace: Workspace) -> None:
+    before = versions(workspace.home)
+    path = hosp(workspace.home, "labevents")
+    path.write_bytes(path.read_bytes()[:-2000])
+    outcome = only(real(workspace), "mimic_iv__labevents")
+    assert not outcome.success
+    (line,) = outcome.failures
+    assert "labevents.csv.gz" in line
+    assert versions(workspace.home) == before
+
+
+def test_bad_rows_are_rejected_counted_and_listed(workspace: Workspace) -> None:
+    before = workspace.lake.manifest("mimic_iv__patients").rows
+    number = workspace.lake.manifest("mimic_iv__admissions").rows
+
+    def break_a_time(lines: list[str]) -> list[str]:
+        at = lines[0].split(",").index("admittime")
+        cells = lines[1].split(",")
+        cells[at] = "yesterday"
+        return [lines[0], ",".join(cells), *lines[2:]]
+
+    edit(hosp(workspace.home, "admissions"), break_a_time)
+    edit(hosp(workspace.home, "patients"), lambda lines: [*lines, lines[1]])
+    outcome = only(real(workspace), "mimic_iv__admissions", "mimic_iv__patients")
+    assert outcome.success, outcome.failures
+    lake = workspace.lake
+    admissions, patients = lake.manifest("mimic_iv__admissions"), lake.manifest("mimic_iv__patients")
+    assert admissions.rejected == {"admittime: not a timestamp": 1} and admissions.rows == number - 1
+    kept_aside = lake.rejected("mimic_iv__admissions").collect()
+    assert kept_aside["_rejected"].to_list() == ["admittime: not a timestamp"]
+    assert patients.rejected == {"duplicate row": 1} and patients.rows == before
+    assert lake.rejected("mimic_iv__patients").collect()["_rejected"].to_list() == ["duplicate row"]
+
+
+def test_films_that_do_not_decode_and_reports_without_image_leave_the_rest_alone(workspace: Workspace) -> None:
+    root = workspace.home / "raw" / "mimic-cxr"
+    before = workspace.lake.scan("cxr_images").collect()
+    film = sorted(root.rglob("*.dcm"))[3]
+    film.write_bytes(film.read_bytes()[:-3000])
+    lists = [root / "cxr-record-list.csv.gz"]
+    study = workspace.lake.scan("cxr_reports").collect()["study_id"][0]
+    for path in lists:
+        edit(path, lambda lines: [line for line in lines if f",{study}," not in line])
+    names = ("mimic_cxr__record_list", "cxr_records", "cxr_reports", "cxr_images")
+    outcome = only(real(workspace), *names)
+    assert outcome.success, outcome.failures
+    lake = workspace.lake
+    rejected = lake.rejected("cxr_images").collect()
+    assert rejected["dicom_id"].to_list() == [film.stem]
+    assert lake.manifest("cxr_images").rejected.keys() == set(rejected["_rejected"])
+    films = lake.scan("cxr_records").collect()
+    assert study not in films["study_id"].to_list()
+    assert lake.scan("cxr_images").collect().height == films.height - 1 < before.height - 1
+    assert study not in lake.scan("cxr_reports").collect()["study_id"].to_list()
+
+
+def test_one_asset_fails_and_what_does_not_need_it_goes_on(workspace: Workspace) -> None:
+    edit(hosp(workspace.home, "prescriptions"), lambda lines: [lines[0].replace("drug", "medicine"), *lines[1:]])
+    before = versions(workspace.home)
+    report = sorted((workspace.home / "raw" / "mimic-cxr").rglob("s*.txt"))[0]
+    report.write_text("FINAL REPORT\n IMPRESSION: Rewritten.\n")
+    outcome = only(
+        real(workspace), "mimic_iv__prescriptions", "ehr_codes", "mimic_cxr__reports", "cxr_records", "cxr_reports"
+    )
+    assert not outcome.success and len(outcome.failures) == 1
+    assert "cxr_reports" in outcome.built
+    after = versions(workspace.home)
+    assert after["cxr_reports"] != before["cxr_reports"] and after["ehr_codes"] == before["ehr_codes"]
+
+
+def test_a_home_may_move(built_home: Path, tmp_path: Path) -> None:
+    moved = copy_home(built_home, tmp_path / "elsewhere")
+    assert isinstance(Lake(moved).scan("ehr_records").collect(), pl.DataFrame)
+    outcome = only(tiny_workspace(moved), "mimic_iv__patients")
+    assert [state for name, state in outcome.states if name == "mimic_iv__patients"] == ["current"]
+    import duckdb
+
+    with duckdb.connect(str(moved / "warehouse.duckdb"), read_only=True) as connection:
+        views = connection.sql("select sql from duckdb_views() where not internal").fetchall()
+    assert views and all(str(built_home) not in text for (text,) in views)

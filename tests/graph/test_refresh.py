@@ -1,0 +1,215 @@
+"""A refresh rebuilds what changed, each table once, and nothing else: by content, not by time of change."""
+
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from graph_runs import environment, run_job, tiny_workspace, versions
+
+from lake import Lake
+from pipelines.assets.graph import CPU_STEPS, STEPS
+from pipelines.automation import REFRESH, gpu_automation, outdated
+from pipelines.resources import REPOSITORY, Workspace
+
+CORPORA = {"pretrain_corpus", "retrieval_mimic_cxr_corpus"}
+WITH_SYNTHETIC = {*CPU_STEPS, "synthetic_sources"}
+
+
+def rewrite(path: Path, change: Callable[[str], str]) -> None:
+    """Change the text of a raw file, gzip or plain."""
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes()).decode()).encode()))
+    else:
+        path.write_text(change(path.read_text()))
+
+
+def correct_one_lab_value(text: str) -> str:
+    """Add 1 to the first number in the column valuenum."""
+    lines = text.splitlines(keepends=True)
+    names = lines[0].strip().split(",")
+    at = names.index("valuenum")
+    for number, line in enumerate(lines[1:], start=1):
+        cells = line.split(",")
+        if len(cells) == len(names) and cells[at]:
+            cells[at] = str(float(cells[at]) + 1)
+            lines[number] = ",".join(cells)
+            return "".join(lines)
+    raise AssertionError("no row with a number")
+
+
+def downstream(*changed: str) -> set[str]:
+    """The tables that may change when these do."""
+    reached = set(changed)
+    for name, step in CPU_STEPS.items():
+        if reached & set(step.inputs):
+            reached.add(name)
+    return reached
+
+
+def test_the_first_refresh_publishes_the_cpu_part_and_only_that(built_home: Path) -> None:
+    assert set(versions(built_home)) == set(CPU_STEPS)
+    assert outdated(tiny_workspace(built_home), CPU_STEPS) == []
+
+
+def test_same_content_under_a_new_time_rebuilds_nothing(fresh_copy: Path) -> None:
+    before = versions(fresh_copy)
+    for path in (fresh_copy / "raw").rglob("*.csv.gz"):
+        path.write_bytes(path.read_bytes())
+        os.utime(path)
+    outcome = run_job(tiny_workspace(fresh_copy))
+    assert outcome.success, outcome.failures
+    assert dict(outcome.states) == dict.fromkeys(WITH_SYNTHETIC, "current")
+    assert len(outcome.states) == len(WITH_SYNTHETIC)
+    assert versions(fresh_copy) == before
+
+
+def test_one_corrected_lab_value_rebuilds_what_comes_of_it_once(fresh_copy: Path) -> None:
+    before = versions(fresh_copy)
+    rewrite(fresh_copy / "raw" / "mimic-iv" / "hosp" / "labevents.csv.gz", correct_one_lab_value)
+    outcome = run_job(tiny_workspace(fresh_copy))
+    assert outcome.success, outcome.failures
+    built = outcome.built
+    assert len(built) == len(set(built)) == len({name for name, state in outcome.states if state == "built"})
+    must = {"mimic_iv__labevents"}
+    assert must <= set(built) <= downstream("mimic_iv__labevents")
+    changed = {name for name, version in versions(fresh_copy).items() if version != before[name]}
+    assert must <= changed <= set(built)
+    # every table that was rebuilt had an input that came out different, and the other way round
+    assert set(built) == {"mimic_iv__labevents"} | {n for n, s in CPU_STEPS.items() if changed & set(s.inputs)}
+    assert {name for name, state in outcome.states if state == "current"} == WITH_SYNTHETIC - set(built)
+
+
+def test_a_report_without_words_goes_and_what_knew_it_is_rebuilt_once(fresh_copy: Path) -> None:
+    before = Lake(fresh_copy).scan("cxr_records").collect().height
+    report = sorted((fresh_copy / "raw" / "mimic-cxr").rglob("s*.txt"))[0]
+    study = int(report.stem[1:])
+    report.write_text("")
+    outcome = run_job(tiny_workspace(fresh_copy))
+    assert outcome.success, outcome.failures
+    built = outcome.built
+    assert len(built) == len(set(built))
+    assert {"mimic_cxr__reports", "cxr_records", "cxr_reports", "cohort_split"} <= set(built)
+    assert CORPORA & set(built)
+    assert set(built) <= downstream("mimic_cxr__reports")
+    lake = Lake(fresh_copy)
+    assert lake.manifest("mimic_cxr__reports").rejected == {"text: empty": 1}
+    assert study not in lake.scan("cxr_records").collect()["study_id"].to_list()
+    assert lake.scan("cxr_records").collect().height < before
+    assert run_job(tiny_workspace(fresh_copy)).built == []
+
+
+def test_a_diamond_is_rebuilt_once_after_a_changed_setting(built_home: Path, fresh_copy: Path) -> None:
+    workspace = tiny_workspace(fresh_copy)
+    narrow = replace(workspace.profile, links=replace(workspace.profile.links, theta_days=1.0))
+    outcome = run_job(replace(workspace, profile=narrow))
+    assert outcome.success, outcome.failures
+    assert sorted(outcome.built) == sorted({"same_patient_pairs", *CORPORA})
+    pairs = Lake(fresh_copy).scan("same_patient_pairs").collect()
+    assert pairs["gap_days"].max() <= 1.0
+    assert pairs.height < Lake(built_home).scan("same_patient_pairs").collect().height
+
+
+WHAT_IS_BEHIND = """
+import sys
+from pathlib import Path
+from graph_runs import tiny_workspace
+from pipelines.assets.graph import CPU_STEPS
+from pipelines.assets import glue
+from pipelines.automation import outdated
+from pipelines.resources import REPOSITORY
+assert str(REPOSITORY) == sys.argv[2], REPOSITORY
+print(*outdated(tiny_workspace(Path(sys.argv[1])), CPU_STEPS))
+"""
+
+
+def behind(home: Path, repository: Path) -> set[str]:
+    """Ask a process that runs another copy of the code which tables are behind."""
+    done = subprocess.run(
+        [sys.executable, "-c", WHAT_IS_BEHIND, str(home), str(repository)],
+        env=environment(home, repository=repository),
+        cwd=repository,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A copy of the code."""
+    target = tmp_path / "repository"
+    for folder in ("data_contracts", "lake", "medcsp_model", "pipelines", "sql"):
+        shutil.copytree(REPOSITORY / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
+
+
+def test_comments_and_docstrings_rebuild_nothing_and_code_what_it_makes(fresh_copy: Path, repository: Path) -> None:
+    for path in [*(repository / "pipelines").rglob("*.py"), *(repository / "medcsp_model").rglob("*.py")]:
+        path.write_text(path.read_text() + "\n# a remark that nobody asked for\n")
+    for path in (repository / "sql").rglob("*.sql"):
+        path.write_text("-- another remark\n" + path.read_text())
+    features = repository / "pipelines" / "features" / "demographics.py"
+    features.write_text(features.read_text().replace('"""', '"""Reworded. ', 1))
+    assert behind(fresh_copy, repository) == set()
+
+    features.write_text(features.read_text() + "\nA_NEW_CONSTANT = 1\n")
+    assert behind(fresh_copy, repository) == CORPORA
+
+
+def test_a_changed_line_of_sql_rebuilds_its_table(fresh_copy: Path, repository: Path) -> None:
+    path = repository / "sql" / "links" / "same_patient_pairs.sql"
+    path.write_text(path.read_text().replace("8.64e10", "8.640001e10"))
+    assert behind(fresh_copy, repository) == {"same_patient_pairs"}
+
+
+def tick(workspace: Workspace) -> dg.RunRequest | dg.SkipReason:
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance, resources={"workspace": workspace})
+        answer = gpu_automation(context)
+        assert isinstance(answer, dg.RunRequest | dg.SkipReason)
+        return answer
+
+
+def test_the_device_sensor_waits_for_a_current_graph_and_fires_once_for_a_corpus(fresh_copy: Path) -> None:
+    workspace = tiny_workspace(fresh_copy)
+    first, second = tick(workspace), tick(workspace)
+    assert isinstance(first, dg.RunRequest) and isinstance(second, dg.RunRequest)
+    assert first.run_key == second.run_key, "Dagster starts one run for a key"
+
+    publish_a_checkpoint(workspace)
+    answer = tick(workspace)
+    assert isinstance(answer, dg.SkipReason) and "trained on the current corpus" in str(answer.skip_message)
+
+    rewrite(fresh_copy / "raw" / "mimic-iv" / "hosp" / "labevents.csv.gz", correct_one_lab_value)
+    answer = tick(workspace)
+    assert isinstance(answer, dg.SkipReason) and "mimic_iv__labevents" in str(answer.skip_message)
+    assert REFRESH in str(answer.skip_message)
+
+
+def publish_a_checkpoint(workspace: Workspace) -> None:
+    """Publish what a training of the current corpus would; the sensor looks at its fingerprint alone."""
+    import polars as pl
+
+    step = STEPS["pretrain_checkpoint"]
+    numbers = {name: [0.0] for name in ("epoch", "loss", "loss_a", "loss_p", "loss_d", "learning_rate", "grad_norm")}
+    row = pl.DataFrame({"step": [1], **numbers, "num_linked": [1], "model_sha256": ["0" * 64]})
+    workspace.lake.publish(
+        step.contract,
+        row,
+        code_version=step.code_version(),
+        inputs=step.input_versions(workspace),
+        settings=step.settings(workspace.profile),
+    )
+
+
+def test_the_device_sensor_skips_an_empty_home(tmp_path: Path) -> None:
+    answer = tick(tiny_workspace(tmp_path))
+    assert isinstance(answer, dg.SkipReason) and f"run the {REFRESH} job" in str(answer.skip_message)
