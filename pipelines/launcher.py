@@ -7,9 +7,12 @@ import ctypes
 import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +30,14 @@ class LaunchError(RuntimeError):
 
 
 @dataclass(frozen=True)
+class ProcessUsage:
+    """What a finished process took: CPU seconds, and the most memory it held at once, in MB (10^6 bytes)."""
+
+    cpu_seconds: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
 class Launcher:
     """The command that runs a module of `medcsp_model`.
 
@@ -40,7 +51,7 @@ class Launcher:
 
     def run(
         self, module: str, settings: dict[str, object], *, folder: Path, lock: Path, log: Callable[[str], None]
-    ) -> None:
+    ) -> ProcessUsage:
         """Run `python -m module --settings folder/<module>.json` and pass its lines to `log`.
 
         Waits while another process holds the lock. The lock belongs to the started process too, and the process is told
@@ -62,9 +73,12 @@ class Launcher:
                 preexec_fn=_die_with_parent if _LIBC else None,
                 env={**_POLITE, **os.environ, "PYTHONPATH": _python_path()},
             )
-            self._follow(process, module=module, log=log)
+            return self._follow(process, module=module, log=log)
 
-    def _follow(self, process: subprocess.Popen[str], *, module: str, log: Callable[[str], None]) -> None:
+    def _follow(self, process: subprocess.Popen[str], *, module: str, log: Callable[[str], None]) -> ProcessUsage:
+        before = _children_cpu_seconds()
+        peak = _PeakMemory(process.pid)
+        peak.start()
         last_lines: deque[str] = deque(maxlen=20)
         assert process.stdout is not None
         try:
@@ -81,6 +95,35 @@ class Launcher:
             raise
         if status != 0:
             raise LaunchError(f"{module} ended with status {status}: " + "\n".join(last_lines))
+        peak.join()
+        return ProcessUsage(cpu_seconds=round(_children_cpu_seconds() - before, 3), peak_mb=peak.mb)
+
+
+class _PeakMemory(threading.Thread):
+    """Reads the high-water mark of a process until it ends; the mark never falls, so the last reading is the peak."""
+
+    def __init__(self, pid: int, *, every_seconds: float = 0.25) -> None:
+        super().__init__(daemon=True)
+        self._status = Path(f"/proc/{pid}/status")
+        self._every_seconds = every_seconds
+        self.mb = 0.0
+
+    def run(self) -> None:
+        """Read until the process is gone."""
+        while True:
+            try:
+                marks = [line for line in self._status.read_text().splitlines() if line.startswith("VmHWM:")]
+            except OSError:
+                return
+            if not marks:  # a process that ended and was not waited for has no memory
+                return
+            self.mb = max(self.mb, round(int(marks[0].split()[1]) * 1024 / 1e6, 1))
+            time.sleep(self._every_seconds)
+
+
+def _children_cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _python_path() -> str:

@@ -100,7 +100,7 @@ def print_costs(costs: pl.DataFrame, *, total_seconds: float) -> None:
         peak = "" if row["state"] == "current" or row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
         rows, rejected = ("" if row[name] is None else f"{row[name]:,}" for name in ("rows", "rejected"))
         print(f"{row['asset']:<28}{row['state']:<9}{rows:>10}{rejected:>10}{row['seconds']:>9.2f}{peak:>9}")
-    work = costs["seconds"].sum()
+    work = float(costs["seconds"].sum())
     print(f"\n{total_seconds:.0f} s in all; {total_seconds - work:.1f} s of it Dagster's own and start-up")
 
 
@@ -117,18 +117,23 @@ def print_results(workspace: Workspace) -> int:
 
 def print_metrics(metrics: pl.DataFrame) -> None:
     """Print the retrieval numbers beside chance, in percent, with their intervals."""
-    for (task, metric), rows in metrics.filter(pl.col("metric").is_in(SHOWN)).group_by(
-        ["task", "metric"], maintain_order=True
-    ):
-        badge = " (synthetic data)" if rows["synthetic"].any() else ""
-        print(f"\n{task}: {metric}, percent [95 % interval], n = {rows['n'].max()}{badge}")
-        for (method,), cells in rows.sort("method", "k").group_by(["method"], maintain_order=True):
-            print(f"  {method:<10}" + "".join(f"{_cell(cell):>24}" for cell in cells.iter_rows(named=True)))
+    for metric in SHOWN:
+        rows = metrics.filter(pl.col("metric") == metric).sort("method", "k")
+        if rows.is_empty():
+            continue
+        badge = ", synthetic data" if rows["synthetic"].any() else ""
+        head = f"{metric}, percent"
+        print(f"\n{rows['task'][0]}, {rows['n'].max()} queries{badge}")
+        print(f"{head:<24}" + "".join(f"{f'k = {k}':>13}" for k in rows["k"].unique(maintain_order=True)))
+        for method in rows["method"].cast(pl.String).unique(maintain_order=True):
+            cells = rows.filter(pl.col("method").cast(pl.String) == method)
+            print(f"  {method:<22}" + "".join(f"{100 * value:>13.1f}" for value in cells["value"]))
+            if cells["ci_low"].null_count() == 0:
+                print(f"  {'95 % interval':<22}" + "".join(f"{_interval(row):>13}" for row in cells.to_dicts()))
 
 
-def _cell(row: dict[str, Any]) -> str:
-    interval = "" if row["ci_low"] is None else f" [{100 * row['ci_low']:.1f}, {100 * row['ci_high']:.1f}]"
-    return f"@{row['k']} {100 * row['value']:.1f}{interval}"
+def _interval(row: dict[str, Any]) -> str:
+    return f"{100 * row['ci_low']:.1f}-{100 * row['ci_high']:.1f}"
 
 
 def next_commands() -> list[str]:

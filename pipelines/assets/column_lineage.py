@@ -26,7 +26,7 @@ def column_lineage(sql: str, contract: type[Contract], inputs: tuple[str, ...]) 
 
 def source_columns(sql: str, contract: type[Contract], inputs: tuple[str, ...]) -> dict[str, set[tuple[str, str]]]:
     """Return the (table, column) pairs behind each output column of a SELECT."""
-    schema = {name: dict.fromkeys(CONTRACTS[name].columns(), "text") for name in inputs}
+    schema: dict[str, object] = {name: dict.fromkeys(CONTRACTS[name].columns(), "text") for name in inputs}
     expression = qualify(parse(sql), schema=schema, dialect="duckdb", validate_qualify_columns=False)
     scope = build_scope(expression)
     if scope is None:

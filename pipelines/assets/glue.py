@@ -150,6 +150,8 @@ def build_and_publish(step: Step, workspace: Workspace, inputs: dict[str, str], 
             checks={name: path.read_text() for name, path in step.check_files().items()},
             extra=made.extra,
         )
+    usage.cpu_seconds = round(usage.cpu_seconds + sum(process.cpu_seconds for process in build.processes), 3)
+    usage.peak_mb = max([usage.peak_mb, *[process.peak_mb for process in build.processes]])
     workspace.lake.record_timing(step.name, usage)
     return manifest
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from data_contracts import Contract
 from lake import Lake, Manifest, Query, code_version
+from pipelines.launcher import ProcessUsage
 from pipelines.profiles import Profile
 from pipelines.resources import REPOSITORY, Workspace
 
@@ -52,6 +53,7 @@ class Build:
     inputs: dict[str, str]
     fingerprint: str
     log: Callable[[str], None]
+    processes: list[ProcessUsage] = field(default_factory=list)
 
     @property
     def lake(self) -> Lake:
@@ -83,13 +85,14 @@ class Build:
     def launch(self, module: str, settings: dict[str, Any]) -> None:
         """Run a module of `medcsp_model` in the step's run folder, one at a time per device."""
         device = self.workspace.profile.training.run.device
-        self.workspace.launcher.run(
+        usage = self.workspace.launcher.run(
             module,
             settings,
             folder=self.run_folder(),
             lock=self.lake.home / "locks" / f"device-{device}.lock",
             log=self.log,
         )
+        self.processes.append(usage)
 
     def folder_of(self, contract: type[Contract]) -> Path:
         """Return the run folder of an input's current version."""
