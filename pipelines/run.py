@@ -123,7 +123,7 @@ def print_metrics(metrics: pl.DataFrame) -> None:
             continue
         badge = ", synthetic data" if rows["synthetic"].any() else ""
         head = f"{metric}, percent"
-        print(f"\n{rows['task'][0]}, {rows['n'].max()} queries{badge}")
+        print(f"\n{rows['task'][0]}, {max(rows['n'].to_list())} queries{badge}")
         print(f"{head:<24}" + "".join(f"{f'k = {k}':>13}" for k in rows["k"].unique(maintain_order=True)))
         for method in rows["method"].cast(pl.String).unique(maintain_order=True):
             cells = rows.filter(pl.col("method").cast(pl.String) == method)

@@ -48,7 +48,7 @@ def _table(timed: list[tuple[str, str, dict[str, float]]]) -> Table:
         head="Table",
         columns=(Column(label="Seconds"), Column(label="CPU seconds"), Column(label="Peak (MB)")),
         rows=tuple(rows),
-        note="Training and evaluation run as processes of their own: their CPU seconds are added, and the peak is that of "
+        note="Training and evaluation run as processes of their own: their CPU seconds are added, the peak is that of "
         "the larger process.",
         is_folded=True,
     )
