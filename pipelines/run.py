@@ -15,10 +15,10 @@ import polars as pl
 
 from data_contracts.evaluation import Metrics
 from lake import Lake
+from pipelines.assets.glue import PROGRESS
 from pipelines.assets.graph import STEPS
 from pipelines.assets.report import page_path
 from pipelines.automation import EVERYTHING, REFRESH, TRAIN
-from pipelines.definitions import build_defs
 from pipelines.resources import REPOSITORY, Workspace, workspace_from_environment
 
 SHOWN = ("recall_at_k", "precision_at_k")
@@ -41,8 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(workspace: Workspace, *, job: str, force: bool = False) -> int:
     """Execute a job in this process and print its summary."""
+    from pipelines.definitions import build_defs  # reads the environment, which by now is known to be sound
+
     started = time.monotonic()
     announce(workspace)
+    show_progress()
     definitions = build_defs(workspace=workspace)
     with dg.DagsterInstance.get() as instance:
         result = definitions.resolve_job_def(job).execute_in_process(
@@ -67,6 +70,15 @@ def announce(workspace: Workspace) -> None:
     for name, variable in sorted(workspace.sources.absent.items()):
         print(f"  {name}: not available (set {variable}); its tables are empty, its modality is masked")
     sys.stdout.flush()
+
+
+def show_progress() -> None:
+    """Print what the steps say as they go: a line when one ends, and the trainer's own."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    PROGRESS.handlers = [handler]
+    PROGRESS.propagate = False
+    PROGRESS.setLevel(logging.INFO)
 
 
 def asset_costs(result: dg.ExecuteInProcessResult, lake: Lake) -> pl.DataFrame:

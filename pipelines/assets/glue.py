@@ -4,6 +4,7 @@ Belongs here: everything that all assets share. Does not: anything that one asse
 """
 
 import atexit
+import logging
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipelines.launcher import LaunchError
 from pipelines.resources import Workspace
 
 OWNERS = ["team:medcsp"]
+PROGRESS = logging.getLogger("pipelines.progress")
 CONTRACT_CHECK = "contract"
 _DTYPE_NAMES = {"Int16": "smallint", "Int32": "integer", "Int64": "bigint", "Float32": "float", "Float64": "double"}
 
@@ -100,12 +102,13 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
         manifest = None if context.run.tags.get("medcsp/force") else step.current(workspace, inputs)
         is_current = manifest is not None
         if manifest is None:
-            manifest = build_and_publish(step, workspace, inputs, log=context.log.info)
+            manifest = build_and_publish(step, workspace, inputs, log=lambda line: _say(context, f"  {line}"))
     except (InputMissingError, PublishError, LaunchError, ValueError) as error:
         say_last(str(error))
         raise dg.Failure(description=str(error), allow_retries=False) from error
     seconds = time.monotonic() - started
-    context.log.info(f"{step.name}: {'current' if is_current else 'built'}, {manifest.rows} rows, {seconds:.2f} s")
+    say = context.log.info if is_current else lambda line: _say(context, line)
+    say(f"{step.name}: {'current' if is_current else 'built'}, {manifest.rows:,} rows, {seconds:.2f} s")
     return result(step, manifest, warnings=count_warnings(step, workspace), is_current=is_current, seconds=seconds)
 
 
@@ -113,6 +116,12 @@ def say_last(line: str) -> None:
     """Print a line when Dagster's command ends: it puts 90 lines of stack around a failure and closes without it."""
     if Path(sys.argv[0]).name in ("dagster", "dg"):
         atexit.register(print, f"error: {line}", file=sys.stderr)
+
+
+def _say(context: dg.AssetExecutionContext, line: str) -> None:
+    """Log a line to Dagster, and to whoever listens to this run's progress."""
+    context.log.info(line)
+    PROGRESS.info(line)
 
 
 def count_warnings(step: Step, workspace: Workspace) -> dict[str, int]:
