@@ -1,0 +1,213 @@
+"""The commands that people type, run as they are typed: real executables, each in a process of its own."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from graph_runs import BIN, copy_home, environment, versions
+
+from lake import Lake
+from pipelines.assets.graph import STEPS
+from pipelines.resources import REPOSITORY
+
+pytestmark = pytest.mark.slow
+
+DEADLINE_SECONDS = 120
+
+
+def typed(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command from the interpreter's own bin directory, in the repository, as after `source env.sh`."""
+    return subprocess.run(
+        [str(BIN / command[0]), *command[1:]],
+        cwd=REPOSITORY,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def message_of(errors: str) -> str:
+    """The first line of the failure that Dagster prints."""
+    found = re.search(r"^dagster\._core\.definitions\.events\.Failure: (.*)$", errors, flags=re.M)
+    assert found, errors
+    return found.group(1)
+
+
+def test_training_without_its_inputs_says_what_is_missing_and_what_to_run(tmp_path: Path) -> None:
+    done = typed(tmp_path, "dagster", "asset", "materialize", "--select", "pretrain_checkpoint")
+    assert done.returncode != 0
+    line = message_of(done.stderr)
+    assert "pretrain_corpus" in line and "not published" in line
+    assert "dagster asset materialize --select '*pretrain_checkpoint'" in line
+    assert done.stderr.rstrip().splitlines()[-1].endswith(line), "the last thing on the screen is the readable line"
+    assert versions(tmp_path) == {}
+
+
+@pytest.fixture(scope="module")
+def trained(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that the user's own command has trained in."""
+    home = copy_home(built_home, tmp_path_factory.mktemp("trained") / "home")
+    done = typed(home, "dagster", "asset", "materialize", "--select", "*pretrain_checkpoint")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return home
+
+
+def test_training_with_its_inputs_and_again_without_work(built_home: Path, trained: Path) -> None:
+    manifest = Lake(trained).manifest("pretrain_checkpoint")
+    assert manifest is not None
+    weights = trained / "runs" / "pretrain_checkpoint" / manifest.fingerprint / "model.safetensors"
+    assert weights.stat().st_size > 1000
+    assert versions(built_home).items() <= versions(trained).items()
+    written = weights.stat().st_mtime_ns
+
+    again = typed(trained, "dagster", "asset", "materialize", "--select", "pretrain_checkpoint")
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "pretrain_checkpoint: current" in again.stderr
+    assert weights.stat().st_mtime_ns == written
+
+
+def test_dg_lists_and_checks_the_graph(tmp_path: Path) -> None:
+    listed = typed(tmp_path, "dg", "list", "defs", "--json")
+    assert listed.returncode == 0, listed.stderr[-3000:]
+    groups = {asset["asset_key"]: asset["group_name"] for asset in json.loads(listed.stdout)["assets"]}
+    assert {name: step.contract.layer for name, step in STEPS.items()}.items() <= groups.items()
+    checked = typed(tmp_path, "dg", "check", "defs")
+    assert checked.returncode == 0, checked.stderr[-3000:]
+
+
+def test_the_whole_graph_then_again_with_questions_in_between(trained: Path) -> None:
+    home = trained
+    run = subprocess.Popen(
+        [str(BIN / "python"), "-m", "pipelines.run"],
+        cwd=REPOSITORY,
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    asked = typed(home, "python", "-m", "lake.prompt", "--query", "select count(*) as n from same_patient_pairs")
+    was_running = run.poll() is None
+    output, errors = run.communicate(timeout=600)
+    assert asked.returncode == 0 and was_running, asked.stderr
+    assert run.returncode == 0, errors[-3000:]
+    assert "profile tiny" in output and "synthetic data" in output
+    assert re.search(r"^recall_at_k, percent +k = 1 ", output, flags=re.M)
+    assert {"medcsp", "chance"} <= set(re.findall(r"^  (\w+) +\d", output, flags=re.M))
+    page = Path(re.findall(r"^report: (.*)$", output, flags=re.M)[0])
+    assert page.read_text().startswith("<!doctype html>") or "<html" in page.read_text()
+    commands = output.split("next:\n")[1].strip().splitlines()
+    assert [line.split()[:2] for line in commands] == [["make", "sql"], ["make", "dev"], ["make", "run"]]
+
+    metrics = typed(home, "python", "-m", "lake.prompt", "--query", "select method, metric, k from metrics")
+    assert metrics.returncode == 0 and "recall_at_k" in metrics.stdout
+    lineage = typed(home, "python", "-m", "lake.prompt", "--query", "select count(*) from lineage")
+    assert lineage.returncode == 0
+
+    second = typed(home, "python", "-m", "pipelines.run")
+    assert second.returncode == 0, second.stderr[-3000:]
+    states = re.findall(r"^(\w+) +(current|built) ", second.stdout, flags=re.M)
+    assert {name for name, _ in states} == {*STEPS, "synthetic_sources"}
+    assert {state for _, state in states} == {"current"}
+    assert "report: " in second.stdout
+
+
+def test_a_wrong_profile_is_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(BIN / "python"), "-m", "pipelines.run"],
+        cwd=REPOSITORY,
+        env=environment(tmp_path, MEDCSP_PROFILE="demmo"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines() == [
+        "error: MEDCSP_PROFILE is 'demmo': use one of demo, paper, default, or your own module:function"
+    ]
+
+
+QUESTION = "{ assetNodes { groupName assetKey { path } } }"
+
+
+def test_the_ui_serves_the_whole_graph_by_group(built_home: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = built_home.parent / f"ui_{port}"
+    server = subprocess.Popen(
+        [str(BIN / "dagster"), "dev", "--host", "127.0.0.1", "--port", str(port)],
+        cwd=REPOSITORY,
+        env=environment(home),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        nodes = ask(f"http://127.0.0.1:{port}/graphql", server)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+    groups: dict[str, set[str]] = {}
+    for node in nodes:
+        groups.setdefault(node["groupName"], set()).add(node["assetKey"]["path"][-1])
+    wanted: dict[str, set[str]] = {}
+    for name, step in STEPS.items():
+        wanted.setdefault(step.contract.layer, set()).add(name)
+    assert {group: names for group, names in groups.items() if group != "raw"} == wanted
+    assert "synthetic_sources" in groups["raw"] and len(groups["raw"]) == 17
+
+
+def ask(address: str, server: subprocess.Popen[bytes]) -> list[dict]:
+    """Ask until the server knows its assets, and no longer than the deadline."""
+    request = urllib.request.Request(
+        address, data=json.dumps({"query": QUESTION}).encode(), headers={"Content-Type": "application/json"}
+    )
+    ends = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < ends:
+        assert server.poll() is None, "the server has ended"
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                nodes = json.load(answer)["data"]["assetNodes"]
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            nodes = []
+        if nodes:
+            return nodes
+        time.sleep(0.25)
+    raise AssertionError(f"no assets after {DEADLINE_SECONDS} s")
+
+
+TARGETS = re.findall(r"^([a-z-]+):.*## ", (REPOSITORY / "Makefile").read_text(), flags=re.M)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("target", TARGETS)
+def test_make_knows_what_to_do(target: str) -> None:
+    done = subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_demo_with_a_real_tree_has_a_home_of_its_own(tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDCSP_")}
+    show = "--eval=shown: ; @echo $(MEDCSP_HOME) $(MEDCSP_MIMIC_IV)"
+    plain, real = (
+        subprocess.run(
+            ["make", "-s", show, "shown", *options], cwd=REPOSITORY, env=kept, capture_output=True, text=True
+        ).stdout.split()
+        for options in ([], [f"EHR={tmp_path}"])
+    )
+    assert plain == []
+    assert real == [str(REPOSITORY / ".medcsp-ehr"), str(tmp_path)]
