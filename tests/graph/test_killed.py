@@ -1,0 +1,164 @@
+"""kill -9 at any moment, the same command again: the bytes of an undisturbed run, and nothing in the way.
+
+A second process reads the catalogue all the while. The points inside one publish are tested where publish is
+(`tests/lake/test_crash.py`); here the whole command dies.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from graph_runs import BIN, copy_home, environment
+
+from lake import Lake, sha256_file
+from pipelines.resources import REPOSITORY
+
+pytestmark = pytest.mark.slow
+
+DEADLINE_SECONDS = 300
+SETTINGS_CHANGED = "tiny:tiny_narrow"
+"""Another theta than the built home's: pairs and corpora are made again before anything trains."""
+
+READER = """
+import sys, time, pathlib, duckdb
+home, stop = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+asked = 0
+while not stop.exists():
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
+        names = [name for (name,) in connection.sql(
+            "select view_name from duckdb_views() where not internal").fetchall()]
+        for name in names:
+            connection.sql(f'select count(*) from "{name}"').fetchall()
+        pairs = connection.sql(
+            "select count(*), count(distinct (record_id, other_record_id)) from same_patient_pairs").fetchall()[0]
+        assert pairs[0] == pairs[1] > 0, pairs
+    asked += 1
+    time.sleep(0.25)
+print(asked)
+"""
+
+
+def start(home: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [str(BIN / "python"), "-m", "pipelines.run"],
+        cwd=REPOSITORY,
+        env=environment(home, MEDCSP_PROFILE=SETTINGS_CHANGED),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for a sign of how far a run has come."""
+    ends = time.monotonic() + DEADLINE_SECONDS
+    while not happened():
+        assert process.poll() is None, f"the run ended first: {process.communicate()[1][-2000:]}"
+        assert time.monotonic() < ends, "the sign never came"
+        time.sleep(0.01)
+
+
+def pairs_are_being_made(home: Path) -> bool:
+    return bool(list((home / "lake" / "links" / "same_patient_pairs").glob(".stag*"))) or _version(
+        home, "same_patient_pairs"
+    ) != _version_before(home, "same_patient_pairs")
+
+
+def training_has_begun(home: Path) -> bool:
+    return any(path.stat().st_size for path in home.glob("runs/pretrain_checkpoint/*/metrics.jsonl"))
+
+
+def evaluation_has_begun(home: Path) -> bool:
+    return bool(list(home.glob("runs/record_embeddings/*/embed.json")))
+
+
+POINTS = [pairs_are_being_made, training_has_begun, evaluation_has_begun]
+
+
+def _version(home: Path, table: str) -> str:
+    manifest = Lake(home).manifest(table)
+    assert manifest is not None
+    return manifest.version
+
+
+def _version_before(home: Path, table: str) -> str:
+    return (home / "complete_versions" / table).read_text()
+
+
+def content(home: Path) -> dict[str, str]:
+    """The bytes that count: every table's files, the weights, the page."""
+    lake = Lake(home)
+    files = {f"{name}/{path.name}": path for name in lake.tables() for path in lake.files(name)}
+    checkpoint = lake.manifest("pretrain_checkpoint")
+    assert checkpoint is not None
+    files["weights"] = lake.run_folder("pretrain_checkpoint", checkpoint.fingerprint) / "model.safetensors"
+    return {name: sha256_file(path) for name, path in sorted(files.items())}
+
+
+def trainers(home: Path) -> list[str]:
+    """Command lines of the processes that work in a home."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().decode(errors="ignore").replace("\0", " ")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if "medcsp_model" in command and str(home) in command:
+            found.append(command)
+    return found
+
+
+@pytest.fixture(scope="module")
+def homes(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two copies of the built home: one that is left alone, one whose runs are killed."""
+    base = tmp_path_factory.mktemp("killed")
+    calm, shaken = copy_home(built_home, base / "calm"), copy_home(built_home, base / "shaken")
+    (shaken / "complete_versions").mkdir()
+    (shaken / "complete_versions" / "same_patient_pairs").write_text(_version(shaken, "same_patient_pairs"))
+    Lake(shaken).refresh_catalogue()
+    return calm, shaken
+
+
+def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(homes: tuple[Path, Path]) -> None:
+    calm, home = homes
+    undisturbed = start(calm)
+    _, errors = undisturbed.communicate(timeout=600)
+    assert undisturbed.returncode == 0, errors[-3000:]
+
+    stop = home / "stop_reading"
+    reader = subprocess.Popen(
+        [str(BIN / "python"), "-c", READER, str(home), str(stop)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for sign in POINTS:
+            process = start(home)
+            wait_until(lambda sign=sign: sign(home), process)
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+        last = start(home)
+        _, errors = last.communicate(timeout=600)
+    finally:
+        stop.write_text("")
+        asked, complaints = reader.communicate(timeout=60)
+    assert last.returncode == 0, errors[-3000:]
+    assert reader.returncode == 0, complaints[-3000:]
+    assert int(asked) > 3
+    assert content(home) == content(calm)
+    assert trainers(home) == []
+    assert unfinished_runs(home) == []
+
+
+def unfinished_runs(home: Path) -> list[str]:
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        states = [record.dagster_run.status for record in instance.get_run_records()]
+    assert states.count(dg.DagsterRunStatus.SUCCESS) == 1
+    assert len(states) == len(POINTS) + 1
+    return [state.value for state in states if state not in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)]
