@@ -3,7 +3,7 @@
 import polars as pl
 
 from data_contracts import features, links, records, tables
-from pipelines.assets.raw import raw_digests
+from pipelines.assets.raw import combined_version, file_digests
 from pipelines.assets.step import Build, sql_step, step
 from pipelines.features import images, series, tokens
 from pipelines.resources import Workspace
@@ -113,9 +113,18 @@ def cxr_images(build: Build) -> pl.DataFrame:
         root=root,
         store=build.workspace.image_store,
         num_processes=build.workspace.profile.images.num_processes,
+        known=_decoded_before(build),
         log=build.log,
         **build.settings,
     )
+
+
+def _decoded_before(build: Build) -> pl.DataFrame | None:
+    """Return the films that this code decoded with these settings: those whose file is unchanged are not read again."""
+    published = build.lake.manifest(features.CxrImages.table)
+    if published is None or (published.code_version, published.settings) != (build.step.code_version(), build.settings):
+        return None
+    return build.lake.scan(features.CxrImages.table).collect()
 
 
 def pretrain_subjects(build: Build) -> pl.LazyFrame:
@@ -126,8 +135,11 @@ def pretrain_subjects(build: Build) -> pl.LazyFrame:
 
 def image_digests(workspace: Workspace) -> dict[str, str]:
     """Return one version for all films."""
-    digests = raw_digests(TABLES["mimic_cxr__headers"], workspace)
-    return {"raw:mimic_cxr/films": next(iter(digests.values()))} if len(digests) == 1 else digests
+    root = workspace.sources.root("mimic_cxr")
+    if root is None:
+        return {"raw:mimic_cxr/films": "mimic_cxr is not available"}
+    digests = file_digests(TABLES["mimic_cxr__headers"], root, home=workspace.home)
+    return {"raw:mimic_cxr/films": combined_version(digests)}
 
 
 STEPS = (

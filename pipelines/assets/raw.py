@@ -8,12 +8,13 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import dagster as dg
 
 from lake import code_version, file_digest, fingerprint, raw_version, short_hash, write_atomic
 from pipelines import synthetic
-from pipelines.resources import Workspace
+from pipelines.resources import Sources, Workspace
 from pipelines.sources import SOURCES, TABLES, RawTable
 
 SYNTHETIC = "synthetic_sources"
@@ -22,19 +23,34 @@ MOST_LISTED_FILES = 4
 
 
 def raw_digests(raw_table: RawTable, workspace: Workspace) -> dict[str, str]:
-    """Return the digest of every raw file behind a table, `raw:<source>/<file>` to sha256.
+    """Return the digest of every raw file behind a table, `raw:<source>/<file>` to sha256, or why none is read.
 
     Raises:
         ValueError: the source is required and has no root, or a file is missing.
     """
+    reason = why_empty(raw_table, workspace.sources)
     root = workspace.sources.root(raw_table.source)
-    if root is None:
-        return {f"raw:{raw_table.source}": "absent"}
+    if reason or root is None:
+        return {f"raw:{raw_table.source}/{raw_table.table}": reason}
+    return file_digests(raw_table, root, home=workspace.home)
+
+
+def why_empty(raw_table: RawTable, sources: Sources) -> str:
+    """Return why a table is published without rows, or an empty text where it is read."""
+    if sources.root(raw_table.source) is None:
+        return f"{raw_table.source} is not available"
+    if raw_table.unless in sources.roots:
+        return f"{raw_table.unless} holds the same facts"
+    return ""
+
+
+def file_digests(raw_table: RawTable, root: Path, *, home: Path) -> dict[str, str]:
+    """Return the digest of every file that a table depends on, or one for all where they are many."""
     files = raw_table.raw_files(root)
     if len(files) > MOST_LISTED_FILES:
-        return {f"raw:{raw_table.source}/{raw_table.table}": raw_version(files, root=root, home=workspace.home)}
+        return {f"raw:{raw_table.source}/{raw_table.table}": raw_version(files, root=root, home=home)}
     return {
-        f"raw:{raw_table.source}/{path.relative_to(root).as_posix()}": file_digest(path, root=root, home=workspace.home)
+        f"raw:{raw_table.source}/{path.relative_to(root).as_posix()}": file_digest(path, root=root, home=home)
         for path in files
     }
 

@@ -1,9 +1,8 @@
 """Typed tables: one step per raw table, read by its source module. Not here: how a file is read (`sources/`)."""
 
 from data_contracts import CONTRACTS
-from pipelines.assets.raw import raw_digests
+from pipelines.assets.raw import raw_digests, why_empty
 from pipelines.assets.step import Build, Made, Step
-from pipelines.resources import Sources, Workspace
 from pipelines.sources import TABLES, RawTable
 
 
@@ -19,26 +18,12 @@ def _step(raw_table: RawTable) -> Step:
     return Step(
         contract=CONTRACTS[raw_table.table],
         make=read,
-        raw=lambda workspace: _digests(raw_table, workspace),
+        raw=lambda workspace: raw_digests(raw_table, workspace),
         raw_keys=(raw_table.table,),
         code=(raw_table.module,),
         is_generic=True,
         kinds=("polars", "parquet"),
     )
-
-
-def why_empty(raw_table: RawTable, sources: Sources) -> str:
-    """Return why a table is published without rows, or an empty text where it is read."""
-    if sources.root(raw_table.source) is None:
-        return f"{raw_table.source} is not available"
-    if raw_table.unless in sources.roots:
-        return f"{raw_table.unless} holds the same facts"
-    return ""
-
-
-def _digests(raw_table: RawTable, workspace: Workspace) -> dict[str, str]:
-    reason = why_empty(raw_table, workspace.sources)
-    return {f"raw:{raw_table.source}/{raw_table.table}": reason} if reason else raw_digests(raw_table, workspace)
 
 
 STEPS = tuple(_step(raw_table) for raw_table in TABLES.values())
