@@ -3,6 +3,8 @@ _medcsp="$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")" && pwd)"
 export MEDCSP_HOME="${MEDCSP_HOME:-$_medcsp/.medcsp}"
 export DAGSTER_HOME="$MEDCSP_HOME/dagster"
 export DAGSTER_MODULE_NAME="pipelines.definitions"
+# Without it `dagster dev` names the project to its servers twice (a file and the line above), and they hang.
+export DAGSTER_CLI_DEV_USE_LEGACY_CODE_SERVER_BEHAVIOR=1
 export PYTHONPATH="$_medcsp${PYTHONPATH:+:$PYTHONPATH}"
 export PATH="$_medcsp/.venv/bin:$PATH"
 mkdir -p "$DAGSTER_HOME"

@@ -77,6 +77,7 @@ def environment(home: Path, *, repository: Path = REPOSITORY, **variables: str) 
         "MEDCSP_PROFILE": "tiny:tiny",
         "DAGSTER_HOME": str(dagster_home),
         "DAGSTER_MODULE_NAME": "pipelines.definitions",
+        "DAGSTER_CLI_DEV_USE_LEGACY_CODE_SERVER_BEHAVIOR": "1",
         "PYTHONPATH": os.pathsep.join([str(repository), str(HERE)]),
         "PATH": os.pathsep.join([str(BIN), os.environ.get("PATH", "")]),
         "OMP_NUM_THREADS": "1",

@@ -135,6 +135,20 @@ def test_a_wrong_profile_is_one_line(tmp_path: Path) -> None:
     ]
 
 
+def test_env_sh_exports_what_these_tests_run_with(tmp_path: Path) -> None:
+    ours = {name: value for name, value in environment(tmp_path).items() if name.startswith("DAGSTER_")}
+    shown = subprocess.run(
+        ["bash", "-c", "source ./env.sh && env"],
+        cwd=REPOSITORY,
+        env={"PATH": "/usr/bin:/bin", "MEDCSP_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    exported = dict(line.split("=", 1) for line in shown.stdout.splitlines() if line.startswith("DAGSTER_"))
+    assert exported == ours
+    assert (tmp_path / "dagster" / "dagster.yaml").read_text() == (REPOSITORY / "dagster.yaml").read_text()
+
+
 QUESTION = "{ assetNodes { groupName assetKey { path } } }"
 
 
