@@ -5,7 +5,8 @@ anything that joins two tables (`sql/`), and Dagster (`pipelines.assets`).
 """
 
 from pipelines.sources import mimic_cxr, mimic_cxr_jpg, mimic_iv, mimic_iv_note
-from pipelines.sources.raw_table import RawTable, Source, SourceError
+from pipelines.sources.raw_table import RawTable, Source
+from pipelines.sources.refusals import SourceError
 
 SOURCES: dict[str, Source] = {
     source.name: source for source in (mimic_iv.SOURCE, mimic_iv_note.SOURCE, mimic_cxr.SOURCE, mimic_cxr_jpg.SOURCE)

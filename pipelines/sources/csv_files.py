@@ -17,7 +17,7 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from pipelines.sources.raw_table import SourceError
+from pipelines.sources.refusals import SourceError
 
 BATCH_ROWS = 10_000
 """Rows held at a time: notes of ten kilobytes each are the widest."""

@@ -16,7 +16,8 @@ from polars.io.plugins import register_io_source
 
 from pipelines.sources.csv_files import scan_csv
 from pipelines.sources.mimic_cxr_jpg import study_time
-from pipelines.sources.raw_table import RawTable, Source, SourceError, find_below
+from pipelines.sources.raw_table import RawTable, Source, find_below
+from pipelines.sources.refusals import SourceError
 from pipelines.sources.typed_columns import typed
 
 STUDY_LIST = "cxr-study-list.csv.gz"

@@ -1,6 +1,6 @@
 """What a raw table is: the files it comes from, below the root of a release, and how they are read.
 
-Does not belong here: parsing (`csv_files`, `typing`) and anything that one source does alone (its module).
+Does not belong here: parsing (`csv_files`, `typed_columns`) and anything that one source does alone (its module).
 """
 
 from collections.abc import Callable, Mapping
@@ -11,15 +11,11 @@ from typing import Any
 import polars as pl
 
 from data_contracts import CONTRACTS, Contract
-
-REJECTED = "_rejected"
-"""Column beside the contract's own: the rule under which a row is rejected, null where it is fine."""
+from pipelines.sources.csv_files import scan_csv
+from pipelines.sources.refusals import REJECTED, SourceError
+from pipelines.sources.typed_columns import typed
 
 MAX_HINT_FOLDERS = 50
-
-
-class SourceError(ValueError):
-    """A raw source cannot be read; the message names the root's variable, the table and the file."""
 
 
 def root_variable(source: str) -> str:
@@ -29,9 +25,6 @@ def root_variable(source: str) -> str:
 
 def read_csv(table: "RawTable", root: Path) -> pl.LazyFrame:
     """Read the table's CSV file and type it by its contract."""
-    from pipelines.sources.csv_files import scan_csv
-    from pipelines.sources.typed_columns import typed
-
     (path,) = table.find(root)
     names = {name: table.renamed.get(name, name) for name in table.contract.columns()}
     return typed(scan_csv(path, columns=names, table=table.table), table.contract)

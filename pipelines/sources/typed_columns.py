@@ -9,7 +9,7 @@ import dataframely as dy
 import polars as pl
 
 from data_contracts import Contract
-from pipelines.sources.raw_table import REJECTED
+from pipelines.sources.refusals import REJECTED
 
 DATETIME_FORMAT = "%Y-%m-%d %H:%M:%S%.f"
 VERBATIM = frozenset({"text"})
