@@ -201,13 +201,16 @@ def publish_a_checkpoint(workspace: Workspace) -> None:
     step = STEPS["pretrain_checkpoint"]
     numbers = {name: [0.0] for name in ("epoch", "loss", "loss_a", "loss_p", "loss_d", "learning_rate", "grad_norm")}
     row = pl.DataFrame({"step": [1], **numbers, "num_linked": [1], "model_sha256": ["0" * 64]})
-    workspace.lake.publish(
+    manifest = workspace.lake.publish(
         step.contract,
         row,
         code_version=step.code_version(),
         inputs=step.input_versions(workspace),
         settings=step.settings(workspace.profile),
     )
+    folder = workspace.lake.run_folder(step.name, manifest.fingerprint)
+    for name in step.leaves:
+        (folder / name).write_text("")
 
 
 def test_the_device_sensor_skips_an_empty_home(tmp_path: Path) -> None:
