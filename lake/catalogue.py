@@ -1,7 +1,9 @@
-"""The catalogue: a DuckDB file that holds one view per published table and nothing else.
+"""The catalogue: a DuckDB file of views over the published tables, and nothing else.
 
-It is built beside and renamed, so a reader sees the old catalogue or the new one, and nobody's open session blocks a
-publish. Its views carry the absolute paths of immutable versions, so no query ever mixes two.
+Schema `tables` holds one per table, as it was published; `published` says when and from what. A bare name is the view
+of `sql/catalog.sql` that has it, and the table where none does. The file is built beside and renamed, so a reader sees
+the old catalogue or the new one, and nobody's open session blocks a publish. Its views carry the absolute paths of
+immutable versions, so no query ever mixes two.
 """
 
 import functools
@@ -16,10 +18,12 @@ import duckdb
 
 from lake.files import canonical_json, fsync_path, locked, write_atomic
 from lake.ids import id_share_macro
-from lake.manifest import Manifest
+from lake.manifest import TIMING, Manifest
 from lake.sql import name_of, quoted, table_names, text_of
 
 CATALOGUE = "warehouse.duckdb"
+SCHEMA = "tables"
+PUBLISHED = "published"
 STAMP = "warehouse.json"  # what the catalogue shows; written after it, so a crash between the two costs one rebuild
 
 logger = logging.getLogger(__name__)
@@ -75,26 +79,68 @@ def refresh(home: Path, current: Callable[[], Mapping[str, tuple[Path, Manifest]
         shown = read_stamp(home)
         if (home / CATALOGUE).exists() and {name: shown.get(name) for name in stamp} == stamp:
             return
+        descriptions = {name: manifest.description for name, (_, manifest) in tables.items()}
         building = home / ".warehouse.building"
         building.unlink(missing_ok=True)
         (home / ".warehouse.building.wal").unlink(missing_ok=True)
         with duckdb.connect(str(building)) as sql:
             sql.execute(id_share_macro())
-            views = [
-                f"create view {name_of(name)} as {view_sql(folder, manifest)};"
-                f"comment on view {name_of(name)} is {text_of(manifest.description)};"
-                for name, (folder, manifest) in sorted(tables.items())
-            ]
-            sql.execute(f"begin; {''.join(views)} commit")
-            waiting = _create_views(sql, text, views_file, set(tables))
+            sql.execute(f"begin; create schema {SCHEMA}; {_table_views(tables)} {_published_view(tables)} commit")
+            waiting = _create_views(sql, text, views_file, descriptions)
         fsync_path(building)
         building.rename(home / CATALOGUE)
         write_atomic(home / STAMP, canonical_json({**stamp, "waiting": waiting}))
 
 
-def _create_views(sql: duckdb.DuckDBPyConnection, text: str, path: Path, tables: set[str]) -> dict[str, str]:
-    """Create the views of a file in its order, and give those that must wait, with the reason."""
-    known = set(tables)
+def _table_views(tables: Mapping[str, tuple[Path, Manifest]]) -> str:
+    """SQL that creates two views per table, the qualified and the bare one."""
+    parts = []
+    for table, (folder, manifest) in sorted(tables.items()):
+        name, comment = name_of(table), text_of(manifest.description)
+        parts += [
+            f"create view {SCHEMA}.{name} as {view_sql(folder, manifest)};",
+            f"create view {name} as from {SCHEMA}.{name};",
+            f"comment on view {SCHEMA}.{name} is {comment}; comment on view {name} is {comment};",
+        ]
+    return "".join(parts)
+
+
+def _published_view(tables: Mapping[str, tuple[Path, Manifest]]) -> str:
+    """SQL that creates the view of what is published; a time is null where a run died before it could say it."""
+    rows = [_published_row(folder, manifest) for _, (folder, manifest) in sorted(tables.items())]
+    columns = "table_name, layer, version, fingerprint, num_rows, num_rejected, created_time, description"
+    empty = f"select {', '.join(['null'] * 8)} where false"
+    body = f"values {', '.join(rows)}" if rows else empty
+    return (
+        f"create view {PUBLISHED} as select * replace (created_time::timestamptz as created_time) "
+        f"from ({body}) as rows ({columns});"
+        f"comment on view {PUBLISHED} is 'One row per published table: its version, and when it was made.';"
+    )
+
+
+def _published_row(folder: Path, manifest: Manifest) -> str:
+    texts = [manifest.table, manifest.layer, manifest.version, manifest.fingerprint]
+    timing = folder / TIMING
+    created = json.loads(timing.read_text(encoding="utf-8"))["created_time"] if timing.exists() else None
+    return "({}, {}, {}, {}, {})".format(
+        ", ".join(map(text_of, texts)),
+        manifest.rows,
+        sum(manifest.rejected.values()),
+        text_of(created) if created else "null",
+        text_of(manifest.description),
+    )
+
+
+def _create_views(sql: duckdb.DuckDBPyConnection, text: str, path: Path, tables: Mapping[str, str]) -> dict[str, str]:
+    """Create the views of a file in its order, and give those that must wait, with the reason.
+
+    Args:
+        sql: the catalogue, with a view per table.
+        text: the file's statements.
+        path: the file, for messages.
+        tables: description of every table, by name.
+    """
+    known = {*tables, PUBLISHED}
     waiting = {}
     for statement in duckdb.extract_statements(text):
         name, needed = _view_parts(statement.query, path)
@@ -103,9 +149,15 @@ def _create_views(sql: duckdb.DuckDBPyConnection, text: str, path: Path, tables:
             logger.info("view %s of %s %s", name, path.name, waiting[name])
             continue
         try:
+            sql.execute("begin")
+            sql.execute(f"drop view if exists {name_of(name)}")
             sql.execute(statement)
+            if name in tables:
+                sql.execute(f"comment on view {name_of(name)} is {text_of(tables[name])}")
+            sql.execute("commit")
             known.add(name)
         except duckdb.Error as error:
+            sql.execute("rollback")
             waiting[name] = f"does not run: {error}"
             logger.warning("view %s of %s %s", name, path, waiting[name])
     return waiting
@@ -120,4 +172,4 @@ def _view_parts(text: str, path: Path) -> tuple[str, frozenset[str]]:
     if not isinstance(tree, exp.Create) or tree.kind != "VIEW":
         raise ValueError(f"{path}: every statement must be 'create view'; found: {text.strip()[:60]}")
     name = tree.this.find(exp.Table).name
-    return name, frozenset(table_names(text) - {name})
+    return name, frozenset(table_names(tree.expression.sql(dialect="duckdb")))

@@ -14,7 +14,8 @@ import duckdb
 from lake.store import default_home
 
 MAX_ROWS = 60
-LIST_TABLES = "select view_name as table, comment from duckdb_views() where not internal order by 1"
+LIST_TABLES = """select view_name as table, comment from duckdb_views()
+where not internal and schema_name = 'main' order by 1"""
 _HELP = """End a statement with a semicolon. `.tables` lists the tables, `.help` says this, `.quit` leaves.
 Try: select * from same_patient_pairs limit 5;   select * from metrics;   select * from lineage;"""
 

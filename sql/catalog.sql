@@ -1,4 +1,13 @@
--- Further views of the catalogue, for people; each waits until the tables that it reads are published.
+-- Further views of the catalogue, for people; each waits until the tables that it reads are published. A view with the
+-- name of a table stands before it: the table itself is `tables.<name>`.
+
+-- One row per number of any evaluation, and when it was made.
+create view metrics as
+select
+    m.*,
+    p.created_time
+from tables.metrics as m
+inner join published as p on p.table_name = 'metrics';
 
 -- One row per record of either source: when it was and which cohort it stands in.
 create view records as

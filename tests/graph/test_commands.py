@@ -36,6 +36,30 @@ def typed(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def in_bash(script: str, home: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Run lines as typed, in the repository; make finds this interpreter's environment as its own."""
+    venv = home / "venv"
+    if not venv.exists():
+        venv.mkdir()
+        (venv / "bin").symlink_to(BIN)
+        (venv / ".ready").touch()
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=REPOSITORY,
+        env=environment(home, MAKEFLAGS=" ".join([*flags, f"VENV={venv}"])),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def readme_blocks() -> list[str]:
+    """The blocks of commands in README, comments cut off."""
+    blocks = re.findall(r"^```\n(.*?)^```", (REPOSITORY / "README.md").read_text(), flags=re.M | re.S)
+    plain = [re.sub(r"\s+# .*$", "", block, flags=re.M).strip() for block in blocks]
+    return [block for block in plain if block.split()[0] in {"make", "source", "export"}]
+
+
 def message_of(errors: str) -> str:
     """The first line of the failure that Dagster prints."""
     found = re.search(r"^dagster\._core\.definitions\.events\.Failure: (.*)$", errors, flags=re.M)
@@ -70,9 +94,13 @@ def test_training_with_its_inputs_and_again_without_work(built_home: Path, train
     assert versions(built_home).items() <= versions(trained).items()
     written = weights.stat().st_mtime_ns
 
-    again = typed(trained, "dagster", "asset", "materialize", "--select", "pretrain_checkpoint")
+    (block,) = [block for block in readme_blocks() if block.startswith("source env.sh")]
+    lines = block.splitlines()
+    lines.remove("dagster dev")  # it does not end: see below
+    again = in_bash("\n".join(lines), trained)
     assert again.returncode == 0, again.stderr[-3000:]
-    assert "pretrain_checkpoint: current" in again.stderr
+    assert again.stderr.count("pretrain_checkpoint: current") == 2
+    assert "pretrain_corpus" in again.stdout, "the definitions are listed"
     assert weights.stat().st_mtime_ns == written
 
 
@@ -113,7 +141,7 @@ def test_the_whole_graph_then_again_with_questions_in_between(trained: Path) -> 
     lineage = typed(home, "python", "-m", "lake.prompt", "--query", "select count(*) from lineage")
     assert lineage.returncode == 0
 
-    second = typed(home, "python", "-m", "pipelines.run")
+    second = in_bash("make run", home)
     assert second.returncode == 0, second.stderr[-3000:]
     states = re.findall(r"^(\w+) +(current|built) ", second.stdout, flags=re.M)
     assert {name for name, _ in states} == {*STEPS, "synthetic_sources"}
@@ -204,6 +232,31 @@ def ask(address: str, server: subprocess.Popen[bytes]) -> list[dict]:
 
 
 TARGETS = re.findall(r"^([a-z-]+):.*## ", (REPOSITORY / "Makefile").read_text(), flags=re.M)
+
+
+BY_CI = ("make demo", "make test")
+BY_TESTS = ("make run", "make dev", "source env.sh", "dagster", "dg", "export ")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_every_command_of_the_readme_is_run(trained: Path) -> None:
+    """Those of a line here, in order; the longer ones by `.ci/run` and by the tests of this file."""
+    ci = (REPOSITORY / ".ci" / "run").read_text()
+    assert all(f'"{command}' in ci for command in (*BY_CI, "make demo EHR="))
+    lines = [line for block in readme_blocks() for line in block.splitlines()]
+    here = [line for line in lines if not line.startswith((*BY_CI, *BY_TESTS))]
+    assert [line.split()[:2] for line in here] == [["make", "sql"], ["make", "help"]]
+    said = in_bash("\n".join(here), trained)
+    assert said.returncode == 0, said.stderr
+    assert "gap_days" in said.stdout and "run the tests" in said.stdout
+    assert in_bash("make dev", trained, "-n").stdout.strip() == "source ./env.sh && dagster dev"
+
+
+def test_a_root_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    (block,) = [block for block in readme_blocks() if block.startswith("export")]
+    done = in_bash(block, tmp_path)
+    assert done.returncode != 0
+    assert "MEDCSP_MIMIC_IV" in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

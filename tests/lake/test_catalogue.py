@@ -1,6 +1,7 @@
 """The catalogue shows current versions, grows further views as their tables arrive, and is rebuilt after a crash."""
 
 import logging
+from datetime import datetime
 
 import duckdb
 import pytest
@@ -16,9 +17,11 @@ def shown(lake, query: str) -> list[tuple]:
 def test_it_has_a_view_with_a_comment_per_table_over_absolute_paths(lake, readings, readings_rows, made_from):
     lake.publish(readings, readings_rows, **made_from)
     assert shown(lake, "select subject_id, sex from readings") == [(1, None), (2, "M"), (3, "F")]
-    ((name, comment, sql),) = shown(lake, "select view_name, comment, sql from duckdb_views() where not internal")
-    assert (name, comment) == ("readings", "What was measured, one row per subject and time.")
-    assert str(lake.files("readings")[0]) in sql
+    views = "select schema_name, view_name, comment, sql from duckdb_views() where view_name = 'readings'"
+    bare, table = shown(lake, f"{views} order by schema_name")
+    for schema, view in (("main", bare), ("tables", table)):
+        assert view[:3] == (schema, "readings", "What was measured, one row per subject and time.")
+    assert str(lake.files("readings")[0]) in table[3]
 
 
 def test_a_session_that_is_open_keeps_its_version_and_a_new_one_sees_the_new(lake, readings, readings_rows, made_from):
@@ -82,3 +85,25 @@ def test_the_macro_of_ids_is_there_for_people(lake, readings, readings_rows, mad
 
     lake.publish(readings, readings_rows, **made_from)
     assert shown(lake, "select id_share('s', 5)") == [(id_share("s", 5),)]
+
+
+def test_a_view_with_the_name_of_a_table_stands_before_it(lake, readings, readings_rows, made_from):
+    lake.views_file.write_text(
+        """create view readings as
+        select r.*, p.created_time from tables.readings as r inner join published as p on p.table_name = 'readings';
+        create view on_it as select created_time from readings;
+        """
+    )
+    manifest = lake.publish(readings, readings_rows, **made_from)
+    ((rows, earliest, latest),) = shown(lake, "select count(*), min(created_time), max(created_time) from on_it")
+    assert rows == 3
+    assert earliest == latest == datetime.fromisoformat(lake.timing("readings")["created_time"])
+    ((version, num_rows),) = shown(lake, "select version, num_rows from published where table_name = 'readings'")
+    assert (version, num_rows) == (manifest.version, 3)
+    assert "created_time" not in {name for (name, *_) in shown(lake, "describe tables.readings")}
+
+
+def test_a_view_in_front_of_a_table_that_does_not_run_leaves_the_table(lake, readings, readings_rows, made_from):
+    lake.views_file.write_text("create view readings as select nowhere from tables.readings;")
+    lake.publish(readings, readings_rows, **made_from)
+    assert shown(lake, "select count(*) from readings") == [(3,)]

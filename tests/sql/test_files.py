@@ -57,6 +57,10 @@ def test_check_says_its_severity_and_its_tables(file: str) -> None:
 
 
 def test_views_of_the_catalogue(database) -> None:
+    database.connection.execute(
+        """create schema tables; create table tables.metrics as from metrics; drop table metrics;
+        create table published (table_name text, created_time timestamptz);"""
+    )
     database.connection.execute((SQL / "catalog.sql").read_text())
     database.fill(
         {
