@@ -32,13 +32,19 @@ def raw_digests(raw_table: RawTable, workspace: Workspace) -> dict[str, str]:
     root = workspace.sources.root(raw_table.source)
     if reason or root is None:
         return {f"raw:{raw_table.source}/{raw_table.table}": reason}
-    return file_digests(raw_table, root, home=workspace.home)
+    digests = file_digests(raw_table, root, home=workspace.home)
+    if listing := raw_table.listing(raw_table, root):
+        digests[f"raw:{raw_table.source}/{raw_table.table} (listing)"] = short_hash("\n".join(listing))
+    return digests
 
 
 def why_empty(raw_table: RawTable, sources: Sources) -> str:
     """Return why a table is published without rows, or an empty text where it is read."""
-    if sources.root(raw_table.source) is None:
+    root = sources.root(raw_table.source)
+    if root is None:
         return f"{raw_table.source} is not available"
+    if raw_table.is_left_out(root):
+        return f"{raw_table.source} has no {', '.join(raw_table.files)}"
     if raw_table.unless in sources.roots:
         return f"{raw_table.unless} holds the same facts"
     return ""

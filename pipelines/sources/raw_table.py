@@ -35,6 +35,11 @@ def list_files(table: "RawTable", root: Path) -> list[Path]:
     return table.find(root)
 
 
+def list_nothing(table: "RawTable", root: Path) -> list[str]:
+    """Return no line: most tables depend on the bytes of their files alone."""
+    return []
+
+
 @dataclass(frozen=True, kw_only=True)
 class RawTable:
     """One typed raw table.
@@ -45,8 +50,11 @@ class RawTable:
         files: paths below the root that must be there.
         reader: makes the typed frame of a root.
         lister: lists every file whose bytes the table depends on.
+        listing: lists, one line each, what else it depends on: names of files, or their size and time where they are
+            too large to be hashed before they are read.
         renamed: contract column to column of the file, where they differ.
         unless: source whose presence makes this table empty, because it holds the same facts cheaper.
+        optional: True where a release may lack the files; the table is then empty.
     """
 
     table: str
@@ -54,8 +62,10 @@ class RawTable:
     files: tuple[str, ...]
     reader: Callable[["RawTable", Path], pl.LazyFrame] = read_csv
     lister: Callable[["RawTable", Path], list[Path]] = list_files
+    listing: Callable[["RawTable", Path], list[str]] = list_nothing
     renamed: Mapping[str, str] = field(default_factory=dict)
     unless: str | None = None
+    optional: bool = False
 
     @property
     def contract(self) -> type[Contract]:
@@ -85,6 +95,10 @@ class RawTable:
         if missing:
             raise SourceError(self._missing_message(root, missing))
         return [path for path in found if path is not None]
+
+    def is_left_out(self, root: Path) -> bool:
+        """Return whether the release at this root lacks an optional table."""
+        return self.optional and root.is_dir() and not all(find_below(root, file) for file in self.files)
 
     def read(self, root: Path) -> pl.LazyFrame:
         """Return the table, typed by its contract, with the column `_rejected` (string, null where the row is fine).
