@@ -3,7 +3,9 @@
 import dataframely as dy
 
 SOURCES = ["cxr", "ehr"]
-SPLITS = ["ehr_holdout", "pretrain", "retrieval_mimic_cxr", "unused"]
+DATABASES = ["mimic_iii", "mimic_iii_carevue", "mimic_iv"]
+SPLITS = ["ehr_holdout", "mimic_iii", "pretrain", "retrieval_mimic_cxr", "unused"]
+SYSTEMS = ["both", "carevue", "metavision", "mimic_iv"]
 
 
 def subject_id(*, nullable: bool = False) -> dy.Int64:
@@ -39,6 +41,11 @@ def itemid() -> dy.Int64:
 def source() -> dy.Enum:
     """Return the source of a record."""
     return dy.Enum(SOURCES, description="Source of the record: ehr (admissions) or cxr (images).")
+
+
+def database() -> dy.Enum:
+    """Return the database that an EHR row comes from."""
+    return dy.Enum(DATABASES, description="Database: mimic_iv, mimic_iii, or its subset mimic_iii_carevue.")
 
 
 def record_id() -> dy.String:

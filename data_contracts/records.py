@@ -13,6 +13,7 @@ class EhrRecords(Contract):
     layer = "records"
     key = ("hadm_id",)
 
+    database = fields.database()
     record_id = fields.record_id()
     subject_id = fields.subject_id()
     hadm_id = fields.hadm_id()
@@ -30,6 +31,11 @@ class EhrStays(Contract):
     layer = "records"
     key = ("stay_id",)
 
+    database = fields.database()
+    system = dy.Enum(
+        fields.SYSTEMS,
+        description="Clinical system that charted the stay: MIMIC-III's DBSOURCE; mimic_iv, which is MetaVision.",
+    )
     subject_id = fields.subject_id()
     hadm_id = fields.hadm_id()
     stay_id = fields.stay_id()

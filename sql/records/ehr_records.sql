@@ -22,6 +22,7 @@ admissions as (
 )
 
 select
+    'mimic_iv' as database,
     cast(hadm_id as varchar) as record_id,
     subject_id,
     hadm_id,

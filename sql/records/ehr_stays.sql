@@ -14,6 +14,8 @@ with ordered as (
 )
 
 select
+    'mimic_iv' as database,
+    'mimic_iv' as system,
     subject_id,
     hadm_id,
     stay_id,
