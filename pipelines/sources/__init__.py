@@ -4,12 +4,20 @@ Belongs here: file discovery, parsing, typing by contract, and the reason why a 
 anything that joins two tables (`sql/`), and Dagster (`pipelines.assets`).
 """
 
-from pipelines.sources import mimic_cxr, mimic_cxr_jpg, mimic_iv, mimic_iv_note
+from pipelines.sources import mimic_cxr, mimic_cxr_jpg, mimic_iii, mimic_iii_carevue, mimic_iv, mimic_iv_note
 from pipelines.sources.raw_table import RawTable, Source
 from pipelines.sources.refusals import SourceError
 
 SOURCES: dict[str, Source] = {
-    source.name: source for source in (mimic_iv.SOURCE, mimic_iv_note.SOURCE, mimic_cxr.SOURCE, mimic_cxr_jpg.SOURCE)
+    source.name: source
+    for source in (
+        mimic_iv.SOURCE,
+        mimic_iv_note.SOURCE,
+        mimic_iii.SOURCE,
+        mimic_iii_carevue.SOURCE,
+        mimic_cxr.SOURCE,
+        mimic_cxr_jpg.SOURCE,
+    )
 }
 """Every raw source by name."""
 

@@ -1,11 +1,22 @@
-"""MIMIC-IV-Note 2.2: discharge summaries, whose text spans lines inside quotes."""
+"""MIMIC-IV-Note 2.2: discharge summaries and radiology reports, whose text spans lines inside quotes."""
 
 from pipelines.sources.raw_table import RawTable, Source
+
+
+def _table(name: str, *, optional: bool) -> RawTable:
+    return RawTable(
+        table=f"mimic_iv_note__{name}", source="mimic_iv_note", files=(f"note/{name}.csv.gz",), optional=optional
+    )
+
 
 SOURCE = Source(
     name="mimic_iv_note",
     required=False,
-    tables=(RawTable(table="mimic_iv_note__discharge", source="mimic_iv_note", files=("note/discharge.csv.gz",)),),
+    tables=(
+        _table("discharge", optional=False),
+        _table("radiology", optional=True),
+        _table("radiology_detail", optional=True),
+    ),
     where="physionet.org/content/mimic-iv-note: the folder that holds note/",
     folder="mimic-iv-note",
 )

@@ -104,12 +104,12 @@ class RawTable:
         """Return the table, typed by its contract, with the column `_rejected` (string, null where the row is fine).
 
         Rows whose text does not cast hold null there. Reading is lazy and streams; a broken file raises SourceError
-        when the frame is collected.
+        when the frame is collected. An optional table without its file is empty.
 
         Raises:
             SourceError: a file or a column is missing.
         """
-        return self.reader(self, root)
+        return self.empty() if self.is_left_out(root) else self.reader(self, root)
 
     def empty(self) -> pl.LazyFrame:
         """Return the table without rows, for a source that is absent."""
@@ -118,7 +118,7 @@ class RawTable:
 
     def raw_files(self, root: Path) -> list[Path]:
         """Return every file whose bytes the table depends on, sorted."""
-        return sorted(self.lister(self, root))
+        return [] if self.is_left_out(root) else sorted(self.lister(self, root))
 
     def _missing_message(self, root: Path, missing: list[str]) -> str:
         alternatives = " or ".join(file_names(missing[0]))

@@ -26,12 +26,19 @@ def test_absent_source_gives_an_empty_typed_table(name: str) -> None:
 
 
 def test_sources_name_their_variables() -> None:
-    assert {source.variable: source.required for source in SOURCES.values()} == {
-        "MEDCSP_MIMIC_IV": True,
-        "MEDCSP_MIMIC_IV_NOTE": False,
-        "MEDCSP_MIMIC_CXR": True,
-        "MEDCSP_MIMIC_CXR_JPG": False,
-    }
+    named = {source.variable: source.required for source in SOURCES.values()}
+    assert (
+        named
+        | {
+            "MEDCSP_MIMIC_IV": True,
+            "MEDCSP_MIMIC_IV_NOTE": False,
+            "MEDCSP_MIMIC_III": False,
+            "MEDCSP_MIMIC_III_CAREVUE": False,
+            "MEDCSP_MIMIC_CXR": True,
+            "MEDCSP_MIMIC_CXR_JPG": False,
+        }
+        == named
+    )
 
 
 @pytest.mark.parametrize("name", ["hosp/patients.csv.gz", "hosp/patients.csv", "HOSP/PATIENTS.CSV.GZ"])
@@ -81,3 +88,22 @@ def test_notes_span_lines(write, tmp_path: Path) -> None:
     row = TABLES["mimic_iv_note__discharge"].read(tmp_path).collect().row(0, named=True)
     assert row["text"] == text
     assert row["_rejected"] is None
+
+
+def test_optional_table_without_its_file_is_empty(write, tmp_path: Path) -> None:
+    radiology = TABLES["mimic_iv_note__radiology"]
+    assert radiology.is_left_out(tmp_path)
+    assert radiology.read(tmp_path).collect().height == 0
+    assert radiology.raw_files(tmp_path) == []
+    write("note/radiology.csv.gz", "note_id,subject_id,hadm_id,note_type,note_seq,charttime,storetime,text")
+    assert not radiology.is_left_out(tmp_path)
+    assert radiology.raw_files(tmp_path) == [tmp_path / "note/radiology.csv.gz"]
+
+
+def test_carevue_twins_have_the_columns_of_mimic_iii() -> None:
+    twins = {table.table: table for table in SOURCES["mimic_iii_carevue"].tables}
+    assert len(twins) == len(SOURCES["mimic_iii"].tables)
+    for table in SOURCES["mimic_iii"].tables:
+        twin = twins[table.table.replace("mimic_iii", "mimic_iii_carevue")]
+        assert twin.contract.create_empty().schema == table.contract.create_empty().schema
+        assert (twin.contract.key, twin.contract.order) == (table.contract.key, table.contract.order)

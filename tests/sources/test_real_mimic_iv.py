@@ -18,6 +18,13 @@ NUM_ROWS = {
     "mimic_iv__icustays": 31,
     "mimic_iv__chartevents": 162_558,
     "mimic_iv__d_items": 4_014,
+    "mimic_iv__microbiologyevents": 722,
+    "mimic_iv__procedures_icd": 171,
+    "mimic_iv__d_icd_procedures": 82_485,
+    "mimic_iv__inputevents": 4_988,
+    "mimic_iv__outputevents": 2_409,
+    "mimic_iv__procedureevents": 349,
+    "mimic_iv__datetimeevents": 3_779,
 }
 
 
