@@ -15,14 +15,10 @@ from pipelines.assets.glue import CONTRACT_CHECK
 from pipelines.assets.graph import CPU_STEPS, STEPS
 from pipelines.assets.step import SQL_FOLDER
 from pipelines.definitions import build_defs
+from pipelines.sources import SOURCES
 
 ASSETS_BY_GROUP = {
-    "tables": {
-        *("mimic_iv__patients", "mimic_iv__admissions", "mimic_iv__diagnoses_icd", "mimic_iv__d_icd_diagnoses"),
-        *("mimic_iv__prescriptions", "mimic_iv__labevents", "mimic_iv__d_labitems", "mimic_iv__icustays"),
-        *("mimic_iv__chartevents", "mimic_iv__d_items", "mimic_iv_note__discharge", "mimic_cxr__record_list"),
-        *("mimic_cxr__study_list", "mimic_cxr__reports", "mimic_cxr__headers", "mimic_cxr_jpg__metadata"),
-    },
+    "tables": {table.table for source in SOURCES.values() for table in source.tables},
     "records": {
         *("ehr_records", "ehr_stays", "ehr_codes", "ehr_readings", "ehr_notes", "ehr_demographics"),
         *("cxr_records", "cxr_reports"),
