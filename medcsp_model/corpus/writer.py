@@ -108,6 +108,30 @@ class CorpusWriter:
         arrays = {"row": row, "offsets": offsets, "tokens": tokens}
         self._add(source, modality, "text", arrays, size=size, pad_id=int(pad_id))
 
+    def allocate(self, source: str, modality: str, kind: str, lengths: Mapping[str, int]) -> dict[str, np.ndarray]:
+        """Arrays to fill before they are added, on disk where they will lie: for what does not fit into memory.
+
+        Args:
+            source: name of the source.
+            modality: name of the modality.
+            kind: its kind.
+            lengths: number of entries by name of the array.
+
+        Returns:
+            Writable arrays by name, mapped into memory, zero; hand them to the `add_` method of the kind.
+        """
+        arrays: dict[str, np.ndarray] = {}
+        for name, length in lengths.items():
+            path = self._path(f"{source}/{modality}/{name}")
+            dtype = np.dtype(KIND_ARRAYS[kind][name])
+            # nothing cannot be mapped
+            arrays[name] = (
+                np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
+                if length
+                else np.zeros(0, dtype)
+            )
+        return arrays
+
     def add_series(
         self,
         source: str,
@@ -207,12 +231,21 @@ class CorpusWriter:
     def _save(self, name: str, values: ArrayLike, dtype: str) -> None:
         given = np.asarray(values)
         array = np.ascontiguousarray(given, dtype=dtype)
-        if given.dtype.kind in "iu" and array.dtype.kind in "iu" and not np.array_equal(given, array):
-            raise CorpusError(f"{self.folder / name}.npy: a value does not fit into {dtype}")
+        path = self._path(name)
+        if array.dtype != given.dtype and given.dtype.kind in "iu" and not np.array_equal(given, array):
+            raise CorpusError(f"{path}: a value does not fit into {dtype}")
+        if isinstance(values, np.memmap) and values.filename == path:
+            values.flush()
+        else:
+            np.save(path, array, allow_pickle=False)
+        digest = hashlib.sha256(f"{dtype}{array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8))
+        self._digests[name] = digest.hexdigest()
+
+    def _path(self, name: str) -> Path:
         path = self.folder / f"{name}.npy"
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, array, allow_pickle=False)
-        self._digests[name] = hashlib.sha256(f"{dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
+        return path
 
     def _hash_pixels(self, source: str, modality: str) -> str:
         folder = self.folder / source / modality

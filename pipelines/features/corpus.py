@@ -34,6 +34,7 @@ CONTENTS_SCHEMA = {
 }
 SOURCES = ("ehr", "cxr")
 SOURCE_PAIRS = (("ehr", "cxr"),)
+CELLS_PER_BATCH = 1_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
 
@@ -254,18 +255,16 @@ class _Corpus:
         cells = (
             self.tables["ehr_series"]
             .filter(pl.col("bin") < num_bins)
-            .join(stays.lazy().select("stay_id", "stay"), on="stay_id")
-            .select("stay", "bin", "feature_index", "value")
-            .sort("stay", "bin", "feature_index")
-            .collect()
+            .join(stays.lazy().select("stay_id", "stay"), on="stay_id", maintain_order="left")
         )
+        cell_indptr = _cell_boundaries(cells, stays.height)
+        lengths = dict.fromkeys(("bin", "feature", "value"), int(cell_indptr[-1]))
         arrays = {
             "stay_indptr": _boundaries(stays["record"], self.records["ehr"].height),
-            "cell_indptr": _boundaries(cells["stay"], stays.height),
-            "bin": cells["bin"].cast(pl.UInt8).to_numpy(),
-            "feature": cells["feature_index"].cast(pl.Int32).to_numpy(),
-            "value": cells["value"].cast(pl.Float32).to_numpy(),
+            "cell_indptr": cell_indptr,
+            **self.writer.allocate("ehr", "series", "series", lengths),
         }
+        _fill_cells(arrays, cells)
         size = self.sizes["series_features"]
         self.writer.add_series("ehr", "series", **arrays, size=size, num_bins=num_bins, max_stays=max_stays)
         present = np.diff(arrays["cell_indptr"][arrays["stay_indptr"]])
@@ -345,9 +344,30 @@ def _boundaries(owners: pl.Series, num_owners: int) -> Array:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
+def _cell_boundaries(cells: pl.LazyFrame, num_stays: int) -> Array:
+    """Return where the cells of each stay begin and end, int64 (num_stays + 1,)."""
+    counted = cells.group_by("stay").agg(pl.len()).collect(engine="streaming")
+    lengths = np.zeros(num_stays, dtype=np.int64)
+    lengths[counted["stay"].to_numpy()] = counted["len"].to_numpy()
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _fill_cells(arrays: Mapping[str, Array], cells: pl.LazyFrame) -> None:
+    """Put cells, batch by batch, where their stay begins; within a stay they keep the table's order: hour, feature."""
+    free = arrays["cell_indptr"][:-1].copy()
+    named = cells.select("stay", "bin", feature="feature_index", value="value")
+    for batch in named.collect_batches(chunk_size=CELLS_PER_BATCH, maintain_order=True):
+        stays, counts = np.unique(batch["stay"].to_numpy(), return_counts=True)
+        rank = batch.select(pl.int_range(pl.len()).over("stay"))["literal"].to_numpy()
+        places = free[batch["stay"].to_numpy()] + rank
+        for name in ("bin", "feature", "value"):
+            arrays[name][places] = batch[name].to_numpy()
+        free[stays] += counts
+
+
 def _digest(kind: str, size: int, *arrays: Array) -> str:
     digest = hashlib.sha256(f"{kind} {size}".encode())
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
     return digest.hexdigest()

@@ -76,9 +76,9 @@ def tables(store):
         "ehr_series": rows(
             "ehr_series",
             {"stay_id": 7, "bin": 5, "feature_index": 1, "value": 1.0},
-            {"stay_id": 9, "bin": 2, "feature_index": 0, "value": 1.0},
-            {"stay_id": 9, "bin": 1, "feature_index": 1, "value": 1.0},
             {"stay_id": 8, "bin": 0, "feature_index": 0, "value": 1.0},
+            {"stay_id": 9, "bin": 1, "feature_index": 1, "value": 1.0},
+            {"stay_id": 9, "bin": 2, "feature_index": 0, "value": 1.0},
         ),
         "cxr_images": rows(
             "cxr_images",
@@ -208,6 +208,15 @@ def test_contents_do_not_depend_on_where_pixels_lie(tmp_path, tables, store):
     second, same = write(tmp_path / "second", tables, other)
     assert contents.equals(same)
     assert first.fingerprint == second.fingerprint
+
+
+def test_cells_in_batches_of_any_size_are_the_same_cells(tmp_path, tables, store, monkeypatch):
+    _, whole = write(tmp_path / "whole", tables, store)
+    monkeypatch.setattr("pipelines.features.corpus.CELLS_PER_BATCH", 1)
+    corpus, batched = write(tmp_path / "batched", tables, store)
+    assert batched.equals(whole)
+    cells = corpus.sources["ehr"].modalities["series"]
+    assert [(int(b), int(f)) for b, f in zip(cells.bin, cells.feature, strict=True)] == [(1, 1), (2, 0), (5, 1)]
 
 
 @pytest.mark.parametrize(
