@@ -239,7 +239,7 @@ class CorpusWriter:
         else:
             np.save(path, array, allow_pickle=False)
         digest = hashlib.sha256(f"{dtype}{array.shape}".encode())
-        digest.update(array.reshape(-1).view(np.uint8))
+        digest.update(array.reshape(-1).view(np.uint8).data)
         self._digests[name] = digest.hexdigest()
 
     def _path(self, name: str) -> Path:

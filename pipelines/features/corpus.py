@@ -369,5 +369,5 @@ def _digest(kind: str, size: int, *arrays: Array) -> str:
     digest = hashlib.sha256(f"{kind} {size}".encode())
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
