@@ -1,21 +1,21 @@
-"""Writes hosp/ and icu/ of MIMIC-IV: published paths, headers, column order, types and quirks.
+"""Renders hosp/ of MIMIC-IV: published headers, column order, types and quirks.
 
-Source of the layout: MIMIC-IV 2.2 as published, and mimic-code's create.sql. Not here: the ICU's event tables
-(`mimic_iv_icu`), how a patient fares (`latent`, `stays`), notes (`mimic_iv_note`).
+Source of the layout: MIMIC-IV 2.2 as published, and mimic-code's create.sql. Not here: cultures (`microbiology`), the
+ICU's event tables (`mimic_iv_icu`), how a patient fares (`latent`, `stays`), notes (`mimic_iv_note`).
 """
-
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from pipelines.synthetic import conditions
+from pipelines.synthetic.cohort import Cohort
 from pipelines.synthetic.conditions import CONDITIONS
 from pipelines.synthetic.latent import Admissions, Subjects, severity_at
+from pipelines.synthetic.microbiology import COLUMNS as MICROBIOLOGY
+from pipelines.synthetic.microbiology import microbiologyevents
 from pipelines.synthetic.randomness import generator
 from pipelines.synthetic.readings import as_text, values_of
 from pipelines.synthetic.stays import HOUR, Stays
-from pipelines.synthetic.writing import write_csv_gz
 
 COLUMNS = {
     "patients": "subject_id,gender,anchor_age,anchor_year,anchor_year_group,dod",
@@ -27,6 +27,7 @@ COLUMNS = {
     "labevents": "labevent_id,subject_id,hadm_id,specimen_id,itemid,order_provider_id,charttime,storetime,value,"
     "valuenum,valueuom,ref_range_lower,ref_range_upper,flag,priority,comments",
     "d_labitems": "itemid,label,fluid,category",
+    "microbiologyevents": MICROBIOLOGY,
     "prescriptions": "subject_id,hadm_id,pharmacy_id,poe_id,poe_seq,order_provider_id,starttime,stoptime,drug_type,"
     "drug,formulary_drug_cd,gsn,ndc,prod_strength,form_rx,dose_val_rx,dose_unit_rx,form_val_disp,form_unit_disp,"
     "doses_per_24_hrs,route",
@@ -38,37 +39,55 @@ RACE_SHARES = (0.66, 0.14, 0.05, 0.07, 0.08)
 Rows = list[dict[str, object]]
 
 
-def write_hosp(
-    root: Path,
-    subjects: Subjects,
-    admissions: Admissions,
-    stays: Stays,
-    *,
-    last_seen: dict[int, np.datetime64],
-    seed: int,
-) -> list[dict[str, object]]:
-    """Write hosp/ and return the planted cases, one row each: quirk, subject_id, hadm_id.
+def hosp_tables(
+    cohort: Cohort, *, last_seen: dict[int, np.datetime64], release: str = "2.2", seed: int
+) -> tuple[dict[str, pl.DataFrame], Rows]:
+    """Render hosp/ of a cohort's EHR subjects.
 
     Args:
-        root: gets hosp/.
-        subjects: everybody.
-        admissions: theirs.
-        stays: ICU stays.
+        cohort: who they are.
         last_seen: row of `Subjects` -> time of the last X-ray, before which nobody may have died.
+        release: 3.0 and 3.1 tell languages apart, insure privately and go on to 2022.
         seed: the settings' seed.
+
+    Returns:
+        Name of the table -> rows in the published columns, and the planted cases, one row each: quirk, subject_id,
+        hadm_id.
     """
+    subjects, admissions, stays = cohort.subjects, cohort.admissions, cohort.stays
     with_ehr = np.flatnonzero(subjects.has_ehr[admissions.subject])
     quirks: Rows = []
-    patients = _patients(subjects, admissions, last_seen, seed, quirks)
-    _write(root, "patients", patients)
-    _write(root, "admissions", _admissions(subjects, admissions, with_ehr, seed))
-    _write(root, "diagnoses_icd", _diagnoses(subjects, admissions, stays, with_ehr, seed, quirks))
-    _write(root, "d_icd_diagnoses", _code_titles())
-    _write(root, "labevents", _labs(subjects, admissions, stays, with_ehr, seed, quirks))
-    labels = [(item.itemid, item.label, "Blood", item.category) for item in conditions.LABS]
-    _write(root, "d_labitems", pl.DataFrame(sorted(labels), schema=COLUMNS["d_labitems"].split(","), orient="row"))
-    _write(root, "prescriptions", _prescriptions(subjects, admissions, with_ehr, seed))
-    return quirks
+    tables = {
+        "patients": _patients(subjects, admissions, last_seen, seed, quirks),
+        "admissions": _admissions(subjects, admissions, with_ehr, seed),
+        "diagnoses_icd": _diagnoses(subjects, admissions, stays, with_ehr, seed, quirks),
+        "d_icd_diagnoses": _code_titles(),
+        "labevents": _labs(subjects, admissions, stays, with_ehr, seed, quirks),
+        "d_labitems": _lab_dictionary(),
+        "prescriptions": _prescriptions(subjects, admissions, with_ehr, seed),
+        "microbiologyevents": microbiologyevents(subjects, admissions, with_ehr, seed=seed),
+    }
+    for name, rows in tables.items():
+        assert rows.columns == COLUMNS[name].split(","), (name, rows.columns)
+    if release != "2.2":
+        tables["patients"] = tables["patients"].with_columns(_LATER_GROUP)
+        tables["admissions"] = tables["admissions"].with_columns(*_LATER_WORDS)
+    return tables, quirks
+
+
+_LATER_GROUP = (
+    pl.when(pl.col("subject_id") % 7 == 3)
+    .then(pl.lit("2020 - 2022"))
+    .otherwise("anchor_year_group")
+    .alias("anchor_year_group")
+)
+_LATER_WORDS = (
+    pl.col("language").replace({"ENGLISH": "English", "?": "Spanish"}),
+    pl.when((pl.col("insurance") == "Other") & (pl.col("subject_id") % 2 == 0))
+    .then(pl.lit("Private"))
+    .otherwise("insurance")
+    .alias("insurance"),
+)
 
 
 def icd_version(subjects: Subjects, admissions: Admissions, row: int, *, seed: int) -> int:
@@ -172,6 +191,11 @@ def _diagnoses(
 def _code_titles() -> pl.DataFrame:
     rows = sorted((code, version, title) for (code, version), title in conditions.CODE_TITLES.items())
     return pl.DataFrame(rows, schema=COLUMNS["d_icd_diagnoses"].split(","), orient="row")
+
+
+def _lab_dictionary() -> pl.DataFrame:
+    labels = [(item.itemid, item.label, "Blood", item.category) for item in conditions.LABS]
+    return pl.DataFrame(sorted(labels), schema=COLUMNS["d_labitems"].split(","), orient="row")
 
 
 def _labs(
@@ -308,8 +332,3 @@ def _time(time: np.datetime64 | None) -> str | None:
 
 def _hour(time: np.datetime64) -> str:
     return str(time.astype("datetime64[h]").astype("datetime64[s]")).replace("T", " ")
-
-
-def _write(root: Path, table: str, rows: pl.DataFrame) -> None:
-    assert rows.columns == COLUMNS[table].split(","), (table, rows.columns)
-    write_csv_gz(root / "hosp" / f"{table}.csv.gz", rows)

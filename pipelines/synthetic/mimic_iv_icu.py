@@ -1,43 +1,37 @@
-"""Writes icu/ of MIMIC-IV: stays, charted readings, procedures, infusions and the item dictionary.
+"""Renders icu/ of MIMIC-IV: stays, charted readings and the item dictionary.
 
-Not here: hosp/ (`mimic_iv`), when anything begins (`stays`), large trees for benchmarks (`chartevents_stream`).
+Not here: hosp/ (`mimic_iv`), the other event tables (`mimic_iv_events`), when anything begins (`stays`), large trees
+for benchmarks (`chartevents_stream`).
 """
-
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from pipelines.synthetic import conditions
+from pipelines.synthetic.cohort import Cohort
 from pipelines.synthetic.conditions import CONDITIONS, SIGNATURE
 from pipelines.synthetic.latent import Admissions, Subjects, severity_at
+from pipelines.synthetic.mimic_iv_events import COLUMNS as EVENT_COLUMNS
+from pipelines.synthetic.mimic_iv_events import EVENT_ITEMS, event_tables
 from pipelines.synthetic.randomness import generator
 from pipelines.synthetic.readings import as_text, values_of
 from pipelines.synthetic.stays import HOUR, Stays
-from pipelines.synthetic.writing import write_csv_gz
 
 COLUMNS = {
     "icustays": "subject_id,hadm_id,stay_id,first_careunit,last_careunit,intime,outtime,los",
     "chartevents": "subject_id,hadm_id,stay_id,caregiver_id,charttime,storetime,itemid,value,valuenum,valueuom,warning",
     "d_items": "itemid,label,abbreviation,linksto,category,unitname,param_type,lownormalvalue,highnormalvalue",
-    "procedureevents": "subject_id,hadm_id,stay_id,caregiver_id,starttime,endtime,storetime,itemid,value,valueuom,"
-    "location,locationcategory,orderid,linkorderid,ordercategoryname,ordercategorydescription,patientweight,isopenbag,"
-    "continueinnextdept,statusdescription,ORIGINALAMOUNT,ORIGINALRATE",
-    "inputevents": "subject_id,hadm_id,stay_id,caregiver_id,starttime,endtime,storetime,itemid,amount,amountuom,rate,"
-    "rateuom,orderid,linkorderid,ordercategoryname,secondaryordercategoryname,ordercomponenttypedescription,"
-    "ordercategorydescription,patientweight,totalamount,totalamountuom,isopenbag,continueinnextdept,statusdescription,"
-    "originalamount,originalrate",
+    **EVENT_COLUMNS,
 }
 EYES = ("To Pain", "To Speech", "Spontaneously")
 VERBAL = ("Incomprehensible sounds", "Confused", "Oriented")
 MOTOR = ("Flex-withdraws", "Localizes Pain", "Obeys Commands")
 FAHRENHEIT, CELSIUS, PEEP = 223761, 223762, 220339
-FINISHED = "FinishedRunning"
 
 
-def write_icu(root: Path, subjects: Subjects, admissions: Admissions, stays: Stays, *, seed: int) -> None:
-    """Write icu/ of the EHR subjects."""
+def icu_tables(cohort: Cohort, *, release: str = "2.2", seed: int) -> dict[str, pl.DataFrame]:
+    """Render icu/ of a cohort's EHR subjects: name of the table -> rows in the published columns."""
+    subjects, admissions, stays = cohort.subjects, cohort.admissions, cohort.stays
     ids = pl.DataFrame(
         {
             "subject_id": subjects.subject_id[admissions.subject[stays.admission]],
@@ -47,11 +41,17 @@ def write_icu(root: Path, subjects: Subjects, admissions: Admissions, stays: Sta
             "outtime": stays.outtime.astype("datetime64[ms]"),
         }
     )
-    _write(root, "icustays", _icustays(ids, stays, seed))
-    _write(root, "chartevents", _chartevents(ids, subjects, admissions, stays, seed))
-    _write(root, "procedureevents", _procedureevents(ids, stays))
-    _write(root, "inputevents", _inputevents(ids, stays))
-    _write(root, "d_items", item_dictionary())
+    tables = {
+        "icustays": _icustays(ids, stays, seed),
+        "chartevents": _chartevents(ids, subjects, admissions, stays, seed),
+        "d_items": item_dictionary(),
+        **event_tables(ids, cohort, seed=seed),
+    }
+    for name, rows in tables.items():
+        assert rows.columns == COLUMNS[name].split(","), (name, rows.columns)
+    if release != "2.2":
+        tables["procedureevents"] = tables["procedureevents"].rename(str.lower)
+    return tables
 
 
 def item_dictionary() -> pl.DataFrame:
@@ -60,7 +60,7 @@ def item_dictionary() -> pl.DataFrame:
         (item.itemid, item.label, item.label, "chartevents", item.category, item.unit, "Numeric")
         for item in (*conditions.VITALS, *conditions.SLOW_VITALS)
     ]
-    rows = [(*row, None, None) for row in sorted((*plain, *conditions.OTHER_ITEMS))]
+    rows = [(*row, None, None) for row in sorted((*plain, *conditions.OTHER_ITEMS, *EVENT_ITEMS))]
     return pl.DataFrame(rows, schema=COLUMNS["d_items"].split(","), orient="row", infer_schema_length=None)
 
 
@@ -204,60 +204,3 @@ def _seconds(hours: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Whole minutes near these hours, a tenth of them left out."""
     kept = hours[random.random(len(hours)) > 0.1]
     return (np.rint((kept + random.uniform(-0.15, 0.15, len(kept))) * 60) * 60).astype(np.int64)
-
-
-def _procedureevents(ids: pl.DataFrame, stays: Stays) -> pl.DataFrame:
-    rows = []
-    for item, name in ((225792, "invasive"), (225794, "noninvasive")):
-        for row in np.flatnonzero(~np.isnan(stays.onset[name])).tolist():
-            start = stays.intime[row] + np.timedelta64(int(stays.onset[name][row]), "s")
-            stop = min(start + 60 * HOUR, max(stays.outtime[row], start + HOUR))
-            minutes = int((stop - start).astype(int) // 60)
-            rows.append((row, item, start.item(), stop.item(), minutes))
-    return _events(ids, rows, "procedureevents").with_columns(
-        storetime=pl.col("endtime") + pl.duration(minutes=7), value="amount", valueuom=pl.lit("min"),
-        orderid="order", linkorderid="order", ordercategoryname=pl.lit("Ventilation"),
-        ordercategorydescription=pl.lit("ContinuousProcess"), patientweight=pl.lit(80), isopenbag=pl.lit(1),
-        continueinnextdept=pl.lit(0), statusdescription=pl.lit(FINISHED), ORIGINALAMOUNT="amount",
-        ORIGINALRATE=pl.lit(1), caregiver_id=pl.lit(None), location=pl.lit(None), locationcategory=pl.lit(None),
-    ).select(COLUMNS["procedureevents"].split(","))  # fmt: skip
-
-
-def _inputevents(ids: pl.DataFrame, stays: Stays) -> pl.DataFrame:
-    rows = []
-    for row in np.flatnonzero(~np.isnan(stays.onset["pressor"])).tolist():
-        start = stays.intime[row] + np.timedelta64(int(stays.onset["pressor"][row]), "s")
-        for turn in range(3):
-            begin = start + turn * 5 * HOUR
-            rows.append((row, int(stays.onset_item[row]), begin.item(), (begin + 5 * HOUR).item(), 4 + turn))
-    columns = COLUMNS["inputevents"].split(",")
-    empty = {name: pl.lit(None) for name in ("caregiver_id", "totalamount", "totalamountuom")}
-    return _events(ids, rows, "inputevents").with_columns(
-        storetime=pl.col("starttime") + pl.duration(minutes=11), amountuom=pl.lit("mg"), rate=pl.lit(0.1),
-        rateuom=pl.lit("mcg/kg/min"), orderid="order", linkorderid="order", ordercategoryname=pl.lit("01-Drips"),
-        secondaryordercategoryname=pl.lit("02-Fluids (Crystalloids)"),
-        ordercomponenttypedescription=pl.lit("Main order parameter"), ordercategorydescription=pl.lit("Continuous Med"),
-        patientweight=pl.lit(80), isopenbag=pl.lit(0), continueinnextdept=pl.lit(0),
-        statusdescription=pl.when(pl.col("order") % 19 == 0).then(pl.lit("Rewritten")).otherwise(pl.lit(FINISHED)),
-        originalamount="amount", originalrate=pl.lit(0.1), **empty,
-    ).select(columns)  # fmt: skip
-
-
-def _events(ids: pl.DataFrame, rows: Sequence[tuple[object, ...]], table: str) -> pl.DataFrame:
-    """Start a range table: ids by row of the stay, item, start, end, amount and a running order number."""
-    schema: dict[str, pl.DataType] = {
-        "row": pl.Int64(),
-        "itemid": pl.Int64(),
-        "starttime": pl.Datetime("ms"),
-        "endtime": pl.Datetime("ms"),
-        "amount": pl.Int64(),
-    }
-    stay = ids.with_row_index("row").cast({"row": pl.Int64})
-    events = pl.DataFrame(rows, schema=schema, orient="row").join(stay, on="row")
-    first = 1_000_000 if table == "procedureevents" else 5_000_000
-    return events.sort("subject_id", "starttime", "itemid").with_columns(order=pl.int_range(pl.len()) + first)
-
-
-def _write(root: Path, table: str, rows: pl.DataFrame) -> None:
-    assert rows.columns == COLUMNS[table].split(","), (table, rows.columns)
-    write_csv_gz(root / "icu" / f"{table}.csv.gz", rows)

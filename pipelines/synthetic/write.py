@@ -4,15 +4,15 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.synthetic.cohort import Cohort
 from pipelines.synthetic.conditions import CONDITIONS, SIGNATURE
-from pipelines.synthetic.latent import Admissions, Subjects, draw_admissions, draw_subjects, severity_at
+from pipelines.synthetic.critical import draw_cohort
+from pipelines.synthetic.latent import Admissions, Subjects, severity_at
 from pipelines.synthetic.mimic_cxr import write_mimic_cxr
 from pipelines.synthetic.mimic_cxr_jpg import write_metadata
-from pipelines.synthetic.mimic_iv import write_hosp
-from pipelines.synthetic.mimic_iv_icu import write_icu
 from pipelines.synthetic.mimic_iv_note import write_notes
-from pipelines.synthetic.settings import SyntheticSettings
-from pipelines.synthetic.stays import Stays, draw_stays
+from pipelines.synthetic.mimic_iv_tree import render_mimic_iv, write_mimic_iv
+from pipelines.synthetic.settings import FOLDERS, SyntheticSettings
 from pipelines.synthetic.studies import FINDINGS, Studies, draw_studies
 from pipelines.synthetic.writing import new_folder, write_parquet
 
@@ -20,24 +20,31 @@ Quirks = list[dict[str, object]]
 
 
 def write_sources(raw: Path, *, settings: SyntheticSettings) -> None:
-    """Write the raw trees of every source for one synthetic cohort.
+    """Write the raw trees of one synthetic world, those that the settings name.
 
     Args:
-        raw: gets mimic-iv/, mimic-iv-note/, mimic-cxr/, mimic-cxr-jpg/ and truth/; replaced as a whole at the end.
-        settings: size and seed.
+        raw: gets one folder for each of `settings.sources`, named as `FOLDERS` says, and truth/; replaced as a whole at
+            the end.
+        settings: size, layouts and seed.
     """
-    subjects = draw_subjects(settings)
-    admissions = draw_admissions(subjects, seed=settings.seed)
-    stays = draw_stays(subjects, admissions, seed=settings.seed)
-    studies = draw_studies(subjects, admissions, settings=settings)
+    cohort = draw_cohort(settings)
+    studies = draw_studies(cohort.subjects, cohort.admissions, settings=settings)
     with new_folder(raw) as folder:
-        last_seen = dict(zip(studies.subject.tolist(), studies.time, strict=True))  # studies ascend in time
-        quirks = write_hosp(folder / "mimic-iv", subjects, admissions, stays, last_seen=last_seen, seed=settings.seed)
-        write_icu(folder / "mimic-iv", subjects, admissions, stays, seed=settings.seed)
-        write_notes(folder / "mimic-iv-note", subjects, admissions, seed=settings.seed)
-        quirks += _stay_quirks(subjects, admissions, stays)
-        quirks += write_xrays(folder, subjects, studies, settings=settings)
-        write_truth(folder / "truth", subjects, admissions, studies, quirks)
+        quirks = _write_hospital(folder, cohort, studies, settings=settings)
+        if "mimic_cxr" in settings.sources:
+            quirks += write_xrays(folder, cohort.subjects, studies, settings=settings)
+        write_truth(folder / "truth", cohort.subjects, cohort.admissions, studies, quirks)
+
+
+def _write_hospital(folder: Path, cohort: Cohort, studies: Studies, *, settings: SyntheticSettings) -> Quirks:
+    """Write every tree that holds hospital records; return the planted cases of MIMIC-IV."""
+    last_seen = dict(zip(studies.subject.tolist(), studies.time, strict=True))  # studies ascend in time
+    iv = render_mimic_iv(cohort, last_seen=last_seen, settings=settings)
+    if "mimic_iv" in settings.sources:
+        write_mimic_iv(folder / FOLDERS["mimic_iv"], iv)
+    if "mimic_iv_note" in settings.sources:
+        write_notes(folder / FOLDERS["mimic_iv_note"], cohort.subjects, cohort.admissions, seed=settings.seed)
+    return iv.quirks
 
 
 def write_xrays(folder: Path, subjects: Subjects, studies: Studies, *, settings: SyntheticSettings) -> Quirks:
@@ -77,15 +84,3 @@ def write_truth(folder: Path, subjects: Subjects, admissions: Admissions, studie
     }
     rows = [{name: quirk.get(name) for name in columns} for quirk in quirks]
     write_parquet(folder / "quirks.parquet", pl.DataFrame(rows, schema=columns).sort(pl.all()))
-
-
-def _stay_quirks(subjects: Subjects, admissions: Admissions, stays: Stays) -> Quirks:
-    return [
-        {
-            "quirk": name,
-            "subject_id": int(subjects.subject_id[admissions.subject[stays.admission[row]]]),
-            "hadm_id": int(admissions.hadm_id[stays.admission[row]]),
-            "stay_id": int(stays.stay_id[row]),
-        }
-        for name, row in stays.quirks
-    ]

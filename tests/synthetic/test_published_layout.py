@@ -44,6 +44,15 @@ HEADERS = {
         "ordercategorydescription,patientweight,totalamount,totalamountuom,isopenbag,continueinnextdept,"
         "statusdescription,originalamount,originalrate"
     ),
+    "mimic-iv/icu/outputevents.csv.gz": "subject_id,hadm_id,stay_id,caregiver_id,charttime,storetime,itemid,value,valueuom",
+    "mimic-iv/icu/datetimeevents.csv.gz": (
+        "subject_id,hadm_id,stay_id,caregiver_id,charttime,storetime,itemid,value,valueuom,warning"
+    ),
+    "mimic-iv/hosp/microbiologyevents.csv.gz": (
+        "microevent_id,subject_id,hadm_id,micro_specimen_id,order_provider_id,chartdate,charttime,spec_itemid,"
+        "spec_type_desc,test_seq,storedate,storetime,test_itemid,test_name,org_itemid,org_name,isolate_num,quantity,"
+        "ab_itemid,ab_name,dilution_text,dilution_comparison,dilution_value,interpretation,comments"
+    ),
     "mimic-iv-note/note/discharge.csv.gz": ("note_id,subject_id,hadm_id,note_type,note_seq,charttime,storetime,text"),
     "mimic-cxr/cxr-record-list.csv.gz": "subject_id,study_id,dicom_id,path",
     "mimic-cxr/cxr-study-list.csv.gz": "subject_id,study_id,path",
