@@ -4,9 +4,20 @@ Belongs here: file discovery, parsing, typing by contract, and the reason why a 
 anything that joins two tables (`sql/`), and Dagster (`pipelines.assets`).
 """
 
-from pipelines.sources import mimic_cxr, mimic_cxr_jpg, mimic_iii, mimic_iii_carevue, mimic_iv, mimic_iv_note
+from pipelines.sources import (
+    chexpert,
+    covid19,
+    mimic_cxr,
+    mimic_cxr_jpg,
+    mimic_iii,
+    mimic_iii_carevue,
+    mimic_iv,
+    mimic_iv_note,
+    open_i,
+)
 from pipelines.sources.raw_table import RawTable, Source
 from pipelines.sources.refusals import SourceError
+from pipelines.sources.releases import Release, detect_release
 
 SOURCES: dict[str, Source] = {
     source.name: source
@@ -17,6 +28,9 @@ SOURCES: dict[str, Source] = {
         mimic_iii_carevue.SOURCE,
         mimic_cxr.SOURCE,
         mimic_cxr_jpg.SOURCE,
+        open_i.SOURCE,
+        covid19.SOURCE,
+        chexpert.SOURCE,
     )
 }
 """Every raw source by name."""
@@ -24,4 +38,4 @@ SOURCES: dict[str, Source] = {
 TABLES: dict[str, RawTable] = {table.table: table for source in SOURCES.values() for table in source.tables}
 """Every typed raw table by name."""
 
-__all__ = ["SOURCES", "TABLES", "RawTable", "Source", "SourceError"]
+__all__ = ["SOURCES", "TABLES", "RawTable", "Release", "Source", "SourceError", "detect_release"]

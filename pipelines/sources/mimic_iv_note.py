@@ -1,6 +1,9 @@
 """MIMIC-IV-Note 2.2: discharge summaries and radiology reports, whose text spans lines inside quotes."""
 
 from pipelines.sources.raw_table import RawTable, Source
+from pipelines.sources.releases import Release
+
+_COLUMNS = ("note_id", "subject_id", "hadm_id", "note_type", "note_seq", "charttime", "storetime", "text")
 
 
 def _table(name: str, *, optional: bool) -> RawTable:
@@ -19,4 +22,5 @@ SOURCE = Source(
     ),
     where="physionet.org/content/mimic-iv-note: the folder that holds note/",
     folder="mimic-iv-note",
+    releases=(Release(name="2.2", columns={"note/discharge.csv.gz": _COLUMNS}),),
 )

@@ -12,7 +12,9 @@ import polars as pl
 
 from data_contracts import CONTRACTS, Contract
 from pipelines.sources.csv_files import scan_csv
+from pipelines.sources.files_below import file_names, find_below
 from pipelines.sources.refusals import REJECTED, SourceError
+from pipelines.sources.releases import Release
 from pipelines.sources.typed_columns import typed
 
 MAX_HINT_FOLDERS = 50
@@ -139,6 +141,7 @@ class Source:
         tables: its typed tables.
         where: where to get it and what the root must hold.
         folder: name of its folder where the graph writes a synthetic one.
+        releases: the known releases, see `releases.detect_release`; none: any tree with the files is read.
     """
 
     name: str
@@ -146,35 +149,12 @@ class Source:
     tables: tuple[RawTable, ...]
     where: str
     folder: str
+    releases: tuple[Release, ...] = ()
 
     @property
     def variable(self) -> str:
         """Environment variable that holds the root."""
         return root_variable(self.name)
-
-
-def file_names(file: str) -> tuple[str, ...]:
-    """Return the paths under which a file may lie: compressed first, then plain."""
-    return (file, file.removesuffix(".gz")) if file.endswith(".csv.gz") else (file,)
-
-
-def find_below(root: Path, file: str) -> Path | None:
-    """Return the first of a file's names that exists below the root, letters in any case; None if there is none."""
-    for name in file_names(file):
-        found: Path | None = root
-        for part in Path(name).parts:
-            found = found and _child(found, part)
-        if found is not None and found.is_file():
-            return found
-    return None
-
-
-def _child(folder: Path, name: str) -> Path | None:
-    if (folder / name).exists():
-        return folder / name
-    if not folder.is_dir():
-        return None
-    return min((path for path in folder.iterdir() if path.name.lower() == name.lower()), default=None)
 
 
 def _subfolders(root: Path) -> list[Path]:

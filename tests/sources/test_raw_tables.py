@@ -107,3 +107,16 @@ def test_carevue_twins_have_the_columns_of_mimic_iii() -> None:
         twin = twins[table.table.replace("mimic_iii", "mimic_iii_carevue")]
         assert twin.contract.create_empty().schema == table.contract.create_empty().schema
         assert (twin.contract.key, twin.contract.order) == (table.contract.key, table.contract.order)
+
+
+def test_link_out_of_the_root_is_refused_and_a_linked_folder_in_it_is_read(write, tmp_path: Path) -> None:
+    elsewhere = write("elsewhere/hosp/patients.csv", HEADERS["hosp/patients.csv.gz"], ["1,F,50,2180,2014 - 2016,"])
+    root = tmp_path / "root"
+    (root / "hosp").mkdir(parents=True)
+    (root / "hosp" / "patients.csv").symlink_to(elsewhere)
+    with pytest.raises(SourceError, match=r"hosp/patients\.csv is a link that leaves the root .*: put the file itself"):
+        PATIENTS.read(root)
+    (root / "hosp" / "patients.csv").unlink()
+    (root / "hosp").rmdir()
+    (root / "hosp").symlink_to(elsewhere.parent)
+    assert PATIENTS.read(root).collect().height == 1
