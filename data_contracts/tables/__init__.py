@@ -1,5 +1,11 @@
 """Typed raw tables, `<source>__<table>`, one module per source."""
 
+from data_contracts.tables.chexpert import (
+    ChexpertChexbert,
+    ChexpertImages,
+    ChexpertVisualChexbert,
+)
+from data_contracts.tables.covid19 import Covid19Images
 from data_contracts.tables.mimic_cxr import (
     MimicCxrHeaders,
     MimicCxrRecordList,
@@ -7,7 +13,11 @@ from data_contracts.tables.mimic_cxr import (
     MimicCxrStudyList,
 )
 from data_contracts.tables.mimic_cxr_jpg import (
+    MimicCxrJpgChexpert,
     MimicCxrJpgMetadata,
+    MimicCxrJpgNegbio,
+    MimicCxrJpgSplit,
+    MimicCxrJpgTestLabels,
 )
 from data_contracts.tables.mimic_iii import (
     MimicIiiAdmissions,
@@ -71,10 +81,19 @@ from data_contracts.tables.mimic_iv_note import (
     MimicIvNoteRadiology,
     MimicIvNoteRadiologyDetail,
 )
+from data_contracts.tables.open_i import OpenIImages, OpenIReports
 
 __all__ = [
+    "ChexpertChexbert",
+    "ChexpertImages",
+    "ChexpertVisualChexbert",
+    "Covid19Images",
     "MimicCxrHeaders",
+    "MimicCxrJpgChexpert",
     "MimicCxrJpgMetadata",
+    "MimicCxrJpgNegbio",
+    "MimicCxrJpgSplit",
+    "MimicCxrJpgTestLabels",
     "MimicCxrRecordList",
     "MimicCxrReports",
     "MimicCxrStudyList",
@@ -132,4 +151,6 @@ __all__ = [
     "MimicIvPrescriptions",
     "MimicIvProcedureevents",
     "MimicIvProceduresIcd",
+    "OpenIImages",
+    "OpenIReports",
 ]

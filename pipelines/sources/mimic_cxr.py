@@ -1,24 +1,25 @@
-"""MIMIC-CXR 2.1.0: the lists of images and studies, the reports, and the DICOM headers.
+"""MIMIC-CXR 2.0.0 and 2.1.0: the lists of images and studies, the reports, and the DICOM headers.
 
 Reports are read from the unpacked tree, or from `mimic-cxr-reports.zip` beside the lists where a file is not unpacked;
 nothing is extracted to disk. Headers are read only where the JPG release, whose metadata says the same, is absent.
 """
 
-import zipfile
-import zlib
+import os
+import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from lake.inside import Inside, OutsideRootError
 from pipelines.sources.csv_files import scan_csv
 from pipelines.sources.mimic_cxr_jpg import study_time
 from pipelines.sources.raw_table import RawTable, Source, find_below
-from pipelines.sources.refusals import SourceError
 from pipelines.sources.typed_columns import typed
+from pipelines.sources.zip_files import open_zip
 
 STUDY_LIST = "cxr-study-list.csv.gz"
 RECORD_LIST = "cxr-record-list.csv.gz"
@@ -32,18 +33,21 @@ NUM_THREADS = 8
 """Small files: the disk's latency is what takes time, not this process."""
 
 Columns = dict[str, str | None]
+Member = Callable[[str], bytes | None]
+"""Reads a report by its listed path; None where it is not there."""
 
 
 def read_reports(table: RawTable, root: Path) -> pl.LazyFrame:
     """Read the report of every listed study; one that is missing, empty or not text is rejected with the reason."""
     (study_list,) = table.find(root)
     listed = scan_csv(study_list, columns={n: n for n in ("subject_id", "study_id", "path")}, table=table.table)
+    inside = Inside(root)
 
     def files(paths: list[str | None]) -> Iterator[Columns]:
         with ExitStack() as stack:
-            members = _zip_members(root, stack)
+            member = _zip_member(root, stack)
             with ThreadPoolExecutor(NUM_THREADS) as pool:
-                yield from pool.map(lambda path: _report(root, path, members), paths)
+                yield from pool.map(lambda path: _report(inside, path, member), paths)
 
     return _typed_files(table, listed, files, texts=("text",))
 
@@ -54,10 +58,11 @@ def read_headers(table: RawTable, root: Path) -> pl.LazyFrame:
     listed = scan_csv(
         record_list, columns={n: n for n in ("dicom_id", "subject_id", "study_id", "path")}, table=table.table
     )
+    inside = Inside(root)
 
     def files(paths: list[str | None]) -> Iterator[Columns]:
         with ThreadPoolExecutor(NUM_THREADS) as pool:
-            yield from pool.map(lambda path: _header(root, path), paths)
+            yield from pool.map(lambda path: _header(inside, path), paths)
 
     texts = ("view_position", "height_pixels", "width_pixels", "study_date", "study_clock")
     casts = {"study_time": study_time(pl.col("study_date"), pl.col("study_clock"))}
@@ -68,32 +73,37 @@ def list_reports(table: RawTable, root: Path) -> list[Path]:
     """Return the study list and the report files that are there, or the zip of them."""
     (study_list,) = table.find(root)
     archive = find_below(root, REPORTS_ZIP)
-    return [study_list, *_listed_files(study_list, root), *([archive] if archive else [])]
+    inside = Inside(root)
+    found = (_unpacked(inside, path) for path in _listed_paths(study_list))
+    return [study_list, *(Path(path) for path in found if path is not None), *([archive] if archive else [])]
 
 
-def list_headers(table: RawTable, root: Path) -> list[Path]:
-    """Return the record list and the DICOM files that are there."""
+def list_header_times(table: RawTable, root: Path) -> list[str]:
+    """Return size and time of every listed DICOM file: far too many bytes to hash for what a header says."""
     (record_list,) = table.find(root)
-    return [record_list, *_listed_files(record_list, root)]
+    return [listing_line(root, path) for path in _listed_paths(record_list)]
 
 
-def safe_path(path: str | None) -> PurePosixPath | None:
-    """Return a listed path if it stays below the root, else None."""
-    pure = PurePosixPath((path or "").strip().replace("\\", "/"))
-    inside = pure.parts and not pure.is_absolute() and ".." not in pure.parts and ":" not in pure.parts[0]
-    return pure if inside else None
+def listing_line(root: Path, path: str) -> str:
+    """Return path, size and time of a file; of one that is not there, the path alone."""
+    try:
+        status = os.stat(os.path.join(root, path))  # noqa: PTH116, PTH118 - 377,110 of them
+    except (OSError, ValueError):
+        return path
+    return f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
-def _listed_files(list_file: Path, root: Path) -> list[Path]:
-    listed = scan_csv(list_file, columns={"path": "path"}, table=list_file.name).collect()["path"]
-    safe = (safe_path(path) for path in listed)
-    found = (_on_disk(root, path) for path in safe if path is not None)
-    return [path for path in found if path is not None]
+def _listed_paths(list_file: Path) -> list[str]:
+    return scan_csv(list_file, columns={"path": "path"}, table=list_file.name).collect()["path"].drop_nulls().to_list()
 
 
-def _on_disk(root: Path, path: PurePosixPath) -> Path | None:
-    candidates = (root / path, root / REPORTS_FOLDER / path)
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+def _unpacked(inside: Inside, path: str | None) -> str | None:
+    """Return the file of a listed report where it is unpacked, None where it is not there or leads out of the root."""
+    try:
+        candidates = (inside.file(path), inside.file(f"{REPORTS_FOLDER}/{path}"))
+    except OutsideRootError:
+        return None
+    return next((candidate for candidate in candidates if os.path.isfile(candidate)), None)  # noqa: PTH113
 
 
 def _typed_files(
@@ -124,18 +134,23 @@ def _typed_files(
     return typed(scan, table.contract, casts=casts, failure=pl.col("_failure"))
 
 
-def _report(root: Path, listed: str | None, members: "_Members") -> Columns:
-    path = safe_path(listed)
-    if path is None:
-        return {"text": None, "_failure": "path: outside the root"}
+def _report(inside: Inside, listed: str | None, member: Member) -> Columns:
     try:
-        file = _on_disk(root, path)
-        data = members(path) if file is None else file.read_bytes()
+        inside.file(listed)
+        file = _unpacked(inside, listed)
+        data = member((listed or "").strip()) if file is None else _read_at_most(file, MAX_REPORT_BYTES + 1)
+    except OutsideRootError as error:
+        return {"text": None, "_failure": f"path: {error}"}
     except OSError as error:
         return {"text": None, "_failure": f"path: not readable ({type(error).__name__})"}
     if data is None:
         return {"text": None, "_failure": "path: no such report"}
     return _decoded(data)
+
+
+def _read_at_most(path: str, num_bytes: int) -> bytes:
+    with Path(path).open("rb") as stream:
+        return stream.read(num_bytes)
 
 
 def _decoded(data: bytes) -> Columns:
@@ -150,49 +165,31 @@ def _decoded(data: bytes) -> Columns:
     return {"text": text, "_failure": None} if text.strip() else {"text": None, "_failure": "text: empty"}
 
 
-_Members = Callable[[PurePosixPath], bytes | None]
-
-
-def _zip_members(root: Path, stack: ExitStack) -> _Members:
+def _zip_member(root: Path, stack: ExitStack) -> Member:
     """Return a reader of the zip's members by listed path; one that finds nothing where there is no zip."""
     found = find_below(root, REPORTS_ZIP)
     if found is None:
         return lambda path: None
-    try:
-        archive = stack.enter_context(zipfile.ZipFile(found))
-    except zipfile.BadZipFile as error:
-        raise SourceError(f"{found}: not a zip file, or a truncated one (download it again)") from error
-    infos = {info.filename.removeprefix(f"{REPORTS_FOLDER}/"): info for info in archive.infolist()}
-
-    def read(path: PurePosixPath) -> bytes | None:
-        info = infos.get(str(path))
-        if info is None:
-            return None
-        if info.file_size > MAX_REPORT_BYTES:
-            return b" " * (MAX_REPORT_BYTES + 1)
-        try:
-            return archive.read(info)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            raise SourceError(f"{found}: {path} inside it cannot be read ({error}); download the file again") from error
-
-    return read
+    members = stack.enter_context(open_zip(found, prefix=f"{REPORTS_FOLDER}/"))
+    return lambda path: members.read(path, max_bytes=MAX_REPORT_BYTES)
 
 
-def _header(root: Path, listed: str | None) -> Columns:
+def _header(inside: Inside, listed: str | None) -> Columns:
     import pydicom
-    from pydicom.errors import InvalidDicomError
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
-    path = safe_path(listed)
-    if path is None:
-        return {"_failure": "path: outside the root"}
     tags = ["ViewPosition", "Rows", "Columns", "StudyDate", "StudyTime"]
+    # pydicom has no common class for what it raises on damaged files
+    damage = (AttributeError, BytesLengthException, EOFError, InvalidDicomError, KeyError, NotImplementedError, OSError)
     try:
-        header = pydicom.dcmread(root / path, stop_before_pixels=True, specific_tags=tags)
+        header = pydicom.dcmread(inside.file(listed), stop_before_pixels=True, specific_tags=tags)
+        values = {tag: str(header.get(tag) or "") or None for tag in tags}
+    except OutsideRootError as error:
+        return {"_failure": f"path: {error}"}
     except FileNotFoundError:
         return {"_failure": "path: no such image"}
-    except (InvalidDicomError, EOFError, OSError) as error:
+    except (*damage, OverflowError, RecursionError, TypeError, ValueError, struct.error) as error:
         return {"_failure": f"path: not a DICOM file ({type(error).__name__})"}
-    values = {tag: str(header.get(tag) or "") or None for tag in tags}
     return {
         "view_position": values["ViewPosition"],
         "height_pixels": values["Rows"],
@@ -221,7 +218,7 @@ SOURCE = Source(
             source="mimic_cxr",
             files=(RECORD_LIST,),
             reader=read_headers,
-            lister=list_headers,
+            listing=list_header_times,
             unless="mimic_cxr_jpg",
         ),
     ),

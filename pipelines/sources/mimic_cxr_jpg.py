@@ -1,10 +1,15 @@
-"""MIMIC-CXR-JPG 2.1.0: the metadata of every image. Its file names keep 2.0.0 in release 2.1.0."""
+"""MIMIC-CXR-JPG 2.0.0 and 2.1.0: metadata, split and labels. The file names keep 2.0.0 in release 2.1.0.
 
+Its JPG images lie where the DICOM files of MIMIC-CXR do, with another ending; decoding them is `pipelines.features`.
+"""
+
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from pipelines.sources.csv_files import scan_csv
+from pipelines.sources.observations import scan_labels
 from pipelines.sources.raw_table import RawTable, Source
 from pipelines.sources.typed_columns import typed
 
@@ -40,6 +45,19 @@ def read_metadata(table: RawTable, root: Path) -> pl.LazyFrame:
     return typed(frame, table.contract, casts={"study_time": study_time(pl.col("study_date"), pl.col("study_clock"))})
 
 
+def read_labels(table: RawTable, root: Path, *, ids: tuple[str, ...], old_names: bool = False) -> pl.LazyFrame:
+    """Read a label file, one row per study."""
+    (path,) = table.find(root)
+    frame = scan_labels(path, columns={name: name for name in ids}, table=table.table, old_names=old_names)
+    return typed(frame, table.contract)
+
+
+def _optional(name: str, file: str, **options: object) -> RawTable:
+    return RawTable(table=f"mimic_cxr_jpg__{name}", source="mimic_cxr_jpg", files=(file,), optional=True, **options)  # type: ignore[arg-type]
+
+
+_read_study_labels = partial(read_labels, ids=("subject_id", "study_id"))
+
 SOURCE = Source(
     name="mimic_cxr_jpg",
     required=False,
@@ -49,6 +67,14 @@ SOURCE = Source(
             source="mimic_cxr_jpg",
             files=("mimic-cxr-2.0.0-metadata.csv.gz",),
             reader=read_metadata,
+        ),
+        _optional("split", "mimic-cxr-2.0.0-split.csv.gz"),
+        _optional("chexpert", "mimic-cxr-2.0.0-chexpert.csv.gz", reader=_read_study_labels),
+        _optional("negbio", "mimic-cxr-2.0.0-negbio.csv.gz", reader=_read_study_labels),
+        _optional(
+            "test_labels",
+            "mimic-cxr-2.1.0-test-set-labeled.csv",
+            reader=partial(read_labels, ids=("study_id",), old_names=True),
         ),
     ),
     where="physionet.org/content/mimic-cxr-jpg: the folder that holds mimic-cxr-2.0.0-metadata.csv.gz",

@@ -1,0 +1,107 @@
+"""COVID-19 Radiography Database, releases 1 to 5: one folder a class; release 5 has images/ and masks/ inside it.
+
+Each class's metadata sheet, `<class>.metadata.xlsx`, says where its images come from; its names may differ from the
+files' in case. A sheet that is not there leaves the column empty.
+"""
+
+import os
+from pathlib import Path
+
+import polars as pl
+
+from data_contracts.tables.covid19 import COVID19_CLASSES
+from pipelines.sources.raw_table import RawTable, Source, find_below
+from pipelines.sources.refusals import SourceError
+from pipelines.sources.sheets import read_sheet
+from pipelines.sources.typed_columns import typed
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+OUTER_FOLDER = "COVID-19_Radiography_Dataset"
+
+
+def read_images(table: RawTable, root: Path) -> pl.LazyFrame:
+    """List the images of every class folder that is there, with mask and origin."""
+    base = _base(root)
+    rows = []
+    for label in _labels(base):
+        urls = _urls(find_below(base, f"{label}.metadata.xlsx"))
+        masks = _names(base / label / "masks")
+        for name, path in _images(base, label):
+            image_id = Path(name).stem
+            mask = f"{label}/masks/{name}" if name in masks else None
+            rows.append((image_id, label, path, mask, urls.get(image_id.lower())))
+    below = "" if base == root else f"{base.name}/"
+    frame = pl.LazyFrame(rows, schema=dict.fromkeys(table.contract.columns(), pl.String), orient="row")
+    return typed(frame.with_columns(pl.lit(below) + pl.col("path", "mask_path")), table.contract)
+
+
+def list_sheets(table: RawTable, root: Path) -> list[Path]:
+    """Return the metadata sheets that are there."""
+    base = _base(root)
+    sheets = [find_below(base, f"{label}.metadata.xlsx") for label in _labels(base)]
+    return [path for path in sheets if path is not None]
+
+
+def list_names(table: RawTable, root: Path) -> list[str]:
+    """Return the names of all images and masks."""
+    base = _base(root)
+    names = [path for label in _labels(base) for _, path in _images(base, label)]
+    return names + [
+        f"{label}/masks/{name}" for label in _labels(base) for name in sorted(_names(base / label / "masks"))
+    ]
+
+
+def _base(root: Path) -> Path:
+    """Return the folder that holds the class folders.
+
+    Raises:
+        SourceError: there is none.
+    """
+    for base in (root, root / OUTER_FOLDER):
+        if _labels(base):
+            return base
+    raise SourceError(
+        f"MEDCSP_COVID19={root}: holds none of the folders {', '.join(COVID19_CLASSES)}; "
+        "set MEDCSP_COVID19 to the folder of the release"
+    )
+
+
+def _labels(base: Path) -> list[str]:
+    return [label for label in COVID19_CLASSES if (base / label).is_dir()]
+
+
+def _images(base: Path, label: str) -> list[tuple[str, str]]:
+    """Return name and path below the base of every image of a class."""
+    inner = f"{label}/images" if (base / label / "images").is_dir() else label
+    return [(name, f"{inner}/{name}") for name in sorted(_names(base / inner))]
+
+
+def _names(folder: Path) -> set[str]:
+    if not folder.is_dir():
+        return set()
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.name.lower().endswith(SUFFIXES)}
+
+
+def _urls(sheet: Path | None) -> dict[str, str]:
+    """Return lower-case image name to origin."""
+    rows = read_sheet(sheet) if sheet is not None else []
+    return {row["FILE NAME"].lower(): row["URL"] for row in rows if "FILE NAME" in row and "URL" in row}
+
+
+SOURCE = Source(
+    name="covid19",
+    required=False,
+    tables=(
+        RawTable(
+            table="covid19__images",
+            source="covid19",
+            files=(f"{COVID19_CLASSES[0]}/*.png",),
+            reader=read_images,
+            lister=list_sheets,
+            listing=list_names,
+        ),
+    ),
+    where="kaggle.com/datasets/tawsifurrahman/covid19-radiography-database: the folder that holds COVID/ and Normal/",
+    folder="covid19",
+)
