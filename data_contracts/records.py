@@ -63,7 +63,7 @@ class EhrCodes(Contract):
 
 
 class EhrReadings(Contract):
-    """One charted or laboratory reading inside the window of an ICU stay (setting window_hours)."""
+    """One reading inside the window of an ICU stay (setting window_hours): charted, measured, given or drawn."""
 
     table = "ehr_readings"
     layer = "records"
@@ -72,10 +72,13 @@ class EhrReadings(Contract):
     subject_id = fields.subject_id()
     hadm_id = fields.hadm_id()
     stay_id = fields.stay_id()
-    variable = dy.String(regex=r"^(chart|lab)_\d+$", description="chart_<itemid> or lab_<itemid>.")
+    variable = dy.String(
+        regex=r"^(chart|lab|input|amount|output|procedure|datetime|micro)_\d+$",
+        description="Kind and itemid: input_ is the rate of what runs, amount_ what was given at once.",
+    )
     offset_hours = dy.Float64(min=0, description="Hours from the start of the stay to the reading.")
-    value = fields.text("Reading as text.")
-    value_number = dy.Float64(nullable=True, description="Reading as a number.")
+    value = fields.text("Reading as charted.")
+    value_number = dy.Float64(nullable=True, description="Reading as a number, in one unit per variable.")
     known_hours = dy.Float64(description="Hours from the start of the stay until the reading could be seen.")
     known_is_assumed = dy.Bool(description="True where no storetime exists and the event time stands for it.")
 

@@ -16,6 +16,9 @@ EHR_FILES = {
     "drug_vocabulary": "features/drug_vocabulary.sql",
 }
 
+ONE_UNIT = {"chart_223761": "chart_223762", "chart_226531": "chart_226512", "chart_226707": "chart_226730"}
+"""Ids that come in pounds, inches or Fahrenheit, and those whose unit they are shown in."""
+
 
 @pytest.fixture(scope="module")
 def raw_tables(open_data) -> dict[str, pl.DataFrame]:
@@ -35,7 +38,7 @@ def test_records_of_the_slice(hospital, open_data) -> None:
         "ehr_records": 29,
         "ehr_stays": 31,
         "ehr_codes": 1562,
-        "ehr_readings": 29_698,
+        "ehr_readings": 41_712,
         "ehr_demographics": 29,
         "cohort_split": 29,
         "diagnosis_vocabulary": 408,
@@ -44,14 +47,17 @@ def test_records_of_the_slice(hospital, open_data) -> None:
     for check in sorted((hospital.sql / "checks").glob("ehr_*.sql")):
         assert hospital.run(f"checks/{check.name}").is_empty(), check.name
 
-    # The readings are those that the oracle of the hourly features was made from; it holds no repeats.
+    # Charted readings and laboratory results are those that the oracle of the hourly features was made from, which
+    # holds no repeats and keeps the ids of one thing in two units apart.
     oracle = pl.read_csv(open_data / "hourly-features-oracle/mimic-iv-31-stays/data.csv.gz", infer_schema=False)
     oracle = oracle.filter(pl.col("t").is_not_null() & (pl.col("t") != "")).select(
         pl.col("ID").cast(pl.Int64).alias("stay_id"),
-        pl.col("variable_name").alias("variable"),
+        pl.col("variable_name").replace(ONE_UNIT).alias("variable"),
         (pl.col("t").cast(pl.Float64) * 3600).round().cast(pl.Int64).alias("seconds"),
     )
-    readings = built["ehr_readings"].select(
+    charted = built["ehr_readings"].filter(pl.col("variable").str.contains("^(chart|lab)_"))
+    assert charted.height == 29_698
+    readings = charted.select(
         "stay_id", "variable", (pl.col("offset_hours") * 3600).round().cast(pl.Int64).alias("seconds")
     )
     assert set(readings.iter_rows()) == set(oracle.iter_rows())
