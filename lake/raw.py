@@ -72,16 +72,28 @@ def _stat(path: Path, root: Path) -> stat_result:
         ) from error
 
 
+def listed_digest(path: Path, *, root: Path) -> str | None:
+    """The digest that the nearest checksum list up to the root gives a file; None if that list does not name it.
+
+    Raises:
+        ValueError: the list is not one.
+    """
+    sums = _nearest_list(path, root)
+    if sums is None:
+        return None
+    status = sums.stat()
+    return _read_sums(sums, status.st_mtime_ns, status.st_size).get(path.relative_to(sums.parent).as_posix())
+
+
 def _listed_digest(path: Path, root: Path, mtime_ns: int) -> str | None:
     """The digest in the nearest checksum list up to the root; None if the file is newer than the list."""
-    folders = [folder for folder in path.parents if folder == root or root in folder.parents]
-    for folder in folders:
-        sums = folder / SUMS
-        if sums.is_file():
-            status = sums.stat()
-            digests = _read_sums(sums, status.st_mtime_ns, status.st_size)
-            return digests.get(path.relative_to(folder).as_posix()) if mtime_ns <= status.st_mtime_ns else None
-    return None
+    sums = _nearest_list(path, root)
+    return listed_digest(path, root=root) if sums is not None and mtime_ns <= sums.stat().st_mtime_ns else None
+
+
+def _nearest_list(path: Path, root: Path) -> Path | None:
+    folders = (folder for folder in path.parents if folder == root or root in folder.parents)
+    return next((folder / SUMS for folder in folders if (folder / SUMS).is_file()), None)
 
 
 @functools.lru_cache(maxsize=32)
