@@ -122,7 +122,7 @@ def draw_admissions(subjects: Subjects, *, seed: int) -> Admissions:
         random = generator(seed, "admissions", subject_id)
         start = np.datetime64(f"{subjects.anchor_year[row]}-01-01", "s") + _days(random.uniform(0, 364))
         for _ in range(min(1 + random.poisson(0.9), 5)):
-            acute = _draw_acute(random, subjects.carried[row])
+            acute = draw_acute(random, subjects.carried[row])
             severity = subjects.carried[row] * (CHRONIC + (1 - CHRONIC) * acute)
             stay = _days(2.5 + random.gamma(2.0, 2.0) * (0.6 + severity.sum() / 3))
             died = bool(random.random() < 0.04 + 0.20 * severity[CONDITIONS.index("sepsis")])
@@ -173,7 +173,8 @@ def _course(time: np.ndarray, admit: np.ndarray, discharge: np.ndarray) -> np.nd
     return np.where(before > 0, np.exp(-np.maximum(before, 0) / 5), falling)
 
 
-def _draw_acute(random: np.random.Generator, carried: np.ndarray) -> np.ndarray:
+def draw_acute(random: np.random.Generator, carried: np.ndarray) -> np.ndarray:
+    """Draw how far one admission lifts each carried condition (10,): at least one of them rises."""
     acute = np.where(random.random(len(carried)) < 0.65, random.uniform(0.4, 1.0, len(carried)), 0.0)
     places = np.flatnonzero(carried)
     if len(places) and not (acute[places] > 0).any():

@@ -36,6 +36,8 @@ BASIC_PANEL = {50912, 51006, 50971, 50983, 50902, 50882, 50931, 51222, 51221, 51
 DISCHARGE_LOCATIONS = ("HOME", "HOME HEALTH CARE", "SKILLED NURSING FACILITY", "REHAB")
 RACES = ("WHITE", "BLACK/AFRICAN AMERICAN", "ASIAN", "HISPANIC OR LATINO", "UNKNOWN")
 RACE_SHARES = (0.66, 0.14, 0.05, 0.07, 0.08)
+# Share of the subjects who are coded in ICD-9 alone.
+ICD9_SHARE = 0.45
 Rows = list[dict[str, object]]
 
 
@@ -95,7 +97,7 @@ def icd_version(subjects: Subjects, admissions: Admissions, row: int, *, seed: i
     subject = int(admissions.subject[row])
     draw = generator(seed, "icd version", int(subjects.subject_id[subject])).random()
     first = np.searchsorted(admissions.subject, subject)
-    return 9 if draw < 0.45 or (draw < 0.6 and row == first) else 10
+    return 9 if draw < ICD9_SHARE or (draw < 0.6 and row == first) else 10
 
 
 def _patients(

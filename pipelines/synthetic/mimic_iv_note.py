@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pipelines.synthetic.cohort import Cohort
 from pipelines.synthetic.latent import Admissions, Subjects, severity_at
 from pipelines.synthetic.note_text import write_note
 from pipelines.synthetic.randomness import generator
@@ -13,8 +14,14 @@ from pipelines.synthetic.writing import write_csv_gz
 COLUMNS = "note_id,subject_id,hadm_id,note_type,note_seq,charttime,storetime,text"
 
 
-def write_notes(root: Path, subjects: Subjects, admissions: Admissions, *, seed: int) -> None:
-    """Write the discharge summaries of the EHR subjects' admissions; about one admission in twelve has none."""
+def write_notes(root: Path, cohorts: list[Cohort], *, seed: int) -> None:
+    """Write note/ of these cohorts."""
+    notes = [discharge_notes(cohort.subjects, cohort.admissions, seed=seed) for cohort in cohorts]
+    write_csv_gz(root / "note" / "discharge.csv.gz", pl.concat(notes))
+
+
+def discharge_notes(subjects: Subjects, admissions: Admissions, *, seed: int) -> pl.DataFrame:
+    """Render the discharge summaries of the EHR subjects' admissions; about one admission in twelve has none."""
     severity = severity_at(subjects, admissions, subject=admissions.subject, time=admissions.admit)
     rows = []
     numbers: dict[int, int] = {}
@@ -42,4 +49,4 @@ def write_notes(root: Path, subjects: Subjects, admissions: Admissions, *, seed:
                 text,
             )
         )
-    write_csv_gz(root / "note" / "discharge.csv.gz", pl.DataFrame(rows, schema=COLUMNS.split(","), orient="row"))
+    return pl.DataFrame(rows, schema=COLUMNS.split(","), orient="row")

@@ -76,7 +76,7 @@ def draw_stays(subjects: Subjects, admissions: Admissions, *, seed: int) -> Stay
     random = generator(seed, "onsets")
     severity = severity_at(subjects, admissions, subject=admissions.subject[owner], time=intime)
     onset = _draw_onsets(random, severity, (outtime - intime) / HOUR)
-    quirks = _plant_onsets(onset, (outtime - intime).astype(int))
+    quirks = plant_onsets(onset, (outtime - intime).astype(int))
     quirks.append(("four_stays", int(np.argmax(owner == crowded))))
     silent = np.zeros(len(owner), dtype=bool)
     free = [row for row in range(len(owner)) if all(np.isnan(hours[row]) for hours in onset.values())]
@@ -131,7 +131,7 @@ def _draw_onsets(random: np.random.Generator, severity: np.ndarray, hours: np.nd
     return {name: np.floor(seconds) for name, seconds in onset.items()}
 
 
-def _plant_onsets(onset: dict[str, np.ndarray], seconds: np.ndarray) -> list[tuple[str, int]]:
+def plant_onsets(onset: dict[str, np.ndarray], seconds: np.ndarray) -> list[tuple[str, int]]:
     """Let one stay each begin one second before, at, and one second after 48 h, as far as there are long stays."""
     quiet = np.logical_and.reduce([np.isnan(values) for values in onset.values()])
     long = iter(np.flatnonzero(quiet & (seconds > T_SECONDS + 6 * 3600)).tolist())

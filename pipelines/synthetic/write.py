@@ -6,12 +6,12 @@ import polars as pl
 
 from pipelines.synthetic.cohort import Cohort
 from pipelines.synthetic.conditions import CONDITIONS, SIGNATURE
-from pipelines.synthetic.critical import draw_cohort
+from pipelines.synthetic.critical import draw_cohort, draw_holdout
 from pipelines.synthetic.latent import Admissions, Subjects, severity_at
 from pipelines.synthetic.mimic_cxr import write_mimic_cxr
 from pipelines.synthetic.mimic_cxr_jpg import write_metadata
 from pipelines.synthetic.mimic_iv_note import write_notes
-from pipelines.synthetic.mimic_iv_tree import render_mimic_iv, write_mimic_iv
+from pipelines.synthetic.mimic_iv_tree import join_mimic_iv, render_mimic_iv, write_mimic_iv
 from pipelines.synthetic.settings import FOLDERS, SyntheticSettings
 from pipelines.synthetic.studies import FINDINGS, Studies, draw_studies
 from pipelines.synthetic.writing import new_folder, write_parquet
@@ -40,10 +40,14 @@ def _write_hospital(folder: Path, cohort: Cohort, studies: Studies, *, settings:
     """Write every tree that holds hospital records; return the planted cases of MIMIC-IV."""
     last_seen = dict(zip(studies.subject.tolist(), studies.time, strict=True))  # studies ascend in time
     iv = render_mimic_iv(cohort, last_seen=last_seen, settings=settings)
+    cohorts = [cohort]
+    if settings.num_holdout_subjects:
+        cohorts.append(draw_holdout(settings, taken=cohort.ids()))
+        iv = join_mimic_iv(iv, render_mimic_iv(cohorts[-1], settings=settings))
     if "mimic_iv" in settings.sources:
         write_mimic_iv(folder / FOLDERS["mimic_iv"], iv)
     if "mimic_iv_note" in settings.sources:
-        write_notes(folder / FOLDERS["mimic_iv_note"], cohort.subjects, cohort.admissions, seed=settings.seed)
+        write_notes(folder / FOLDERS["mimic_iv_note"], cohorts, seed=settings.seed)
     return iv.quirks
 
 

@@ -44,7 +44,9 @@ HEADERS = {
         "ordercategorydescription,patientweight,totalamount,totalamountuom,isopenbag,continueinnextdept,"
         "statusdescription,originalamount,originalrate"
     ),
-    "mimic-iv/icu/outputevents.csv.gz": "subject_id,hadm_id,stay_id,caregiver_id,charttime,storetime,itemid,value,valueuom",
+    "mimic-iv/icu/outputevents.csv.gz": (
+        "subject_id,hadm_id,stay_id,caregiver_id,charttime,storetime,itemid,value,valueuom"
+    ),
     "mimic-iv/icu/datetimeevents.csv.gz": (
         "subject_id,hadm_id,stay_id,caregiver_id,charttime,storetime,itemid,value,valueuom,warning"
     ),
