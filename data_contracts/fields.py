@@ -9,7 +9,7 @@ SYSTEMS = ["both", "carevue", "metavision", "mimic_iv"]
 
 
 def subject_id(*, nullable: bool = False) -> dy.Int64:
-    """Return the de-identified patient, shared by MIMIC-IV and MIMIC-CXR."""
+    """Return the de-identified patient, shared by MIMIC-IV and MIMIC-CXR; MIMIC-III's ids are below 100,000."""
     return dy.Int64(nullable=nullable, min=1, description="De-identified patient; the same in MIMIC-IV and MIMIC-CXR.")
 
 

@@ -46,4 +46,5 @@ class DiagnosisHistories(Contract):
     record_id = fields.record_id()
     subject_id = fields.subject_id()
     num_codes = dy.Int32(min=0, description="Distinct codes; 0 means no history.")
+    num_out_of_vocabulary = dy.Int32(min=0, description="Distinct codes that the vocabulary does not hold, left out.")
     code_indices = dy.List(dy.Int32(min=0), description="Positions in diagnosis_vocabulary, ascending.")

@@ -22,6 +22,9 @@ class EhrRecords(Contract):
     first_icu_time = fields.time("First ICU stay begins")
     record_time = fields.time("Time that stands for the record (setting record_time)")
     num_stays = dy.Int32(min=1, description="ICU stays of the admission, all of them.")
+    is_in_carevue_subset = dy.Bool(
+        description="True where the subject is in MIMIC-III's CareVue subset, whose people MIMIC-IV does not hold."
+    )
 
 
 class EhrStays(Contract):
@@ -46,6 +49,39 @@ class EhrStays(Contract):
     los_hours = dy.Float64(nullable=True, min=0, description="Length of stay in hours; known only at the end.")
 
 
+class CodeMappings(Contract):
+    """One diagnosis code and what a grouping maps it to; codes that it does not map have no row.
+
+    From CMS's General Equivalence Mappings and AHRQ's CCSR, both in the public domain.
+    """
+
+    table = "code_mappings"
+    layer = "records"
+    key = ("grouping", "icd_version", "code")
+
+    grouping = dy.Enum(["ccsr", "gem"], description="gem: ICD-9-CM to ICD-10-CM, one target; ccsr: default category.")
+    icd_version = dy.Int16(is_in=[9, 10], description="ICD-9-CM or ICD-10-CM.")
+    code = fields.text("Code without dot.", nullable=False)
+    target = fields.text("ICD-10-CM code without dot, or CCSR category.", nullable=False)
+    target_version = dy.Int16(is_in=[10], description="10: both groupings speak of ICD-10-CM.")
+
+
+class AdmissionDiagnoses(Contract):
+    """One distinct diagnosis of a hospital admission, with ICU stay or without (setting diagnosis_grouping)."""
+
+    table = "admission_diagnoses"
+    layer = "records"
+    key = ("hadm_id", "icd_version", "code")
+
+    database = fields.database()
+    subject_id = fields.subject_id()
+    hadm_id = fields.hadm_id()
+    admit_time = fields.time("Admission")
+    discharge_time = fields.time("Discharge; the admission time where it is missing or earlier")
+    icd_version = dy.Int16(is_in=[9, 10], description="9 or 10, after mapping.")
+    code = fields.text("ICD code without dot, its category, or its CCSR category.", nullable=False)
+
+
 class EhrCodes(Contract):
     """One distinct diagnosis code or drug of an EHR record."""
 
@@ -56,9 +92,11 @@ class EhrCodes(Contract):
     subject_id = fields.subject_id()
     hadm_id = fields.hadm_id()
     kind = dy.Enum(["diagnosis", "drug"], description="What the code names.")
-    code = fields.text("ICD code without dot, or normalised drug name.", nullable=False)
+    code = fields.text("ICD code or category as in admission_diagnoses, or normalised drug name.", nullable=False)
     icd_version = dy.Int16(is_in=[0, 9, 10], description="9 or 10; 0 for drugs.")
-    known_time = fields.time("When a clinician could know it: order start for drugs, discharge for codes")
+    known_time = fields.time(
+        "When a clinician could know it: order start for drugs (MIMIC-III: end of that day), discharge for codes"
+    )
     coded_after_discharge = dy.Bool(description="True for billing codes.")
 
 
@@ -83,6 +121,44 @@ class EhrReadings(Contract):
     known_is_assumed = dy.Bool(description="True where no storetime exists and the event time stands for it.")
 
 
+class ConceptItems(Contract):
+    """One variable that stands for a concept of the shared feature space in one clinical system, with the evidence."""
+
+    table = "concept_items"
+    layer = "records"
+    key = ("concept", "system", "variable")
+
+    concept = fields.text("Concept; the variable of ehr_shared_readings.", nullable=False)
+    system = dy.Enum(["carevue", "metavision", "mimic_iv"], description="Clinical system that charts it so.")
+    variable = fields.text("Variable of ehr_readings.", nullable=False)
+    unit = fields.text("Unit of the concept.", nullable=False)
+    low = dy.Float64(description="Smallest number that can be a measurement, in the concept's unit.")
+    high = dy.Float64(description="Largest number that can be a measurement.")
+    rule = dy.Enum(
+        ["", "fahrenheit", "fraction", "given", "inches", "noted", "pounds"],
+        description="How its numbers get the concept's unit; empty where they have it.",
+    )
+    evidence = fields.text("Why: label in the dictionary, readings in the open slices, published definitions.")
+
+
+class EhrSharedReadings(Contract):
+    """One reading in the shared feature space, in the unit of its concept; implausible numbers are left out."""
+
+    table = "ehr_shared_readings"
+    layer = "records"
+    order = ("subject_id", "stay_id", "variable", "offset_hours")
+
+    subject_id = fields.subject_id()
+    hadm_id = fields.hadm_id()
+    stay_id = fields.stay_id()
+    variable = dy.String(regex=r"^[a-z][a-z0-9_]*$", description="Concept of concept_items.")
+    offset_hours = dy.Float64(min=0, description="Hours from the start of the stay to the reading.")
+    value = fields.text("Always null: the shared space holds numbers alone.")
+    value_number = dy.Float64(description="Reading in the unit of its concept.")
+    known_hours = dy.Float64(description="Hours from the start of the stay until the reading could be seen.")
+    known_is_assumed = dy.Bool(description="True where no storetime exists and the event time stands for it.")
+
+
 class EhrNotes(Contract):
     """One discharge summary of an EHR record, the latest."""
 
@@ -93,12 +169,16 @@ class EhrNotes(Contract):
     subject_id = fields.subject_id()
     hadm_id = fields.hadm_id()
     note_id = fields.text("Note.", nullable=False)
-    note_time = fields.time("Time of the note")
+    note_time = fields.time("Time of the note; midnight where it has a day alone")
+    known_time = fields.time(
+        "When a clinician could see it: stored, else the time of the note, else the end of its day"
+    )
+    known_is_assumed = dy.Bool(description="True where no storetime exists.")
     text = fields.text("The note.", nullable=False)
 
 
 class EhrDemographics(Contract):
-    """Who the patient of an EHR record is, as known at admission."""
+    """Who the patient of an EHR record is, as known at admission, in one encoding for every database."""
 
     table = "ehr_demographics"
     layer = "records"
@@ -110,9 +190,9 @@ class EhrDemographics(Contract):
     gender = dy.Enum(["F", "M"], description="Sex as recorded.")
     race_group = dy.Enum(["asian", "black", "hispanic", "other", "unknown", "white"], description="Race, folded.")
     insurance_group = dy.Enum(["medicaid", "medicare", "other", "unknown"], description="Insurance, folded.")
-    admission_group = dy.Enum(["elective", "emergency", "observation", "unknown", "urgent"], description="Folded.")
+    admission_group = dy.Enum(["elective", "emergency", "unknown", "urgent"], description="Kind of admission, folded.")
     care_unit_group = dy.Enum(
-        ["cardiac", "medical", "mixed", "neuro", "surgical", "trauma", "unknown"],
+        ["cardiac", "medical", "other", "surgical", "trauma", "unknown"],
         description="First care unit, folded.",
     )
 
@@ -142,4 +222,8 @@ class CxrReports(Contract):
 
     subject_id = fields.subject_id()
     study_id = fields.study_id()
+    section = dy.Enum(
+        ["comparison", "findings", "full", "impression", "last_paragraph"],
+        description="What of the report this is; another than the wanted one where the report lacks that.",
+    )
     text = dy.String(min_length=1, description="The report.")

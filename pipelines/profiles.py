@@ -22,13 +22,14 @@ class RecordSettings:
         window_hours: readings of a stay are taken from its first hours.
         max_stays: ICU stays of an admission that count.
         record_time: what stands for the time of an EHR record.
-        report_text: which part of a report the model reads.
+        report_text: which part of a report the model reads; where it lacks that, the next of the chain in
+            `pipelines.features.text`.
     """
 
     window_hours: int = 48
     max_stays: int = 3
     record_time: Literal["admission", "icu_in", "discharge"] = "admission"
-    report_text: Literal["full"] = "full"
+    report_text: Literal["full", "impression", "findings", "last_paragraph", "comparison"] = "full"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +62,15 @@ class VocabularySettings:
     """What is common enough to be a code, and how texts become tokens.
 
     Attributes:
-        diagnosis_grouping: codes as they are, or their first three characters.
+        diagnosis_grouping: codes as they are; ICD-9-CM mapped forward to ICD-10-CM where that has a single target;
+            their first three characters; or AHRQ's clinical category.
         diagnosis_min_records, drug_min_records: pre-training records that must hold a code.
         tokenizer: `trained` on the corpus, or `weights`: the vocabulary of the tower's own tokenizer.
         tokenizer_size: most pieces of a trained vocabulary.
         context_length: tokens after which a text is cut.
     """
 
-    diagnosis_grouping: Literal["raw", "category"] = "raw"
+    diagnosis_grouping: Literal["raw", "gem", "category", "ccsr"] = "gem"
     diagnosis_min_records: int = 1
     drug_min_records: int = 50
     tokenizer: Literal["trained", "weights"] = "weights"
@@ -156,6 +158,7 @@ def paper() -> Profile:
         towers="biomedclip",
         links=LinkSettings(gap_from="record_time", history="all"),
         cohorts=CohortSettings(ehr_holdout_share=0.0),
+        vocabularies=VocabularySettings(diagnosis_grouping="raw"),
         training=recipes.paper(),
         retrieval=RetrievalSettings(raw_towers=True),
     )

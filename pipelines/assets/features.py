@@ -13,10 +13,7 @@ diagnosis_vocabulary = sql_step(
     features.DiagnosisVocabulary,
     "features/diagnosis_vocabulary.sql",
     inputs=[records.EhrCodes, links.CohortSplit, tables.MimicIvDIcdDiagnoses],
-    settings=lambda profile: {
-        "diagnosis_grouping": profile.vocabularies.diagnosis_grouping,
-        "diagnosis_min_records": profile.vocabularies.diagnosis_min_records,
-    },
+    settings=lambda profile: {"diagnosis_min_records": profile.vocabularies.diagnosis_min_records},
 )
 drug_vocabulary = sql_step(
     features.DrugVocabulary,

@@ -1,6 +1,6 @@
 """Links: cohorts, pairs of one patient, diagnosis histories. All of it is within a subject, all of it SQL."""
 
-from data_contracts import features, links, records, tables
+from data_contracts import features, links, records
 from pipelines.assets.step import sql_step
 
 cohort_split = sql_step(
@@ -21,14 +21,10 @@ diagnosis_histories = sql_step(
     inputs=[
         records.EhrRecords,
         records.CxrRecords,
-        tables.MimicIvAdmissions,
-        tables.MimicIvDiagnosesIcd,
+        records.AdmissionDiagnoses,
         features.DiagnosisVocabulary,
     ],
-    settings=lambda profile: {
-        "history": profile.links.history,
-        "diagnosis_grouping": profile.vocabularies.diagnosis_grouping,
-    },
+    settings=lambda profile: {"history": profile.links.history},
 )
 
 STEPS = (cohort_split, same_patient_pairs, diagnosis_histories)

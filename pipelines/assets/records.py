@@ -1,25 +1,57 @@
-"""Records: SQL over the typed tables. Not here: anything fitted (`features.py`) or across sources (`links.py`)."""
+"""Records: SQL over the typed tables. Not here: anything fitted (`features.py`) or across sources (`links.py`).
+
+Records of MIMIC-IV, MIMIC-III and its CareVue subset stand in the same tables; a database that is not at hand has empty
+typed tables.
+"""
+
+import polars as pl
 
 from data_contracts import records, tables
-from pipelines.assets.step import sql_step
+from pipelines.assets.step import Build, sql_step, step
+from pipelines.features import codes, text
 
 ehr_records = sql_step(
     records.EhrRecords,
     "records/ehr_records.sql",
-    inputs=[tables.MimicIvAdmissions, tables.MimicIvIcustays],
+    inputs=[
+        *(tables.MimicIvAdmissions, tables.MimicIvIcustays),
+        *(tables.MimicIiiAdmissions, tables.MimicIiiIcustays, tables.MimicIiiPatients),
+        *(tables.MimicIiiCarevueAdmissions, tables.MimicIiiCarevueIcustays, tables.MimicIiiCarevuePatients),
+    ],
     settings=lambda profile: {"record_time": profile.records.record_time},
 )
 ehr_stays = sql_step(
     records.EhrStays,
     "records/ehr_stays.sql",
-    inputs=[records.EhrRecords, tables.MimicIvIcustays],
+    inputs=[records.EhrRecords, tables.MimicIvIcustays, tables.MimicIiiIcustays, tables.MimicIiiCarevueIcustays],
     settings=lambda profile: {"max_stays": profile.records.max_stays},
+)
+
+
+@step(records.CodeMappings, settings=lambda profile: {"files": codes.mapping_release()})
+def code_mappings(build: Build) -> pl.DataFrame:
+    """Read the mappings of diagnosis codes; their files stand among the settings, by digest."""
+    return codes.code_mappings()
+
+
+admission_diagnoses = sql_step(
+    records.AdmissionDiagnoses,
+    "records/admission_diagnoses.sql",
+    inputs=[
+        records.CodeMappings,
+        *(tables.MimicIvAdmissions, tables.MimicIvDiagnosesIcd),
+        *(tables.MimicIiiAdmissions, tables.MimicIiiDiagnosesIcd, tables.MimicIiiPatients),
+        *(tables.MimicIiiCarevueAdmissions, tables.MimicIiiCarevueDiagnosesIcd),
+    ],
+    settings=lambda profile: {"diagnosis_grouping": profile.vocabularies.diagnosis_grouping},
 )
 ehr_codes = sql_step(
     records.EhrCodes,
     "records/ehr_codes.sql",
-    inputs=[records.EhrRecords, tables.MimicIvDiagnosesIcd, tables.MimicIvPrescriptions],
-    settings=lambda profile: {"diagnosis_grouping": profile.vocabularies.diagnosis_grouping},
+    inputs=[
+        *(records.EhrRecords, records.AdmissionDiagnoses),
+        *(tables.MimicIvPrescriptions, tables.MimicIiiPrescriptions, tables.MimicIiiCarevuePrescriptions),
+    ],
 )
 ehr_readings = sql_step(
     records.EhrReadings,
@@ -55,12 +87,20 @@ ehr_readings = sql_step(
 ehr_notes = sql_step(
     records.EhrNotes,
     "records/ehr_notes.sql",
-    inputs=[records.EhrRecords, tables.MimicIvNoteDischarge],
+    inputs=[
+        records.EhrRecords,
+        *(tables.MimicIvNoteDischarge, tables.MimicIiiNoteevents, tables.MimicIiiCarevueNoteevents),
+    ],
 )
 ehr_demographics = sql_step(
     records.EhrDemographics,
     "records/ehr_demographics.sql",
-    inputs=[records.EhrRecords, records.EhrStays, tables.MimicIvAdmissions, tables.MimicIvPatients],
+    inputs=[
+        *(records.EhrRecords, records.EhrStays),
+        *(tables.MimicIvAdmissions, tables.MimicIvPatients),
+        *(tables.MimicIiiAdmissions, tables.MimicIiiPatients),
+        *(tables.MimicIiiCarevueAdmissions, tables.MimicIiiCarevuePatients),
+    ],
 )
 cxr_records = sql_step(
     records.CxrRecords,
@@ -72,11 +112,23 @@ cxr_records = sql_step(
         tables.MimicCxrJpgMetadata,
     ],
 )
-cxr_reports = sql_step(
+
+
+@step(
     records.CxrReports,
-    "records/cxr_reports.sql",
     inputs=[records.CxrRecords, tables.MimicCxrReports],
     settings=lambda profile: {"report_text": profile.records.report_text},
+    kinds=("polars", "parquet"),
 )
+def cxr_reports(build: Build) -> pl.LazyFrame:
+    """Take the wanted part of the report of every study with a CXR record."""
+    studies = build.scan(records.CxrRecords).select("study_id").unique()
+    reports = build.scan(tables.MimicCxrReports).join(studies, on="study_id", how="semi")
+    chosen = text.choose_report_text(reports, build.settings["report_text"])
+    return chosen.select("subject_id", "study_id", "section", "text")
 
-STEPS = (ehr_records, ehr_stays, ehr_codes, ehr_readings, ehr_notes, ehr_demographics, cxr_records, cxr_reports)
+
+STEPS = (
+    *(ehr_records, ehr_stays, code_mappings, admission_diagnoses, ehr_codes, ehr_readings, ehr_notes, ehr_demographics),
+    *(cxr_records, cxr_reports),
+)

@@ -1,10 +1,13 @@
 -- Cohorts: one row per record. A hash of "seed:id" draws every share, so the draw depends on nothing else.
 -- Variables: ehr_holdout_share of the EHR subjects (holdout_seed), retrieval_share of the studies of X-ray subjects
 -- without EHR (retrieval_seed). X-rays of an EHR subject stand where its EHR stands; the studies not drawn are unused.
+-- MIMIC-III is for evaluation alone: its subjects have ids of their own, and no X-ray is ever one of theirs.
 with ehr_subjects as (
     select distinct
         subject_id,
+        database,
         case
+            when database != 'mimic_iv' then 'mimic_iii'
             when id_share(getvariable('holdout_seed'), subject_id) < getvariable('ehr_holdout_share') then 'ehr_holdout'
             else 'pretrain'
         end as split
@@ -19,7 +22,8 @@ records as (
         records.hadm_id as study_id,
         ehr_subjects.split
     from ehr_records as records
-    inner join ehr_subjects on records.subject_id = ehr_subjects.subject_id
+    inner join ehr_subjects
+        on records.subject_id = ehr_subjects.subject_id and records.database = ehr_subjects.database
     union all
     select
         'cxr' as source,
@@ -33,7 +37,7 @@ records as (
             else 'unused'
         end as split
     from cxr_records as records
-    left join ehr_subjects on records.subject_id = ehr_subjects.subject_id
+    left join ehr_subjects on records.subject_id = ehr_subjects.subject_id and ehr_subjects.database = 'mimic_iv'
 )
 
 select

@@ -1,10 +1,12 @@
 -- Histories: one row per record of either source with the distinct diagnoses of its subject as vocabulary positions.
--- Every hospital admission counts, with and without ICU stay. A record without codes keeps its row, with an empty list.
--- Variables: history, which admissions count: 'to_date': begun by the record's time; 'prior': ended before it; 'all':
--- every one, also those after it (the paper's); diagnosis_grouping as in ehr_codes.
+-- Every hospital admission counts, with and without ICU stay. A record without codes keeps its row, with an empty list;
+-- codes that the vocabulary does not hold are left out of the list and counted.
+-- Variable: history, which admissions count: 'to_date': begun by the record's time; 'prior': ended before it; 'all':
+-- every one, also those after it (the paper's).
 with moments as (
     select
         'ehr' as source,
+        database,
         record_id,
         subject_id,
         record_time
@@ -12,6 +14,7 @@ with moments as (
     union all
     select
         'cxr' as source,
+        'mimic_iv' as database,
         record_id,
         subject_id,
         record_time
@@ -20,53 +23,42 @@ with moments as (
 
 instants as (
     select distinct
+        database,
         subject_id,
         record_time
     from moments
 ),
 
 codes as (
-    select distinct
+    select
+        diagnoses.database,
         diagnoses.subject_id,
-        admissions.admittime,
-        greatest(coalesce(admissions.dischtime, admissions.admittime), admissions.admittime) as dischtime,
+        diagnoses.admit_time,
+        diagnoses.discharge_time,
+        diagnoses.icd_version || ':' || diagnoses.code as name,
         vocabulary.code_index
-    from mimic_iv__diagnoses_icd as diagnoses
-    inner join mimic_iv__admissions as admissions on diagnoses.hadm_id = admissions.hadm_id
-    inner join diagnosis_vocabulary as vocabulary
-        on
-            diagnoses.icd_version = vocabulary.icd_version
-            and case getvariable('diagnosis_grouping')
-                when 'raw' then diagnoses.icd_code
-                when 'category'
-                    then left(diagnoses.icd_code, if(diagnoses.icd_version = 9 and diagnoses.icd_code like 'E%', 4, 3))
-                else error('diagnosis_grouping must be raw or category')
-            end = vocabulary.icd_code
-),
-
-held as (
-    select distinct
-        instants.subject_id,
-        instants.record_time,
-        codes.code_index
-    from instants
-    inner join codes on instants.subject_id = codes.subject_id
-    where
-        case getvariable('history')
-            when 'all' then true
-            when 'to_date' then codes.admittime <= instants.record_time
-            when 'prior' then codes.dischtime < instants.record_time
-            else error('history must be to_date, all or prior')
-        end
+    from admission_diagnoses as diagnoses
+    left join diagnosis_vocabulary as vocabulary
+        on diagnoses.icd_version = vocabulary.icd_version and diagnoses.code = vocabulary.icd_code
 ),
 
 histories as (
     select
-        subject_id,
-        record_time,
-        list(code_index order by code_index) as code_indices
-    from held
-    group by subject_id, record_time
+        instants.database,
+        instants.subject_id,
+        instants.record_time,
+        list(distinct codes.code_index order by codes.code_index) filter (codes.code_index is not null) as code_indices,
+        count(distinct codes.name) filter (codes.code_index is null) as num_out_of_vocabulary
+    from instants
+    inner join codes on instants.database = codes.database and instants.subject_id = codes.subject_id
+    where
+        case getvariable('history')
+            when 'all' then true
+            when 'to_date' then codes.admit_time <= instants.record_time
+            when 'prior' then codes.discharge_time < instants.record_time
+            else error('history must be to_date, all or prior')
+        end
+    group by instants.database, instants.subject_id, instants.record_time
 )
 
 select
@@ -74,8 +66,12 @@ select
     moments.record_id,
     moments.subject_id,
     cast(coalesce(len(histories.code_indices), 0) as integer) as num_codes,
+    cast(coalesce(histories.num_out_of_vocabulary, 0) as integer) as num_out_of_vocabulary,
     cast(coalesce(histories.code_indices, []) as integer[]) as code_indices
 from moments
 left join histories
-    on moments.subject_id = histories.subject_id and moments.record_time = histories.record_time
+    on
+        moments.database = histories.database
+        and moments.subject_id = histories.subject_id
+        and moments.record_time = histories.record_time
 order by moments.source, moments.record_id

@@ -1,6 +1,6 @@
 -- Pairs: one row per EHR record and CXR record of one subject within theta_days of each other, inclusive; in days.
 -- Variables: theta_days; gap_from, 'interval': from the study to the nearest moment between admission and discharge,
--- 0 in between; or 'record_time': between the two record times.
+-- 0 in between; or 'record_time': between the two record times. X-rays are of MIMIC-IV's subjects: no other records.
 with gaps as (
     select
         ehr.record_id,
@@ -18,6 +18,7 @@ with gaps as (
         end as gap_microseconds
     from ehr_records as ehr
     inner join cxr_records as cxr on ehr.subject_id = cxr.subject_id
+    where ehr.database = 'mimic_iv'
 )
 
 select

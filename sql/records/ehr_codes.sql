@@ -1,25 +1,46 @@
--- Codes: one row per EHR record and distinct diagnosis code or drug.
--- Variable: diagnosis_grouping, 'raw' codes or their 'category' (3 characters; 4 for the external causes of ICD-9).
+-- Codes: one row per EHR record and distinct diagnosis code (grouped, as in admission_diagnoses) or drug.
 --
 -- Diagnoses are billed after discharge: known_time is the discharge, and the flag says so. A drug is known from the
--- start of its first order; an order without a start counts as known at discharge.
+-- start of its first order, in MIMIC-III, which has the day alone, once that day is over; an order without a start
+-- counts as known at discharge.
 -- Drugs are MAIN orders. Their names are folded to the ingredient: lower case, without what stands in brackets,
 -- strengths, volumes, forms, routes and trailing salts; the salts of electrolytes (potassium chloride) are the
 -- ingredient and stay.
 with diagnoses as (
-    select distinct
+    select
         records.subject_id,
         records.hadm_id,
-        case getvariable('diagnosis_grouping')
-            when 'raw' then codes.icd_code
-            when 'category'
-                then left(codes.icd_code, if(codes.icd_version = 9 and codes.icd_code like 'E%', 4, 3))
-            else error('diagnosis_grouping must be raw or category')
-        end as code,
-        codes.icd_version,
+        diagnoses.code,
+        diagnoses.icd_version,
         records.discharge_time as known_time
-    from mimic_iv__diagnoses_icd as codes
-    inner join ehr_records as records on codes.hadm_id = records.hadm_id
+    from admission_diagnoses as diagnoses
+    inner join ehr_records as records on diagnoses.database = records.database and diagnoses.hadm_id = records.hadm_id
+),
+
+prescriptions as (
+    select
+        'mimic_iv' as database,
+        hadm_id,
+        drug_type,
+        drug,
+        starttime as known_time
+    from mimic_iv__prescriptions
+    union all
+    select
+        'mimic_iii' as database,
+        hadm_id,
+        drug_type,
+        drug,
+        date_trunc('day', startdate) + interval 1 day as known_time
+    from mimic_iii__prescriptions
+    union all
+    select
+        'mimic_iii_carevue' as database,
+        hadm_id,
+        drug_type,
+        drug,
+        date_trunc('day', startdate) + interval 1 day as known_time
+    from mimic_iii_carevue__prescriptions
 ),
 
 orders as (
@@ -27,9 +48,9 @@ orders as (
         records.subject_id,
         records.hadm_id,
         lower(orders.drug) as entered,
-        coalesce(orders.starttime, records.discharge_time) as known_time
-    from mimic_iv__prescriptions as orders
-    inner join ehr_records as records on orders.hadm_id = records.hadm_id
+        coalesce(orders.known_time, records.discharge_time) as known_time
+    from prescriptions as orders
+    inner join ehr_records as records on orders.database = records.database and orders.hadm_id = records.hadm_id
     where orders.drug_type = 'MAIN' and orders.drug is not null
 ),
 

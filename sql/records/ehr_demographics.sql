@@ -1,6 +1,46 @@
 -- Demographics: one row per EHR record, as known at admission and at the first ICU stay; age in years.
--- Ages over 89 are hidden at the source (91 in the year of the anchor), so every age over 89 is 91 here.
-with first_units as (
+--
+-- One encoding for MIMIC-IV and MIMIC-III: a category that only one of them can have would name the database.
+-- Ages over 89 are hidden at the source (91 in the year of MIMIC-IV's anchor, a birth 300 years before in MIMIC-III), so
+-- every age over 89 is 91 here. Language, religion and marital status are left out. Insurance: Medicare, Medicaid, other.
+-- Admissions under observation, which MIMIC-III does not know, are emergencies. Care units: CSRU is CVICU, with the CCU
+-- cardiac; neurosurgical units are surgical, mixed medical and surgical ones medical; the rest (NICU, PACU) are other.
+with admissions as (
+    select
+        'mimic_iv' as database,
+        admissions.hadm_id,
+        patients.anchor_age + date_part('year', admissions.admittime) - patients.anchor_year as age_years,
+        patients.gender,
+        admissions.race,
+        admissions.insurance,
+        admissions.admission_type
+    from mimic_iv__admissions as admissions
+    inner join mimic_iv__patients as patients on admissions.subject_id = patients.subject_id
+    union all
+    select
+        'mimic_iii' as database,
+        admissions.hadm_id,
+        date_sub('year', patients.dob, admissions.admittime) as age_years,
+        patients.gender,
+        admissions.ethnicity as race,
+        admissions.insurance,
+        admissions.admission_type
+    from mimic_iii__admissions as admissions
+    inner join mimic_iii__patients as patients on admissions.subject_id = patients.subject_id
+    union all
+    select
+        'mimic_iii_carevue' as database,
+        admissions.hadm_id,
+        date_sub('year', patients.dob, admissions.admittime) as age_years,
+        patients.gender,
+        admissions.ethnicity as race,
+        admissions.insurance,
+        admissions.admission_type
+    from mimic_iii_carevue__admissions as admissions
+    inner join mimic_iii_carevue__patients as patients on admissions.subject_id = patients.subject_id
+),
+
+first_units as (
     select
         hadm_id,
         lower(first_careunit) as care_unit
@@ -12,15 +52,14 @@ described as (
     select
         records.subject_id,
         records.hadm_id,
-        patients.anchor_age + date_part('year', admissions.admittime) - patients.anchor_year as age_years,
-        patients.gender,
-        upper(admissions.race) as race,
-        lower(admissions.insurance) as insurance,
-        upper(admissions.admission_type) as admission_type,
+        admissions.age_years,
+        admissions.gender,
+        upper(trim(admissions.race)) as race,
+        lower(trim(admissions.insurance)) as insurance,
+        upper(trim(admissions.admission_type)) as admission_type,
         first_units.care_unit
     from ehr_records as records
-    inner join mimic_iv__admissions as admissions on records.hadm_id = admissions.hadm_id
-    inner join mimic_iv__patients as patients on records.subject_id = patients.subject_id
+    inner join admissions on records.database = admissions.database and records.hadm_id = admissions.hadm_id
     left join first_units on records.hadm_id = first_units.hadm_id
 )
 
@@ -35,7 +74,8 @@ select
     ) as age_years,
     gender,
     case
-        when race is null or race in ('UNKNOWN', 'UNABLE TO OBTAIN', 'PATIENT DECLINED TO ANSWER') then 'unknown'
+        when race is null or race like 'UNKNOWN%' or race in ('UNABLE TO OBTAIN', 'PATIENT DECLINED TO ANSWER')
+            then 'unknown'
         when race like 'WHITE%' or race = 'PORTUGUESE' then 'white'
         when race like 'BLACK%' then 'black'
         when race like 'HISPANIC%' or race = 'SOUTH AMERICAN' then 'hispanic'
@@ -49,20 +89,18 @@ select
     end as insurance_group,
     case
         when admission_type in ('ELECTIVE', 'SURGICAL SAME DAY ADMISSION') then 'elective'
-        when admission_type in ('EW EMER.', 'DIRECT EMER.', 'EMERGENCY') then 'emergency'
-        when admission_type like '%OBSERVATION%' then 'observation'
+        when admission_type in ('EW EMER.', 'DIRECT EMER.', 'EMERGENCY') or admission_type like '%OBSERVATION%'
+            then 'emergency'
         when admission_type = 'URGENT' then 'urgent'
         else 'unknown'
     end as admission_group,
     case
-        when care_unit is null then 'unknown'
-        when care_unit like '%trauma%' then 'trauma'
-        when care_unit like '%card%' or care_unit like '%coronary%' then 'cardiac'
-        when care_unit like '%neuro%' then 'neuro'
-        when care_unit like '%medical/surgical%' then 'mixed'
-        when care_unit like '%surg%' then 'surgical'
-        when care_unit like '%medic%' then 'medical'
-        else 'mixed'
+        when care_unit is null or care_unit in ('', 'unknown') then 'unknown'
+        when care_unit like '%trauma%' or care_unit = 'tsicu' then 'trauma'
+        when care_unit like '%card%' or care_unit like '%coronary%' or care_unit in ('ccu', 'csru') then 'cardiac'
+        when care_unit like '%medic%' or care_unit = 'micu' then 'medical'
+        when care_unit like '%surg%' or care_unit like '%neuro%' or care_unit = 'sicu' then 'surgical'
+        else 'other'
     end as care_unit_group
 from described
 order by hadm_id

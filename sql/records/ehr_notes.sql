@@ -1,17 +1,90 @@
--- Notes: one row per EHR record that has a discharge summary, the latest; addenda are left out.
-with ranked as (
+-- Notes: one row per EHR record that has a discharge summary, the latest; addenda are left out, and so is every other
+-- kind of note: a chest radiograph report is the linked X-ray's own text.
+--
+-- MIMIC-III gives its summaries a day, no number, and marks those entered in error. What is seen when comes from
+-- storetime; where there is none, from the time of the note, flagged: a note that has a day alone is seen once that
+-- day is over.
+with mimic_iii as (
     select
-        notes.subject_id,
-        notes.hadm_id,
-        notes.note_id,
-        notes.charttime as note_time,
-        notes.text,
+        'mimic_iii' as database,
+        hadm_id,
+        chartdate,
+        charttime,
+        storetime,
+        category,
+        description,
+        iserror,
+        text
+    from mimic_iii__noteevents
+    union all
+    select
+        'mimic_iii_carevue' as database,
+        hadm_id,
+        chartdate,
+        charttime,
+        storetime,
+        category,
+        description,
+        iserror,
+        text
+    from mimic_iii_carevue__noteevents
+),
+
+numbered as (
+    select
+        database,
+        hadm_id,
+        coalesce(charttime, chartdate) as note_time,
         row_number() over (
-            partition by notes.hadm_id order by notes.charttime desc, notes.note_seq desc, notes.note_id desc
+            partition by database, hadm_id order by coalesce(charttime, chartdate), storetime, text
+        ) as note_seq,
+        storetime,
+        text
+    from mimic_iii
+    where
+        lower(trim(category)) = 'discharge summary'
+        and lower(trim(description)) is distinct from 'addendum'
+        and trim(iserror) is distinct from '1'
+        and coalesce(charttime, chartdate) is not null
+),
+
+summaries as (
+    select
+        'mimic_iv' as database,
+        hadm_id,
+        note_id,
+        charttime as note_time,
+        note_seq,
+        storetime,
+        text
+    from mimic_iv_note__discharge
+    where note_type = 'DS'
+    union all
+    select
+        database,
+        hadm_id,
+        hadm_id || '-DS-' || note_seq as note_id,
+        note_time,
+        note_seq,
+        storetime,
+        text
+    from numbered
+),
+
+ranked as (
+    select
+        records.subject_id,
+        records.hadm_id,
+        summaries.note_id,
+        summaries.note_time,
+        summaries.storetime,
+        summaries.text,
+        row_number() over (
+            partition by records.hadm_id
+            order by summaries.note_time desc, summaries.note_seq desc, summaries.note_id desc
         ) as recency
-    from mimic_iv_note__discharge as notes
-    inner join ehr_records as records on notes.hadm_id = records.hadm_id
-    where notes.note_type = 'DS'
+    from summaries
+    inner join ehr_records as records on summaries.database = records.database and summaries.hadm_id = records.hadm_id
 )
 
 select
@@ -19,6 +92,11 @@ select
     hadm_id,
     note_id,
     note_time,
+    coalesce(
+        storetime,
+        if(note_time = date_trunc('day', note_time), note_time + interval 1 day, note_time)
+    ) as known_time,
+    storetime is null as known_is_assumed,
     text
 from ranked
 where recency = 1

@@ -21,7 +21,7 @@ ASSETS_BY_GROUP = {
     "tables": {table.table for source in SOURCES.values() for table in source.tables},
     "records": {
         *("ehr_records", "ehr_stays", "ehr_codes", "ehr_readings", "ehr_notes", "ehr_demographics"),
-        *("cxr_records", "cxr_reports"),
+        *("code_mappings", "admission_diagnoses", "cxr_records", "cxr_reports"),
     },
     "links": {"cohort_split", "same_patient_pairs", "diagnosis_histories"},
     "features": {

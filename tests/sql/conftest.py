@@ -18,7 +18,6 @@ SETTINGS: dict[str, Any] = {
     "record_time": "admission",
     "max_stays": 3,
     "window_hours": 48,
-    "report_text": "full",
     "diagnosis_grouping": "raw",
     "diagnosis_min_records": 1,
     "drug_min_records": 1,
@@ -30,6 +29,8 @@ SETTINGS: dict[str, Any] = {
     "gap_from": "interval",
     "history": "to_date",
 }
+
+DEFAULTS = {"database": "mimic_iv", "system": "mimic_iv"}
 
 Rows = pl.DataFrame | list[dict[str, Any]]
 
@@ -89,13 +90,13 @@ def empty_tables() -> str:
 
 
 def planted(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """A frame of a contract; columns that a row does not give are null. Times may be text."""
+    """A frame of a contract; columns that a row does not give are null, the database MIMIC-IV. Times may be text."""
     columns = CONTRACTS[table].columns()
     unknown = {name for row in rows for name in row} - columns.keys()
     assert not unknown, f"{table} has no columns {unknown}"
     series = []
     for name, column in columns.items():
-        values = [row.get(name) for row in rows]
+        values = [row.get(name, DEFAULTS.get(name)) for row in rows]
         if column.dtype == pl.Datetime("us") and any(isinstance(value, str) for value in values):
             series.append(pl.Series(name, values, dtype=pl.String).str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us"))
         else:
@@ -111,12 +112,12 @@ def database() -> Database:
 RECORD_FILES = {
     "ehr_records": "records/ehr_records.sql",
     "ehr_stays": "records/ehr_stays.sql",
+    "admission_diagnoses": "records/admission_diagnoses.sql",
     "ehr_codes": "records/ehr_codes.sql",
     "ehr_readings": "records/ehr_readings.sql",
     "ehr_notes": "records/ehr_notes.sql",
     "ehr_demographics": "records/ehr_demographics.sql",
     "cxr_records": "records/cxr_records.sql",
-    "cxr_reports": "records/cxr_reports.sql",
     "cohort_split": "links/cohort_split.sql",
     "same_patient_pairs": "links/same_patient_pairs.sql",
     "diagnosis_vocabulary": "features/diagnosis_vocabulary.sql",

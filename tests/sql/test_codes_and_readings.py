@@ -29,6 +29,7 @@ def test_diagnoses_are_distinct_and_known_at_discharge(hospital) -> None:
         diagnosis("I10", 10, hadm_id=11),
     ]
     hospital.fill({"mimic_iv__diagnoses_icd": rows})
+    hospital.build("admission_diagnoses", "records/admission_diagnoses.sql")
     codes = hospital.build("ehr_codes", "records/ehr_codes.sql")
     discharged = datetime(2180, 1, 9)
     assert codes.rows() == [
@@ -42,8 +43,8 @@ def test_categories_fold_codes(hospital) -> None:
     rows += [diagnosis("E119", 10), diagnosis("E1165", 10)]
     hospital.fill({"mimic_iv__diagnoses_icd": rows})
     hospital.set(diagnosis_grouping="category")
-    codes = hospital.build("ehr_codes", "records/ehr_codes.sql")
-    assert codes.select("code", "icd_version").rows() == [("401", 9), ("E11", 10), ("E878", 9), ("V15", 9)]
+    codes = hospital.build("admission_diagnoses", "records/admission_diagnoses.sql")
+    assert codes.select("code", "icd_version").rows() == [("401", 9), ("E878", 9), ("V15", 9), ("E11", 10)]
 
 
 def test_drug_is_known_from_its_first_order(hospital) -> None:
@@ -95,7 +96,9 @@ def test_drug_names_fold_to_the_ingredient(hospital) -> None:
             "mimic_iv__prescriptions": [
                 {**ORDER, "hadm_id": n, "drug": entered} for n, entered in enumerate(INGREDIENTS, 1)
             ],
-            "ehr_records": [{"hadm_id": n, "subject_id": 1} for n in range(1, len(INGREDIENTS) + 1)],
+            "ehr_records": [
+                {"hadm_id": n, "subject_id": 1, "database": "mimic_iv"} for n in range(1, len(INGREDIENTS) + 1)
+            ],
         }
     )
     codes = hospital.build("ehr_codes", "records/ehr_codes.sql").sort("hadm_id")["code"].to_list()

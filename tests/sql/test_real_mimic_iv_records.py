@@ -8,6 +8,7 @@ from pipelines.sources import SOURCES
 EHR_FILES = {
     "ehr_records": "records/ehr_records.sql",
     "ehr_stays": "records/ehr_stays.sql",
+    "admission_diagnoses": "records/admission_diagnoses.sql",
     "ehr_codes": "records/ehr_codes.sql",
     "ehr_readings": "records/ehr_readings.sql",
     "ehr_demographics": "records/ehr_demographics.sql",
@@ -37,6 +38,7 @@ def test_records_of_the_slice(hospital, open_data) -> None:
     assert {table: rows.height for table, rows in built.items()} == {
         "ehr_records": 29,
         "ehr_stays": 31,
+        "admission_diagnoses": 993,
         "ehr_codes": 1562,
         "ehr_readings": 41_712,
         "ehr_demographics": 29,
@@ -67,7 +69,7 @@ def test_records_of_the_slice(hospital, open_data) -> None:
     ("history", "num_without", "num_codes"), [("to_date", 0, 783), ("prior", 19, 229), ("all", 0, 892)]
 )
 def test_histories_of_the_slice(history: str, num_without: int, num_codes: int, hospital) -> None:
-    for table in ("ehr_records", "ehr_codes", "cohort_split", "diagnosis_vocabulary"):
+    for table in ("ehr_records", "admission_diagnoses", "ehr_codes", "cohort_split", "diagnosis_vocabulary"):
         hospital.build(table, EHR_FILES[table])
     hospital.set(history=history)
     lengths = hospital.build("diagnosis_histories", "links/diagnosis_histories.sql")["num_codes"]

@@ -60,11 +60,9 @@ def test_record_time_is_a_setting(setting: str, expected: datetime, database) ->
 
 CHOICES = [
     ("records/ehr_records.sql", "record_time"),
-    ("records/ehr_codes.sql", "diagnosis_grouping"),
-    ("records/cxr_reports.sql", "report_text"),
+    ("records/admission_diagnoses.sql", "diagnosis_grouping"),
     ("links/same_patient_pairs.sql", "gap_from"),
     ("links/diagnosis_histories.sql", "history"),
-    ("links/diagnosis_histories.sql", "diagnosis_grouping"),
 ]
 
 
@@ -162,14 +160,28 @@ FOLDED = {
         "ASIAN - CHINESE": "asian",
         "UNABLE TO OBTAIN": "unknown",
         "PATIENT DECLINED TO ANSWER": "unknown",
+        "UNKNOWN/NOT SPECIFIED": "unknown",
+        "CARIBBEAN ISLAND": "other",
         None: "unknown",
         "MULTIPLE RACE/ETHNICITY": "other",
     },
-    "insurance_group": {"Medicare": "medicare", "Medicaid": "medicaid", "Private": "other", None: "unknown"},
+    "insurance_group": {
+        "Medicare": "medicare",
+        "Medicaid": "medicaid",
+        "Private": "other",
+        "Government": "other",
+        "Self Pay": "other",
+        None: "unknown",
+    },
     "admission_group": {
         "EW EMER.": "emergency",
         "SURGICAL SAME DAY ADMISSION": "elective",
-        "EU OBSERVATION": "observation",
+        "EU OBSERVATION": "emergency",
+        "OBSERVATION ADMIT": "emergency",
+        "DIRECT EMER.": "emergency",
+        "EMERGENCY": "emergency",
+        "ELECTIVE": "elective",
+        "NEWBORN": "unknown",
         "URGENT": "urgent",
         None: "unknown",
     },
@@ -177,11 +189,19 @@ FOLDED = {
         "Trauma SICU (TSICU)": "trauma",
         "Surgical Intensive Care Unit (SICU)": "surgical",
         "Medical Intensive Care Unit (MICU)": "medical",
-        "Medical/Surgical Intensive Care Unit (MICU/SICU)": "mixed",
+        "Medical/Surgical Intensive Care Unit (MICU/SICU)": "medical",
         "Cardiac Vascular Intensive Care Unit (CVICU)": "cardiac",
         "Coronary Care Unit (CCU)": "cardiac",
-        "Neuro Surgical Intensive Care Unit (Neuro SICU)": "neuro",
-        "Neuro Intermediate": "neuro",
+        "Neuro Surgical Intensive Care Unit (Neuro SICU)": "surgical",
+        "Neuro Intermediate": "surgical",
+        "Medicine/Cardiology Intermediate": "cardiac",
+        "PACU": "other",
+        "TSICU": "trauma",
+        "SICU": "surgical",
+        "MICU": "medical",
+        "CSRU": "cardiac",
+        "CCU": "cardiac",
+        "NICU": "other",
         None: "unknown",
     },
 }
@@ -240,17 +260,3 @@ def test_cxr_record_is_an_image_with_report_and_time(database) -> None:
         (DICOM.format(2), False, True),
         (DICOM.format(3), True, False),
     ]
-
-
-def test_reports_of_studies_with_a_record(database) -> None:
-    database.fill(
-        {
-            "mimic_cxr__record_list": [IMAGE],
-            "mimic_cxr__reports": [REPORT, {**REPORT, "study_id": 51}],
-            "mimic_cxr__headers": [
-                {"subject_id": 1, "study_id": 50, "dicom_id": DICOM.format(0), "study_time": "2180-01-03 00:00:00"}
-            ],
-        }
-    )
-    database.build("cxr_records", "records/cxr_records.sql")
-    assert database.build("cxr_reports", "records/cxr_reports.sql").rows() == [(1, 50, "FINDINGS: clear")]
