@@ -10,7 +10,9 @@ from pipelines.synthetic.critical import draw_cohort, draw_holdout
 from pipelines.synthetic.latent import Admissions, Subjects, severity_at
 from pipelines.synthetic.mimic_cxr import write_mimic_cxr
 from pipelines.synthetic.mimic_cxr_jpg import write_metadata
-from pipelines.synthetic.mimic_iv_note import write_notes
+from pipelines.synthetic.mimic_iii import Tables, carevue_subset, mimic_iii_tables, write_mimic_iii
+from pipelines.synthetic.mimic_iii_people import Members, draw_members
+from pipelines.synthetic.mimic_iv_note import discharge_notes, write_notes
 from pipelines.synthetic.mimic_iv_tree import join_mimic_iv, render_mimic_iv, write_mimic_iv
 from pipelines.synthetic.settings import FOLDERS, SyntheticSettings
 from pipelines.synthetic.studies import FINDINGS, Studies, draw_studies
@@ -48,7 +50,23 @@ def _write_hospital(folder: Path, cohort: Cohort, studies: Studies, *, settings:
         write_mimic_iv(folder / FOLDERS["mimic_iv"], iv)
     if "mimic_iv_note" in settings.sources:
         write_notes(folder / FOLDERS["mimic_iv_note"], cohorts, seed=settings.seed)
+    if {"mimic_iii", "mimic_iii_carevue"} & set(settings.sources):
+        taken = {id_ for each in cohorts for id_ in each.ids()}
+        members = draw_members(cohort, iv, settings=settings, taken=taken)
+        summaries = discharge_notes(cohort.subjects, cohort.admissions, seed=settings.seed)
+        tables = mimic_iii_tables(members, iv, summaries, settings=settings)
+        _write_mimic_iii(folder, tables, members, settings=settings)
     return iv.quirks
+
+
+def _write_mimic_iii(folder: Path, tables: Tables, members: Members, *, settings: SyntheticSettings) -> None:
+    layout = settings.mimic_iii_layout
+    if "mimic_iii" in settings.sources:
+        write_mimic_iii(folder / FOLDERS["mimic_iii"], tables, layout=layout)
+    if "mimic_iii_carevue" in settings.sources:
+        write_mimic_iii(folder / FOLDERS["mimic_iii_carevue"], carevue_subset(tables, members), layout=layout)
+    for name in ("subjects", "admissions", "stays"):
+        write_parquet(folder / "truth" / f"mimic_iii_{name}.parquet", getattr(members, name))
 
 
 def write_xrays(folder: Path, subjects: Subjects, studies: Studies, *, settings: SyntheticSettings) -> Quirks:
