@@ -385,8 +385,8 @@ def link_rows(num_records: int, s: Ints, t: Ints) -> tuple[Ints, Ints]:
     return np.searchsorted(s, np.arange(num_records + 1)).astype(np.int64), t.astype(np.int64)
 
 
-def linked_in_batch(batch: Mapping[str, Ints], pair: tuple[str, str], links: tuple[Ints, Ints]) -> NDArray[np.bool_]:
-    """Which records of a batch are the same patient's inside the window.
+def linked_pairs(batch: Mapping[str, Ints], pair: tuple[str, str], links: tuple[Ints, Ints]) -> Ints:
+    """Places of the records of a batch that are the same patient's inside the window.
 
     Args:
         batch: distinct record indices by source.
@@ -394,7 +394,7 @@ def linked_in_batch(batch: Mapping[str, Ints], pair: tuple[str, str], links: tup
         links: what `link_rows` made of the pair's links.
 
     Returns:
-        bool (records of s, records of t) in the batch's order.
+        int64 (2, k): place in the batch's records of s, ascending, and in those of t.
     """
     s, t = batch[pair[0]], batch[pair[1]]
     indptr, linked = links
@@ -404,6 +404,12 @@ def linked_in_batch(batch: Mapping[str, Ints], pair: tuple[str, str], links: tup
     column = np.searchsorted(t[order], found)
     hit = column < len(t)
     hit[hit] = t[order][column[hit]] == found[hit]
-    mask = np.zeros((len(s), len(t)), dtype=bool)
-    mask[rows[hit], order[column[hit]]] = True
+    return np.stack([rows[hit], order[column[hit]]])
+
+
+def linked_in_batch(batch: Mapping[str, Ints], pair: tuple[str, str], links: tuple[Ints, Ints]) -> NDArray[np.bool_]:
+    """What `linked_pairs` tells, as bool (records of s, records of t)."""
+    rows, columns = linked_pairs(batch, pair, links)
+    mask = np.zeros((len(batch[pair[0]]), len(batch[pair[1]])), dtype=bool)
+    mask[rows, columns] = True
     return mask

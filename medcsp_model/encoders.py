@@ -6,6 +6,11 @@ import torch
 from torch import Tensor, nn
 
 
+def widen(x: Tensor) -> Tensor:
+    """Float32 of what autocast made narrower; float64 stays."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 class VectorEncoder(nn.Sequential):
     """Codes or a fixed vector: Linear, ReLU, LayerNorm, Linear, LayerNorm; (k, size) to (k, embed_dim)."""
 
@@ -44,7 +49,7 @@ class SeriesEncoder(nn.Module):
         hidden_SLH, _ = self.first(x_SLF)
         _, (last_hidden, last_cell) = self.second(self.norm(hidden_SLH.relu()))
         chosen: Tensor = (last_cell if self.state == "cell" else last_hidden)[0]
-        return chosen.float()
+        return widen(chosen)
 
     def forward(self, x_SLF: Tensor, record_S: Tensor, num_records: int) -> Tensor:
         """Mean over the stays of each record, (num_records, embed_dim).
@@ -55,8 +60,8 @@ class SeriesEncoder(nn.Module):
             num_records: records in the batch; each has at least one stay.
         """
         e_SD = self.encode_stays(x_SLF)
-        total_ND = torch.zeros(num_records, e_SD.shape[1], device=e_SD.device).index_add(0, record_S, e_SD)
-        count_N = torch.zeros(num_records, device=e_SD.device).index_add(0, record_S, torch.ones_like(e_SD[:, 0]))
+        total_ND = e_SD.new_zeros(num_records, e_SD.shape[1]).index_add(0, record_S, e_SD)
+        count_N = e_SD.new_zeros(num_records).index_add(0, record_S, torch.ones_like(e_SD[:, 0]))
         if self.padded_stays:
             absent = self.encode_stays(torch.zeros_like(x_SLF[:1]))
             total_ND = total_ND + (self.padded_stays - count_N)[:, None] * absent

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from medcsp_model.collate import Batch, Inputs, SourceBatch
 from medcsp_model.corpus import Corpus
-from medcsp_model.encoders import SeriesEncoder, VectorEncoder
+from medcsp_model.encoders import SeriesEncoder, VectorEncoder, widen
 from medcsp_model.images import prepare_images
 from medcsp_model.losses import Embedded
 from medcsp_model.settings import Augmentation, Settings
@@ -115,14 +115,14 @@ class MedCSP(nn.Module):
         """Grey pixels uint8 (k, height, width) to the image tower's output (k, embed_dim)."""
         settings = self.description.settings.model.image
         features: Tensor = self.towers.encode_image(
-            prepare_images(pixels, settings=settings, augmentation=self.augmentation)
+            prepare_images(pixels, settings=settings, augmentation=self.augmentation).to(self.head.weight.dtype)
         )
-        return features.float()
+        return widen(features)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Padded token ids int64 (u, tokens) to the text tower's output (u, embed_dim)."""
         features: Tensor = self.towers.encode_text(tokens)
-        return features.float()
+        return widen(features)
 
     def apply_head(self, e_KD: Tensor) -> Tensor:
         """ReLU, the shared LayerNorm and Dropout."""
@@ -136,9 +136,10 @@ class MedCSP(nn.Module):
         elif inputs.kind == "text":
             e_KD = self.encode_text(inputs.x).index_select(0, inputs.index)
         elif inputs.kind == "series":
-            e_KD = self.encoders[f"{source}__{modality}"](inputs.x, inputs.index, len(inputs.rows))
+            x_SLF = inputs.x.to(self.head.weight.dtype)
+            e_KD = self.encoders[f"{source}__{modality}"](x_SLF, inputs.index, len(inputs.rows))
         else:
-            e_KD = self.encoders[f"{source}__{modality}"](inputs.x).float()
+            e_KD = widen(self.encoders[f"{source}__{modality}"](inputs.x.to(self.head.weight.dtype)))
         if self.raw_towers and inputs.kind in TOWER_KINDS:
             return e_KD
         return self.apply_head(e_KD)
@@ -151,7 +152,8 @@ class MedCSP(nn.Module):
         columns, present = [], torch.zeros(count, len(names), dtype=torch.bool, device=device)
         for number, name in enumerate(names):
             inputs = batch.inputs[name]
-            e_ND = torch.zeros(count, self.description.settings.model.embed_dim, device=device)
+            width, dtype = self.description.settings.model.embed_dim, self.head.weight.dtype
+            e_ND = torch.zeros(count, width, device=device, dtype=dtype)
             if len(inputs.rows):
                 e_ND = e_ND.index_copy(0, inputs.rows, self.encode(source, name, inputs))
                 present[inputs.rows, number] = True

@@ -98,6 +98,8 @@ class LossSettings:
         tau_d: temperature of the softmax target.
         d_exclude_same_patient: leave the anchor's own records out of L_D.
         d_require_history: leave records without a history out of L_D.
+        tile: rows of a matrix of similarities that are held at once; more are computed in tiles of so many, with the
+            same loss and gradient, in memory that grows with the batch and not with its square.
     """
 
     tau: float = 0.1
@@ -111,6 +113,7 @@ class LossSettings:
     tau_d: float = 0.05
     d_exclude_same_patient: bool = True
     d_require_history: bool = True
+    tile: int = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +194,11 @@ class RunSettings:
     Attributes:
         seed: of the weights, the batches and the dropout.
         device: `auto` takes CUDA where there is one.
-        precision: of the towers; the losses are always float32.
+        precision: of the towers; the losses are float32 at least. float64 is for tests of exactness.
+        compile: torch.compile of the towers; `auto` on CUDA alone, where a run is long enough to pay for it.
+        micro_batch: records of each source that a process embeds at once; of more it caches the embeddings and their
+            gradient, and embeds again part by part. 0 takes as many as the device's memory holds. A resumed run keeps
+            the number it began with.
         num_threads: CPU threads; 0 takes torch's own choice. A resumed run keeps the number it began with.
         log_every: steps between two lines of log and metrics.
         save_every: steps between two saved states.
@@ -199,7 +206,9 @@ class RunSettings:
 
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    compile: Literal["auto", "on", "off"] = "auto"
+    micro_batch: int = 0
     num_threads: int = 0
     log_every: int = 50
     save_every: int = 500
@@ -320,12 +329,15 @@ def _check(settings: Settings) -> None:
         "batch.size": settings.batch.size,
         "batch.max_draws": settings.batch.max_draws,
         "model.text.pad_to": settings.model.text.pad_to,
+        "loss.tile": settings.loss.tile,
         "run.log_every": settings.run.log_every,
         "run.save_every": settings.run.save_every,
     }
     for name, value in positive.items():
         if value <= 0:
             raise ValueError(f"settings.{name}: must be above 0, got {value}")
+    if settings.run.micro_batch < 0:
+        raise ValueError(f"settings.run.micro_batch: must be 0 or more, got {settings.run.micro_batch}")
     if not 0 <= settings.batch.share <= 1:
         raise ValueError(f"settings.batch.share: must lie in [0, 1], got {settings.batch.share}")
     if settings.optimiser.steps <= 0 and settings.optimiser.epochs <= 0:
