@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from pipelines.synthetic.films import save_image
 from pipelines.synthetic.latent import Subjects
 from pipelines.synthetic.radiograph import draw_films
 from pipelines.synthetic.randomness import generator
 from pipelines.synthetic.report_text import Shape, write_report
 from pipelines.synthetic.settings import SyntheticSettings
 from pipelines.synthetic.studies import Studies
-from pipelines.synthetic.writing import write_csv_gz
+from pipelines.synthetic.writing import write_csv_gz, write_zip
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -31,15 +32,28 @@ BATCH = 128
 
 
 def write_mimic_cxr(
-    root: Path, subjects: Subjects, studies: Studies, *, settings: SyntheticSettings
+    root: Path, subjects: Subjects, studies: Studies, *, settings: SyntheticSettings, jpg: Path | None = None
 ) -> list[dict[str, object]]:
-    """Write files/, cxr-record-list.csv.gz and cxr-study-list.csv.gz; return the planted cases by study."""
+    """Write files/, the reports, cxr-record-list.csv.gz and cxr-study-list.csv.gz; return the planted cases by study.
+
+    Args:
+        root: gets them.
+        subjects: everybody.
+        studies: theirs.
+        settings: size of the images, release, where reports lie, and seed.
+        jpg: root of MIMIC-CXR-JPG, where each film is written once more as that release makes it; None leaves it out.
+    """
     subject_id = subjects.subject_id[studies.subject]
     folders = [study_path(*ids) for ids in zip(subject_id.tolist(), studies.study_id.tolist(), strict=True)]
     for folder in folders:
         (root / folder).mkdir(parents=True, exist_ok=True)
-    _write_images(root, studies, subject_id, folders, settings)
-    quirks = _write_reports(root, studies, subject_id, folders, settings)
+    _write_images(root, studies, subject_id, folders, settings, jpg)
+    quirks, texts = _reports(studies, subject_id, folders, settings)
+    if settings.report_layout == "zip":
+        write_zip(root / "mimic-cxr-reports.zip", texts)
+    else:
+        for path, text in texts.items():
+            (root / path).write_text(text)
     _write_lists(root, studies, subject_id, folders)
     return quirks
 
@@ -50,7 +64,12 @@ def study_path(subject_id: int, study_id: int) -> str:
 
 
 def _write_images(
-    root: Path, studies: Studies, subject_id: np.ndarray, folders: list[str], settings: SyntheticSettings
+    root: Path,
+    studies: Studies,
+    subject_id: np.ndarray,
+    folders: list[str],
+    settings: SyntheticSettings,
+    jpg: Path | None,
 ) -> None:
     lateral = np.array([view == "LATERAL" for view in studies.view])
     for start in range(0, len(studies.dicom_id), BATCH):
@@ -68,6 +87,8 @@ def _write_images(
             name = studies.dicom_id[image]
             dataset = _dataset(film, name, studies, image, int(subject_id[study]), settings.seed)
             dataset.save_as(root / folders[study] / f"{name}.dcm", enforce_file_format=True)
+            if jpg is not None:
+                save_image(jpg / folders[study] / f"{name}.jpg", _as_jpg(dataset))
 
 
 def _dataset(film: np.ndarray, name: str, studies: Studies, image: int, subject_id: int, seed: int) -> "Dataset":
@@ -140,10 +161,24 @@ def _voi_lut() -> "Dataset":
     return item
 
 
-def _write_reports(
-    root: Path, studies: Studies, subject_id: np.ndarray, folders: list[str], settings: SyntheticSettings
-) -> list[dict[str, object]]:
-    quirks = []
+def _as_jpg(dataset: "Dataset") -> np.ndarray:
+    """Return a film as MIMIC-CXR-JPG holds it: stretched to 8 bits, inverted where needed, histogram equalised."""
+    import cv2
+
+    stored = dataset.pixel_array.astype(np.float64)
+    stored -= stored.min()
+    grey = (255 * stored / max(stored.max(), 1)).astype(np.uint8)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        grey = np.invert(grey)
+    return cv2.equalizeHist(grey)
+
+
+def _reports(
+    studies: Studies, subject_id: np.ndarray, folders: list[str], settings: SyntheticSettings
+) -> tuple[list[dict[str, object]], dict[str, str]]:
+    """The planted cases, and path below the root -> text."""
+    texts: dict[str, str] = {}
+    quirks: list[dict[str, object]] = []
     by_study: dict[int, list[str]] = {}
     for study, view in zip(studies.study.tolist(), studies.view, strict=True):
         by_study.setdefault(study, []).append(view)
@@ -160,9 +195,8 @@ def _write_reports(
                         "study_id": int(studies.study_id[row]),
                     }
                 )
-        text = write_report(studies.findings[row], views=by_study[row], shape=shape, random=random)
-        (root / f"{folder}.txt").write_text(text)
-    return quirks
+        texts[f"{folder}.txt"] = write_report(studies.findings[row], views=by_study[row], shape=shape, random=random)
+    return quirks, texts
 
 
 def _write_lists(root: Path, studies: Studies, subject_id: np.ndarray, folders: list[str]) -> None:

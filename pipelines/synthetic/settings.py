@@ -55,7 +55,7 @@ class SyntheticSettings:
             fewer whom both could have.
         mimic_iv_release: whose words and headers MIMIC-IV has.
         mimic_iii_layout: "full": upper-case columns; "demo": lower-case columns, files not compressed.
-        mimic_cxr_release: 2.1.0 has a list of providers, and labels read by people beside the JPGs.
+        mimic_cxr_release: 2.1.0 has labels read by people beside the JPGs.
         report_layout: reports as files beside the study folders, or in mimic-cxr-reports.zip.
         jpg_images: the JPG release holds its images too, not only its tables.
         num_open_i: Open-I reports.
@@ -116,6 +116,8 @@ class SyntheticSettings:
         for name, known in LAYOUTS.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; use one of {', '.join(known)}")
+        if ("mimic_cxr_jpg" in self.sources) > ("mimic_cxr" in self.sources):
+            raise ValueError("sources names mimic_cxr_jpg without mimic_cxr, whose films it shows; name both")
         sizes = [name for name in self.__dataclass_fields__ if name.startswith("num_") and getattr(self, name) < 0]
         if sizes:
             raise ValueError(f"numbers must not be negative: {', '.join(sizes)}")

@@ -4,16 +4,19 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.synthetic.chexpert import write_chexpert
 from pipelines.synthetic.cohort import Cohort
 from pipelines.synthetic.conditions import CONDITIONS, SIGNATURE
+from pipelines.synthetic.covid19 import write_covid19
 from pipelines.synthetic.critical import draw_cohort, draw_holdout
 from pipelines.synthetic.latent import Admissions, Subjects, severity_at
 from pipelines.synthetic.mimic_cxr import write_mimic_cxr
-from pipelines.synthetic.mimic_cxr_jpg import write_metadata
+from pipelines.synthetic.mimic_cxr_jpg import write_labels, write_metadata
 from pipelines.synthetic.mimic_iii import Tables, carevue_subset, mimic_iii_tables, write_mimic_iii
 from pipelines.synthetic.mimic_iii_people import Members, draw_members
 from pipelines.synthetic.mimic_iv_note import discharge_notes, write_notes
 from pipelines.synthetic.mimic_iv_tree import join_mimic_iv, render_mimic_iv, write_mimic_iv
+from pipelines.synthetic.open_i import write_open_i
 from pipelines.synthetic.settings import FOLDERS, SyntheticSettings
 from pipelines.synthetic.studies import FINDINGS, Studies, draw_studies
 from pipelines.synthetic.writing import new_folder, write_parquet
@@ -35,6 +38,9 @@ def write_sources(raw: Path, *, settings: SyntheticSettings) -> None:
         quirks = _write_hospital(folder, cohort, studies, settings=settings)
         if "mimic_cxr" in settings.sources:
             quirks += write_xrays(folder, cohort.subjects, studies, settings=settings)
+        for name, write in (("open_i", write_open_i), ("covid19", write_covid19), ("chexpert", write_chexpert)):
+            if name in settings.sources:
+                write(folder / FOLDERS[name], settings=settings)
         write_truth(folder / "truth", cohort.subjects, cohort.admissions, studies, quirks)
 
 
@@ -70,9 +76,13 @@ def _write_mimic_iii(folder: Path, tables: Tables, members: Members, *, settings
 
 
 def write_xrays(folder: Path, subjects: Subjects, studies: Studies, *, settings: SyntheticSettings) -> Quirks:
-    """Write mimic-cxr/ and mimic-cxr-jpg/ below a folder; return the planted cases."""
-    quirks = write_mimic_cxr(folder / "mimic-cxr", subjects, studies, settings=settings)
-    write_metadata(folder / "mimic-cxr-jpg", subjects, studies, image_size=settings.image_size)
+    """Write mimic-cxr/, and mimic-cxr-jpg/ if asked for, below a folder; return the planted cases."""
+    jpg = folder / FOLDERS["mimic_cxr_jpg"] if "mimic_cxr_jpg" in settings.sources else None
+    films = jpg if settings.jpg_images else None
+    quirks = write_mimic_cxr(folder / FOLDERS["mimic_cxr"], subjects, studies, settings=settings, jpg=films)
+    if jpg is not None:
+        write_metadata(jpg, subjects, studies, image_size=settings.image_size)
+        write_labels(jpg, subjects, studies, settings=settings)
     return quirks
 
 

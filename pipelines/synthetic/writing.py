@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,3 +70,19 @@ def new_folder(folder: Path) -> Iterator[Path]:
         folder.rename(old)
     beside.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def write_zip(path: Path, members: dict[str, str]) -> None:
+    """Write text files into a zip whose entries carry no time.
+
+    Args:
+        path: the file; its folders are made.
+        members: name inside the zip -> text, in the order written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, text in members.items():
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            packed.writestr(entry, text)
