@@ -19,13 +19,13 @@ class Contract(dy.Schema):
         layer: the asset group, and the folder of the lake.
         key: columns that identify a row; `()` where rows may repeat (exact duplicates are kept and counted).
         order: leading columns of the sort; the key by default. The remaining columns break ties, so the order is total.
-        num_shards: data files a version is split into.
-        shard_by: the column whose hash names the shard.
+        sharded: whether a version is split into files by subject; the lake says into how many, the same for all tables.
+        shard_by: the column whose hash names the file.
     """
 
     table: ClassVar[str]
     layer: ClassVar[Layer]
     key: ClassVar[tuple[str, ...]] = ()
     order: ClassVar[tuple[str, ...]] = ()
-    num_shards: ClassVar[int] = 1
+    sharded: ClassVar[bool] = False
     shard_by: ClassVar[str] = "subject_id"

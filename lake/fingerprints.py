@@ -41,7 +41,7 @@ def fingerprint(
     return short_hash(canonical_json([code_version, dict(inputs), dict(settings), contract_hash]))
 
 
-def contract_hash(contract: type[Contract]) -> str:
+def contract_hash(contract: type[Contract], *, num_shards: int = 1) -> str:
     """The hash of what a contract demands: columns, dtypes, rules, key, order and shards; not of its words."""
     return short_hash(
         canonical_json(
@@ -51,7 +51,7 @@ def contract_hash(contract: type[Contract]) -> str:
                 "rules": _rules(contract),
                 "key": contract.key,
                 "order": contract.order,
-                "shards": [contract.num_shards, contract.shard_by],
+                "shards": [num_shards, contract.shard_by] if contract.sharded else [],
             }
         )
     )

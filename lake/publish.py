@@ -1,15 +1,17 @@
 """Publishing: from rows to a committed version of a table, in steps that a crash cannot leave half done.
 
-stage -> validate -> key -> sort into data files -> name by content -> rename into place -> commit the manifest. Polars
-validates (its streaming engine holds 0.4 GB at 20 million rows), DuckDB sorts (it spills to disk, and its output does
-not depend on the number of threads when the order is total). Nothing here knows who calls it or why.
+check and write, batch by batch, into sorted data files -> key -> name by content -> rename into place -> commit the
+manifest. The rows are looked at once, as they come; `lake.parts` says how they get into their order. DuckDB settles
+keys that repeat (it spills to disk). Nothing here knows who calls it or why.
 """
 
 import hashlib
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ from data_contracts.base import Contract
 from lake.columns import contract_columns
 from lake.files import canonical_json, fsync_path, locked, sha256_file
 from lake.fingerprints import NUM_HEX_DIGITS
-from lake.ids import shard_sql
 from lake.manifest import DataFile, Manifest, commit_manifest
+from lake.parts import Parts, num_parquet_rows
 from lake.sql import name_of, quoted, statement_of, table_names
 
 REASON = "_rejected"
@@ -31,6 +33,8 @@ CONFLICTING_KEY = "conflicting key"
 FEW_ROWS = 10
 PARQUET = "format parquet, compression zstd, compression_level 3, row_group_size 122880"
 STAGED = "format parquet, compression lz4"
+BATCH_ROWS = 131_072
+BATCH_BYTES = 32_000_000  # notes are wide
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +80,7 @@ def publish(
     rows: pl.LazyFrame | pl.DataFrame | Query,
     *,
     folder: Path,
+    num_shards: int,
     connect: Callable[..., duckdb.DuckDBPyConnection],
     provenance: Provenance,
     checks: Mapping[str, str],
@@ -87,6 +92,7 @@ def publish(
         contract: the table's contract.
         rows: its rows.
         folder: where its versions lie.
+        num_shards: files of a table that is split by subject.
         connect: opens DuckDB over tables of the lake.
         provenance: goes into the manifest.
         checks: SQL that returns failing rows, by name.
@@ -98,7 +104,7 @@ def publish(
         staging.mkdir(parents=True)
         try:
             manifest = _publish(
-                _Steps(contract, staging, connect), rows, folder, provenance, checks, max_rejected_share
+                _Steps(contract, staging, connect, num_shards), rows, folder, provenance, checks, max_rejected_share
             )
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -115,11 +121,10 @@ def _publish(
 ) -> Manifest:
     """The steps in their order, the last of which is the commit."""
     contract = steps.contract
-    steps.stage(rows)
-    steps.validate()
+    steps.write(rows)
     steps.settle_keys()
     steps.keep_rejected(folder / "rejected" / f"{made.fingerprint}.parquet", max_rejected_share)
-    files = steps.write()
+    files = steps.files()
     steps.check(checks, made.settings, folder / "rejected" / made.fingerprint)
     version = content_hash(contract_columns(contract), files)
     _move_into_place(steps.staging / "version", folder / version, files)
@@ -171,58 +176,91 @@ class _Steps:
     """The steps of one publish, each leaving files in the staging folder for the next."""
 
     def __init__(
-        self, contract: type[Contract], staging: Path, connect: Callable[..., duckdb.DuckDBPyConnection]
+        self,
+        contract: type[Contract],
+        staging: Path,
+        connect: Callable[..., duckdb.DuckDBPyConnection],
+        num_shards: int,
     ) -> None:
         self.contract = contract
         self.staging = staging
         self.connect = connect
+        self.num_shards = num_shards
         self.rejected: dict[str, int] = {}
-        self.raw = staging / "raw.parquet"
-        self.good = staging / "good.parquet"
+        self.num_rows_in = 0
+        self.num_rows = 0
+        self.keys_grew = False
+        self.version = staging / "version"
 
-    def stage(self, rows: pl.LazyFrame | pl.DataFrame | Query) -> None:
-        """Write the rows as they come, so that a source is read once however often its rows are looked at."""
+    def write(self, rows: pl.LazyFrame | pl.DataFrame | Query) -> None:
+        """Check the rows as they come, one batch after the other, and write the good ones into the data files."""
+        parts = self._new_parts()
+        table = self.contract.table
         try:
-            if isinstance(rows, Query):
-                with self.connect(rows.tables, rows.variables, scratch=self.staging / "duckdb") as connection:
-                    connection.execute(f"copy ({statement_of(rows.sql)}) to {quoted(self.raw)} ({STAGED})")
-            else:
-                rows.lazy().sink_parquet(self.raw, compression="lz4")
+            with self._batches(rows) as batches:
+                for batch in batches:
+                    if missing := [name for name in self.contract.column_names() if name not in batch.columns]:
+                        raise PublishError(f"table '{table}': missing columns {missing}; the rows have {batch.columns}")
+                    self.num_rows_in += batch.height
+                    parts.add(self._good(batch))
         except (duckdb.Error, pl.exceptions.PolarsError, OSError) as error:
-            raise PublishError(f"table '{self.contract.table}': its rows cannot be made: {error}") from error
-        columns = pl.scan_parquet(self.raw).collect_schema().names()
-        if missing := [name for name in self.contract.column_names() if name not in columns]:
-            raise PublishError(f"table '{self.contract.table}': missing columns {missing}; the rows have {columns}")
+            raise PublishError(f"table '{table}': its rows cannot be made: {error}") from error
+        self._finish(parts)
 
-    def validate(self) -> None:
-        """Split the rows by the contract's row rules into `good.parquet` (contract dtypes) and rejects."""
-        rows = pl.scan_parquet(self.raw)
+    def _new_parts(self) -> Parts:
+        return Parts(self.contract, self.version, self.staging / "parts", self.num_shards)
+
+    def _finish(self, parts: Parts) -> None:
+        parts.finish()
+        self.keys_grew, self.num_rows = parts.keys_grew, parts.num_rows
+
+    @contextmanager
+    def _batches(self, rows: pl.LazyFrame | pl.DataFrame | Query) -> Iterator[Iterator[pl.DataFrame]]:
+        """The rows in batches of a fair size; the first may be empty, so that its columns can be seen."""
+        if isinstance(rows, Query):
+            with self.connect(rows.tables, rows.variables, scratch=self.staging / "duckdb") as connection:
+                reader = connection.sql(statement_of(rows.sql)).to_arrow_reader(BATCH_ROWS)
+                empty = pl.DataFrame(pl.from_arrow(reader.schema.empty_table()))
+                yield chain([empty], (pl.DataFrame(pl.from_arrow(batch)) for batch in reader))
+        elif isinstance(rows, pl.DataFrame):
+            yield chain([rows[:0]], rows.iter_slices(BATCH_ROWS))
+        else:
+            empty = pl.DataFrame(schema=rows.collect_schema())
+            yield chain([empty], _of_fair_size(rows.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)))
+
+    def _good(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """The rows that pass the row rules, with the dtypes of the contract; the others are kept aside."""
         names = self.contract.column_names()
-        if REASON in rows.collect_schema():
-            flagged = rows.filter(pl.col(REASON).is_not_null()).select(pl.col(REASON).cast(pl.String), *names)
-            flagged.sink_parquet(self.staging / "rejected-source.parquet")
-            rows = rows.filter(pl.col(REASON).is_null())
-        result, failure = self.contract.filter(rows, cast=True)
-        floats = [name for name, dtype in result.collect_schema().items() if dtype.is_float()]
+        if REASON in batch.columns:
+            is_good = batch[REASON].is_null()
+            if not is_good.all():
+                self._reject("source", batch.filter(~is_good).select(pl.col(REASON).cast(pl.String), *names))
+                batch = batch.filter(is_good)
+        batch = batch.select(names)
+        schema = pl.Schema(self.contract)
+        good, failure = self.contract.filter(batch, cast=batch.schema != schema)
+        if len(failure):
+            broken = failure.details()
+            rules = [name for name in broken.columns if name not in names]
+            first = pl.coalesce(pl.when(pl.col(rule) == "invalid").then(pl.lit(rule)) for rule in rules)
+            self._reject("rules", broken.select(first.alias(REASON), *names))
         # -0.0 becomes 0.0: the two sort as equal, so their order would be anybody's guess. (Adding 0.0 is not enough:
         # Polars 2.1 leaves a leading -0.0 as it is in some columns with nulls.)
-        zeros = [pl.when(pl.col(name) == 0).then(0.0).otherwise(pl.col(name)).alias(name) for name in floats]
-        result.with_columns(zeros).cast(result.collect_schema()).sink_parquet(self.good, compression="lz4")
-        evaluated = self.staging / "rules.parquet"
-        failure.sink_parquet(evaluated)
-        broken = pl.scan_parquet(evaluated)
-        rules = [name for name in broken.collect_schema() if name not in names]
-        if rules:
-            first = pl.coalesce(pl.when(~pl.col(rule)).then(pl.lit(rule)) for rule in rules)
-            broken.select(first.alias(REASON), *names).sink_parquet(self.staging / "rejected-rules.parquet")
+        floats = [name for name, dtype in schema.items() if dtype.is_float()]
+        zeros = [pl.when(pl.col(name) == 0).then(0.0).otherwise(name).alias(name) for name in floats]
+        return good.with_columns(zeros).cast(schema)
+
+    def _reject(self, kind: str, rows: pl.DataFrame) -> None:
+        number = len(list(self.staging.glob("rejected-*.parquet")))
+        rows.write_parquet(self.staging / f"rejected-{kind}-{number:06d}.parquet")
 
     def settle_keys(self) -> None:
         """Reject repeats of a key: of exactly equal rows one stays, of conflicting ones none."""
-        if not self.contract.key:
+        if not self.contract.key or self.keys_grew:
             return
         key = ", ".join(map(name_of, self.contract.key))
         with self._duckdb() as sql:
-            rows = f"read_parquet({quoted(self.good)})"
+            rows = f"read_parquet({quoted(self.version / '*.parquet')})"
             sql.execute(f"create temp table repeated as select {key} from {rows} group by {key} having count(*) > 1")
             if not sql.sql("from repeated limit 1").fetchall():
                 return
@@ -233,21 +271,27 @@ class _Steps:
                 f"create temp table judged as select {columns}, count(*) as _copies, "
                 f"count(*) over (partition by {key}) as _variants from suspects group by {columns}"
             )
-            kept = self.staging / "unique.parquet"
             sql.execute(
                 f"copy (select {columns} from {rows} r anti join repeated k on {same} "
-                f"union all select {columns} from judged where _variants = 1) to {quoted(kept)} ({STAGED})"
+                f"union all select {columns} from judged where _variants = 1) "
+                f"to {quoted(self.staging / 'unique.parquet')} ({STAGED})"
             )
             sql.execute(
                 f"copy (select if(_variants = 1, '{DUPLICATE_ROW}', '{CONFLICTING_KEY}') as {REASON}, {columns} "
                 f"from judged, range(_copies - if(_variants = 1, 1, 0))) "
-                f"to {quoted(self.staging / 'rejected-keys.parquet')} ({STAGED})"
+                f"to {quoted(self.staging / 'rejected-keys-0.parquet')} ({STAGED})"
             )
-        self.good = kept
+        shutil.rmtree(self.version)
+        parts = self._new_parts()
+        unique = pl.scan_parquet(self.staging / "unique.parquet").cast(pl.Schema(self.contract))
+        for batch in _of_fair_size(unique.collect_batches(chunk_size=BATCH_ROWS)):
+            parts.add(batch)
+        self._finish(parts)
 
     def keep_rejected(self, target: Path, max_share: float) -> None:
         """Write all rejects, as text, to one file; fail when they are too many."""
-        sources = sorted(self.staging.glob("rejected-*.parquet"))
+        patterns = [self.staging / f"rejected-{kind}-*.parquet" for kind in ("keys", "rules", "source")]
+        sources = [pattern for pattern in patterns if any(self.staging.glob(pattern.name))]
         columns = ", ".join(
             f"cast({name_of(name)} as varchar) as {name_of(name)}" for name in self.contract.column_names()
         )
@@ -265,7 +309,7 @@ class _Steps:
                 target.parent.mkdir(exist_ok=True)
                 fsync_path(staged)
                 staged.rename(target)
-        num_rows = num_parquet_rows(self.raw)
+        num_rows = self.num_rows_in
         too_many = num_rejected > max_share * num_rows and (
             num_rejected >= FEW_ROWS or num_rejected == num_rows or not max_share
         )
@@ -277,42 +321,12 @@ class _Steps:
                 raise PublishError(f"{told}; nothing was published (at most a share of {max_share} may be rejected)")
             logger.warning(told)
 
-    def write(self) -> list[DataFile]:
-        """Sort the good rows into the version's data files."""
-        target = self.staging / "version"
-        target.mkdir()
-        contract = self.contract
-        lead = contract.order or contract.key
-        order = ", ".join(map(name_of, dict.fromkeys([*lead, *contract.column_names()])))
-        columns = ", ".join(map(name_of, contract.column_names()))
-        num_rows = 0
-        with self._duckdb() as sql:
-            for shard, source in enumerate(self._shards(sql)):
-                path = target / f"part-{shard:05d}.parquet"
-                sql.execute(f"copy (select {columns} from {source} order by {order}) to {quoted(path)} ({PARQUET})")
-                num_rows += num_parquet_rows(path)
-        assert num_rows == num_parquet_rows(self.good), f"{contract.table}: {num_rows} rows written"
-        return [data_file(path) for path in sorted(target.iterdir())]
-
-    def _shards(self, sql: duckdb.DuckDBPyConnection) -> list[str]:
-        """The rows of every shard as SQL; many shards are first parted on disk, so each sort fits in memory."""
-        rows = f"read_parquet({quoted(self.good)})"
-        num_shards = self.contract.num_shards
-        if num_shards == 1:
-            return [rows]
-        parted, column = self.staging / "shards", name_of(self.contract.shard_by)
-        sql.execute(
-            f"copy (with shards as ("
-            f"select distinct {column} as _id, {shard_sql(column, num_shards)} as _shard from {rows}) "
-            f"select r.*, s._shard from {rows} r join shards s on r.{column} is not distinct from s._id) "
-            f"to {quoted(parted)} ({STAGED}, partition_by (_shard))"
-        )
-        return [
-            f"read_parquet({quoted(parted / f'_shard={shard}' / '*.parquet')}, hive_partitioning = false)"
-            if (parted / f"_shard={shard}").exists()
-            else f"(select * from {rows} limit 0)"
-            for shard in range(num_shards)
-        ]
+    def files(self) -> list[DataFile]:
+        """Describe the data files."""
+        files = [data_file(path) for path in sorted(self.version.iterdir())]
+        num_rows = sum(file.num_rows for file in files)
+        assert num_rows == self.num_rows, f"{self.contract.table}: {num_rows} rows of {self.num_rows} written"
+        return files
 
     def check(self, checks: Mapping[str, str], settings: Mapping[str, Any], target: Path) -> None:
         """Run the set rules on the table as it would be published; failing rows are kept aside."""
@@ -352,6 +366,15 @@ def data_file(path: Path) -> DataFile:
     )
 
 
-def num_parquet_rows(path: Path) -> int:
-    """The rows of a Parquet file, from its footer."""
-    return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+def _of_fair_size(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same rows in batches that are not so small that the work around each is more than the work on its rows."""
+    waiting: list[pl.DataFrame] = []
+    num_bytes = 0
+    for batch in batches:
+        waiting.append(batch)
+        num_bytes += int(batch.estimated_size())
+        if sum(frame.height for frame in waiting) >= BATCH_ROWS // 2 or num_bytes > BATCH_BYTES:
+            yield pl.concat(waiting)
+            waiting, num_bytes = [], 0
+    if waiting:
+        yield pl.concat(waiting)

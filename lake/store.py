@@ -52,6 +52,7 @@ class Lake:
         memory_limit: what DuckDB may hold before it spills to disk, such as `"2GB"`; a quarter of a gigabyte per core,
             and at least two, by default.
         threads: DuckDB's threads; one per core by default.
+        num_shards: files of every table that is split by subject.
         views_file: SQL with further views for the catalogue.
     """
 
@@ -61,11 +62,13 @@ class Lake:
         *,
         memory_limit: str | None = None,
         threads: int | None = None,
+        num_shards: int = 4,
         views_file: Path = ROOT / "sql" / "catalog.sql",
     ) -> None:
         self.home = Path(home).expanduser().resolve()
         self.memory_limit = memory_limit or f"{max(2048, 256 * (os.cpu_count() or 1))}MB"
         self.threads = threads
+        self.num_shards = num_shards
         self.views_file = views_file
 
     # ---- finding ----------------------------------------------------------------------------------------------
@@ -110,7 +113,7 @@ class Lake:
     ) -> str:
         """The fingerprint that `publish` gives a table made from these."""
         return fingerprint(
-            code_version=code_version, inputs=inputs, settings=settings, contract_hash=contract_hash(contract)
+            code_version=code_version, inputs=inputs, settings=settings, contract_hash=self._contract_hash(contract)
         )
 
     # ---- reading ----------------------------------------------------------------------------------------------
@@ -231,10 +234,9 @@ class Lake:
             TableMissing: a query or a check names a table that is not published.
         """
         start = time.perf_counter()
-        hash_of_contract = contract_hash(contract)
         provenance = Provenance(
             fingerprint=self.fingerprint(contract, code_version=code_version, inputs=inputs, settings=settings),
-            contract_hash=hash_of_contract,
+            contract_hash=self._contract_hash(contract),
             code_version=code_version,
             inputs=inputs,
             settings=settings,
@@ -245,6 +247,7 @@ class Lake:
             contract,
             rows,
             folder=self.home / "lake" / contract.layer / contract.table,
+            num_shards=self.num_shards,
             connect=self.connect,
             provenance=provenance,
             checks=checks or {},
@@ -317,6 +320,9 @@ class Lake:
         folder = self.home / "runs" / asset / run_fingerprint
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def _contract_hash(self, contract: type[Contract]) -> str:
+        return contract_hash(contract, num_shards=self.num_shards)
 
     def _published(self, table: str) -> Manifest:
         manifest = self.manifest(table)

@@ -45,7 +45,7 @@ class ShardedEvents(Events):
     """What happened, in four files."""
 
     table = "sharded_events"
-    num_shards = 4
+    sharded = True
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ class Generations(Contract):
     table = "generations"
     layer = "tables"
     key = ("subject_id",)
-    num_shards = 3
+    sharded = True
 
     subject_id = dy.Int64()
     generation = dy.Int64()
@@ -81,7 +81,7 @@ def arm(point: str) -> None:
     from lake import catalogue, publish, store
 
     {
-        "rows staged": replace(publish._Steps, "validate"),
+        "rows written": replace(publish._Steps, "settle_keys"),
         "files half durable": die_at_the_third_fsync,
         "before the rename": lambda: setattr(publish, "fsync_path", lambda path: path.is_dir() and die()),
         "between rename and commit": replace(publish, "commit_manifest"),
@@ -92,7 +92,7 @@ def arm(point: str) -> None:
 
 
 POINTS = (
-    "rows staged",
+    "rows written",
     "files half durable",
     "before the rename",
     "between rename and commit",

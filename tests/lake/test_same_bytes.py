@@ -24,7 +24,7 @@ class Events(Contract):
     unit = dy.String(nullable=True)
 
 class Sharded(Events):
-    table, num_shards = "sharded", 5
+    table, sharded = "sharded", True
 
 home, threads, memory_limit, seed = sys.argv[1:]
 n = 260_000  # three row groups, many ties and exact duplicates
@@ -34,7 +34,7 @@ frame = pl.DataFrame({"subject_id": i * 7919 % 997, "value": i * 31 % 16 / 8, "u
     value=pl.when(pl.col("value") == 0).then(pl.when(pl.col("subject_id") % 2 == 0).then(-0.0)).otherwise("value"),
 )
 frame = frame.sample(fraction=1.0, shuffle=True, seed=int(seed))
-lake = Lake(Path(home), threads=int(threads), memory_limit=memory_limit)
+lake = Lake(Path(home), threads=int(threads), memory_limit=memory_limit, num_shards=5)
 made = [lake.publish(c, frame.lazy(), code_version="", inputs={}, settings={}) for c in (Events, Sharded)]
 print(json.dumps([[m.version, m.rows, m.num_duplicate_rows, [f.sha256 for f in m.files]] for m in made]))
 """

@@ -1,0 +1,268 @@
+"""The data files of a version: rows come in, in batches and in any order, and leave as sorted Parquet files.
+
+A file's bytes follow from its rows alone: they stand in a total order, in row groups of a fixed size, written by one
+thread. Where rows arrive in the order of their first column, whole row groups are written as they come and nothing is
+sorted but what stands side by side; where they do not, they wait on disk, apart for each file, and are sorted in
+memory. What does not belong here: which rows are good.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_contracts.base import Contract
+from lake.ids import shard_of
+from lake.ordering import in_total_order
+
+GROUP_ROWS = 32_768
+ENOUGH_ROWS = 40_000  # what a file holds in memory before whole row groups of it are written
+MOST_HELD_BYTES = 640_000_000  # rows that wait for the rest of their row group
+PUT_ASIDE_BYTES = 128_000_000  # rows that wait to be sorted, before they are put on disk
+SORTED_BYTES = 400_000_000  # what is sorted at once; more goes by ranges of the first column
+
+
+class Parts:
+    """Rows on their way into the data files of one version.
+
+    Args:
+        contract: its columns, order, and whether it is split by subject.
+        folder: where the files go, `part-00000.parquet` and so on; made here.
+        scratch: where rows wait; the caller deletes it.
+        num_shards: files of a table that is split.
+    """
+
+    def __init__(self, contract: type[Contract], folder: Path, scratch: Path, num_shards: int) -> None:
+        folder.mkdir()
+        self._lead = lead_columns(contract)
+        self._shard_by = contract.shard_by if contract.sharded else None
+        self._num_shards = num_shards if contract.sharded else 1
+        self._shard_of: dict[Any, int] = {None: 0}
+        self._last: dict[str, pl.Series] = {}
+        self._is_ordered = bool(self._lead)
+        self._growing = contract.key[0] if len(contract.key) == 1 else None
+        self._num_bytes = 0
+        self.num_rows = 0
+        self._files = [
+            PartFile(folder / f"part-{shard:05d}.parquet", scratch / f"{shard:05d}", contract)
+            for shard in range(self._num_shards)
+        ]
+
+    @property
+    def keys_grew(self) -> bool:
+        """Whether each row came with a key, of one column, above that of the row before: then no two are equal."""
+        return self._growing is not None
+
+    def add(self, batch: pl.DataFrame) -> None:
+        """Take the next rows, with the columns and dtypes of the contract."""
+        if not batch.height:
+            return
+        self.num_rows += batch.height
+        self._num_bytes += int(batch.estimated_size())
+        if self._is_ordered:
+            self._is_ordered = self._with_last(batch, self._lead[0]).is_sorted(nulls_last=True)
+        if self._growing:
+            values = self._with_last(batch, self._growing, "key")
+            self._growing = self._growing if (values[1:] > values[:-1]).all() else None
+        for shard, rows in self._split(batch):
+            file = self._files[shard]
+            file.held.append(rows)
+            file.num_held += rows.height
+            if self._is_ordered and file.num_held >= ENOUGH_ROWS:
+                file.write_whole_groups()
+        self._relieve()
+
+    def finish(self) -> list[Path]:
+        """Write what is left and close the files; all of them exist then, the empty ones too."""
+        for file in self._files:
+            file.finish(self._row_bytes)
+        return [file.path for file in self._files]
+
+    @property
+    def _row_bytes(self) -> float:
+        return self._num_bytes / max(self.num_rows, 1)
+
+    def _with_last(self, batch: pl.DataFrame, name: str, use: str = "order") -> pl.Series:
+        """A column with its last value of the batch before in front."""
+        values = batch[name]
+        values = pl.concat([self._last[use], values]) if use in self._last else values
+        self._last[use] = values[-1:]
+        return values
+
+    def _split(self, batch: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+        """The rows of each file, in their order."""
+        if self._shard_by is None:
+            yield 0, batch
+            return
+        runs = batch[self._shard_by].rle().struct.unnest()
+        if runs.height * 100 <= batch.height:
+            start = 0
+            for length, value in runs.iter_rows():
+                yield self._shard(value), batch[start : start + length]
+                start += length
+            return
+        values = batch[self._shard_by].unique()
+        shards = pl.Series([self._shard(value) for value in values], dtype=pl.Int32)
+        marked = batch.with_columns(batch[self._shard_by].replace_strict(values, shards).alias("_shard"))
+        for (shard,), rows in marked.partition_by("_shard", include_key=False, as_dict=True).items():
+            yield int(shard), rows
+
+    def _shard(self, value: Any) -> int:
+        if value not in self._shard_of:
+            self._shard_of[value] = shard_of(value, self._num_shards)
+        return self._shard_of[value]
+
+    def _relieve(self) -> None:
+        """Put rows on disk where too many are in memory."""
+        held_bytes = sum(file.num_held for file in self._files) * self._row_bytes
+        if self._is_ordered and held_bytes > MOST_HELD_BYTES:
+            self._is_ordered = False
+        if not self._is_ordered and held_bytes > PUT_ASIDE_BYTES:
+            for file in self._files:
+                file.put_aside()
+
+
+class PartFile:
+    """One data file, and the rows that are not in it yet.
+
+    Attributes:
+        path: the file.
+        held: rows in memory, as they came.
+        num_held: their number.
+    """
+
+    def __init__(self, path: Path, scratch: Path, contract: type[Contract]) -> None:
+        self.path = path
+        self.held: list[pl.DataFrame] = []
+        self.num_held = 0
+        self._scratch = scratch
+        self._contract = contract
+        self._lead = lead_columns(contract)
+        self._writer: pq.ParquetWriter | None = None
+        self._tail: list[pl.DataFrame] = []  # in order, less than a row group
+        self._aside: list[Path] = []
+        self._num_written = 0
+        self._num_aside = 0
+
+    def write_whole_groups(self) -> None:
+        """Write the row groups that no row to come can change; rows come in the order of their first column."""
+        rows = self._take()
+        first = rows[self._lead[0]]
+        final = int(first.ne_missing(first[-1]).sum())  # the last value may still get company
+        self._append(rows[:final])
+        self._hold([rows[final:]])
+
+    def put_aside(self) -> None:
+        """Put the rows in memory on disk, to be sorted at the end; what is in the file already goes with them."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+            self._aside.append(self.path.rename(self._scratch / "begun.parquet"))
+        rows = [*self._tail, *self.held]
+        if rows:
+            self._aside.append(self._scratch / f"{len(self._aside):06d}.arrow")
+            pl.concat(rows).write_ipc(self._aside[-1])
+        self._num_aside += self._num_written + sum(frame.height for frame in rows)
+        self._num_written, self._tail = 0, []
+        self._hold([])
+
+    def finish(self, row_bytes: float) -> None:
+        """Write every row, in order, and close the file."""
+        if self._aside:
+            self.put_aside()
+            for rows in self._in_ranges(math.ceil(self._num_aside * row_bytes / SORTED_BYTES)):
+                self._append(in_total_order(rows, self._lead))
+        else:
+            self._append(self._take())
+        self._append(None)
+        assert self._writer is not None
+        self._writer.close()
+        for path in self._aside:
+            path.unlink()
+
+    def _hold(self, rows: list[pl.DataFrame]) -> None:
+        self.held = rows
+        self.num_held = sum(frame.height for frame in rows)
+
+    def _take(self) -> pl.DataFrame:
+        """The rows in memory, in order; none are held then."""
+        schema = pl.Schema(self._contract)
+        rows = pl.concat(self.held) if self.held else pl.DataFrame(schema=schema)
+        self._hold([])
+        return in_total_order(rows, self._lead)
+
+    def _in_ranges(self, num_ranges: int) -> Iterator[pl.DataFrame]:
+        """The rows on disk by ranges of their first column, one range after the other."""
+        schema = pl.Schema(self._contract)
+        scans = [
+            (pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_ipc(path)).cast(schema)
+            for path in self._aside
+        ]
+        rows = pl.concat(scans)
+        if num_ranges < 2 or not self._lead:
+            yield rows.collect()
+            return
+        name = self._lead[0]
+        values = rows.select(name).collect()[name].sort(nulls_last=True)
+        cuts = values.gather_every(math.ceil(values.len() / num_ranges))[1:].drop_nulls().unique(maintain_order=True)
+        for low, high in pairwise([None, *cuts, None]):
+            above = pl.lit(value=True) if low is None else (pl.col(name) >= low) | pl.col(name).is_null()
+            below = pl.lit(value=True) if high is None else pl.col(name) < high
+            yield rows.filter(above & below).collect()
+
+    def _append(self, rows: pl.DataFrame | None) -> None:
+        """Write whole row groups of rows in order and keep the rest; None writes that too."""
+        if self._writer is None:
+            self._writer = _writer(self.path, self._contract)
+        self._tail += [] if rows is None else [rows]
+        num_ready = sum(frame.height for frame in self._tail)
+        if rows is not None:
+            num_ready -= num_ready % GROUP_ROWS
+        if not num_ready:
+            return
+        ready = pl.concat(self._tail)
+        self._writer.write_table(_arrow(ready[:num_ready]), row_group_size=GROUP_ROWS)
+        self._tail = [ready[num_ready:]] if num_ready < ready.height else []
+        self._num_written += num_ready
+
+
+def lead_columns(contract: type[Contract]) -> list[str]:
+    """The columns that a table is sorted by before all others: its order and key, else the first; plain values only."""
+    names = list(dict.fromkeys([*contract.order, *contract.key])) or contract.column_names()[:1]
+    schema = pl.Schema(contract)
+    nested = next((at for at, name in enumerate(names) if schema[name].is_nested()), len(names))
+    return names[:nested]
+
+
+def _writer(path: Path, contract: type[Contract]) -> pq.ParquetWriter:
+    """A Parquet file with pinned codec; times have no dictionary, and only what sorts the rows has statistics."""
+    schema = pl.Schema(contract)
+    return pq.ParquetWriter(
+        path,
+        _arrow(pl.DataFrame(schema=schema)).schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[name for name, dtype in schema.items() if not dtype.is_temporal() and not dtype.is_nested()],
+        write_statistics=lead_columns(contract),
+        store_schema=False,
+    )
+
+
+def _arrow(rows: pl.DataFrame) -> pa.Table:
+    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def num_parquet_rows(path: Path) -> int:
+    """The rows of a Parquet file, from its footer."""
+    return int(pq.read_metadata(path).num_rows)
+
+
+def scan_parts(paths: Sequence[Path]) -> pl.LazyFrame:
+    """Data files as one frame, with the dtypes of Parquet."""
+    return pl.scan_parquet(list(paths))
