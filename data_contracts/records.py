@@ -224,6 +224,7 @@ class CxrReports(Contract):
     study_id = fields.study_id()
     section = dy.Enum(
         ["comparison", "findings", "full", "impression", "last_paragraph"],
-        description="What of the report this is; another than the wanted one where the report lacks that.",
+        description="What of the report this is.",
     )
+    is_fall_back = dy.Bool(description="True where the report lacks the wanted section.")
     text = dy.String(min_length=1, description="The report.")

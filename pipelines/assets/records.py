@@ -125,7 +125,7 @@ def cxr_reports(build: Build) -> pl.LazyFrame:
     studies = build.scan(records.CxrRecords).select("study_id").unique()
     reports = build.scan(tables.MimicCxrReports).join(studies, on="study_id", how="semi")
     chosen = text.choose_report_text(reports, build.settings["report_text"])
-    return chosen.select("subject_id", "study_id", "section", "text")
+    return chosen.select("subject_id", "study_id", "section", "is_fall_back", "text")
 
 
 STEPS = (

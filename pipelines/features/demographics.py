@@ -1,4 +1,8 @@
-"""Demographics as a vector: scaled age, a flag for a missing age, and one indicator per category of the contract."""
+"""Demographics as a vector: scaled age, a flag for a missing age, and one indicator per category of the contract.
+
+Not here: how categories are folded (`sql/records/ehr_demographics.sql`), and how far the vector gives away which
+database a record is from (`demographics_shift`).
+"""
 
 import numpy as np
 import polars as pl

@@ -42,7 +42,8 @@ def choose_report_text(reports: pl.LazyFrame, choice: ReportText = "full") -> pl
             blank line.
 
     Returns:
-        The same rows; `section` says what `text` is. In sections, white space is folded to single blanks.
+        The same rows; `section` says what `text` is, `is_fall_back` that it is not what was wanted. In sections, white
+        space is folded to single blanks.
 
     Raises:
         ValueError: an unknown choice.
@@ -50,7 +51,7 @@ def choose_report_text(reports: pl.LazyFrame, choice: ReportText = "full") -> pl
     if choice not in get_args(ReportText):
         raise ValueError(f"report_text is {choice!r}; choose from {', '.join(get_args(ReportText))}")
     if choice == "full":
-        return reports.with_columns(section=pl.lit("full"))
+        return reports.with_columns(section=pl.lit("full"), is_fall_back=pl.lit(False))
     order = list(dict.fromkeys((choice, *CHAIN)))
     found = {
         "impression": _last_section("ib"),
@@ -68,6 +69,7 @@ def choose_report_text(reports: pl.LazyFrame, choice: ReportText = "full") -> pl
             ),
             text=pl.coalesce(*(f"_{name}" for name in order), pl.lit("")),
         )
+        .with_columns(is_fall_back=pl.col("section") != choice)
         .drop("_parts", *(f"_{name}" for name in order))
     )
 

@@ -1,6 +1,7 @@
--- Which share of the records has each modality? One row per source and modality.
+-- Which share of the records has each modality? One row per source, database and modality.
 with ehr as (
     select
+        records.database,
         records.hadm_id in (select hadm_id from ehr_codes where kind = 'diagnosis') as diagnosis,
         records.hadm_id in (select hadm_id from ehr_codes where kind = 'drug') as drug,
         records.hadm_id in (select hadm_id from ehr_demographics) as demographics,
@@ -27,12 +28,14 @@ present_cxr as (
 coverage as (
     select
         'ehr' as source,
+        database,
         modality,
         is_present
     from present
     union all
     select
         'cxr' as source,
+        null as database,
         modality,
         is_present
     from present_cxr
@@ -40,10 +43,11 @@ coverage as (
 
 select
     source,
+    database,
     modality,
     count(*) as num_records,
     count(*) filter (where is_present) as num_present,
     count(*) filter (where is_present) / count(*) as share
 from coverage
-group by source, modality
-order by source, modality
+group by source, database, modality
+order by source, database, modality

@@ -33,7 +33,8 @@ WITHOUT_HEADERS = "FINAL REPORT\n AP chest. Clear lungs.\n\n No pneumothorax.\n"
 
 def chosen(text: str, choice: ReportText) -> tuple[str, str]:
     rows = choose_report_text(pl.LazyFrame({"study_id": [1], "text": [text]}), choice).collect()
-    assert rows.columns == ["study_id", "text", "section"]
+    assert rows.columns == ["study_id", "text", "section", "is_fall_back"]
+    assert rows["is_fall_back"].item() == (rows["section"].item() != choice)
     return rows["section"].item(), rows["text"].item()
 
 

@@ -116,13 +116,13 @@ def test_modality_coverage(cohorts) -> None:
         }
     )
     assert ask(cohorts, "modality_coverage").rows() == [
-        ("cxr", "image", 4, 1, 0.25),
-        ("cxr", "report", 4, 4, 1.0),
-        ("ehr", "demographics", 3, 3, 1.0),
-        ("ehr", "diagnosis", 3, 1, pytest.approx(1 / 3)),
-        ("ehr", "drug", 3, 0, 0.0),
-        ("ehr", "note", 3, 0, 0.0),
-        ("ehr", "series", 3, 2, pytest.approx(2 / 3)),
+        ("cxr", None, "image", 4, 1, 0.25),
+        ("cxr", None, "report", 4, 4, 1.0),
+        ("ehr", "mimic_iv", "demographics", 3, 3, 1.0),
+        ("ehr", "mimic_iv", "diagnosis", 3, 1, pytest.approx(1 / 3)),
+        ("ehr", "mimic_iv", "drug", 3, 0, 0.0),
+        ("ehr", "mimic_iv", "note", 3, 0, 0.0),
+        ("ehr", "mimic_iv", "series", 3, 2, pytest.approx(2 / 3)),
     ]
 
 
@@ -230,3 +230,96 @@ def test_lineage_of_metrics(database) -> None:
         ("pretrain_checkpoint", "v2", False, 2, ["retrieval_mimic_cxr"]),
         ("raw:mimic_cxr/cxr-study-list.csv.gz", "digest", True, 3, ["cxr_reports"]),
     ]
+
+
+def test_report_sections(database) -> None:
+    sections = ["impression", "impression", "findings"]
+    database.fill(
+        {
+            "cxr_reports": [
+                {
+                    "subject_id": 1,
+                    "study_id": number,
+                    "section": section,
+                    "is_fall_back": section == "findings",
+                    "text": "x" * number,
+                }
+                for number, section in enumerate(sections, 1)
+            ]
+        }
+    )
+    third = pytest.approx(1 / 3)
+    assert ask(database, "report_sections").rows() == [
+        ("findings", True, 1, third, 3.0),
+        ("impression", False, 2, pytest.approx(2 / 3), 1.5),
+    ]
+    lacking = database.run("checks/warnings/cxr_reports__without_wanted_section.sql")
+    assert lacking.rows() == [(3, "findings")]
+
+
+def test_stays_by_system(cohorts) -> None:
+    cohorts.fill(
+        {
+            "ehr_stays": [
+                {"hadm_id": 10, "stay_id": 1, "subject_id": 1},
+                {"hadm_id": 11, "stay_id": 2, "subject_id": 1},
+                {"hadm_id": 20, "stay_id": 3, "subject_id": 2, "database": "mimic_iii", "system": "carevue"},
+            ],
+            "ehr_records": [
+                {"hadm_id": hadm, "subject_id": hadm // 10, "is_in_carevue_subset": hadm == 20} for hadm in (10, 11, 20)
+            ],
+        }
+    )
+    assert ask(cohorts, "stays_by_system").rows() == [
+        ("mimic_iii", "carevue", "ehr_holdout", 1, 1, 1),
+        ("mimic_iv", "mimic_iv", "pretrain", 2, 1, 0),
+    ]
+
+
+def test_code_mapping_coverage(database) -> None:
+    database.fill(
+        {
+            "mimic_iv__diagnoses_icd": [
+                {"hadm_id": hadm, "icd_code": code, "icd_version": version}
+                for hadm, code, version in [(10, "4019", 9), (11, "4019", 9), (10, "9999", 9), (10, "I10", 10)]
+            ],
+            "mimic_iii__diagnoses_icd": [{"hadm_id": 20, "icd9_code": "4019 "}, {"hadm_id": 20, "icd9_code": None}],
+            "code_mappings": [
+                {"grouping": "gem", "icd_version": 9, "code": "4019", "target": "I10", "target_version": 10}
+            ],
+        }
+    )
+    assert ask(database, "code_mapping_coverage").rows() == [
+        ("mimic_iii", 9, "gem", 1, 1, 1.0),
+        ("mimic_iv", 9, "gem", 2, 1, 0.5),
+        ("mimic_iv", 10, "gem", 1, 0, 0.0),
+    ]
+
+
+def test_demographics_by_database(database) -> None:
+    groups = {
+        "race_group": "white",
+        "insurance_group": "medicare",
+        "admission_group": "urgent",
+        "care_unit_group": "medical",
+    }
+    database.fill(
+        {
+            "ehr_records": [{"hadm_id": 1}, {"hadm_id": 2}, {"hadm_id": 3, "database": "mimic_iii"}],
+            "ehr_demographics": [
+                {**groups, "hadm_id": 1, "gender": "F", "age_years": 91.0},
+                {**groups, "hadm_id": 2, "gender": "M", "age_years": 17.0},
+                {**groups, "hadm_id": 3, "gender": "M"},
+            ],
+        }
+    )
+    rows = ask(database, "demographics_by_database")
+    assert rows.height == 14
+    assert set(rows.filter(rows["demographic"].is_in(["gender", "age_years"])).rows()) == {
+        ("mimic_iii", "age_years", "unknown", 1, 1.0),
+        ("mimic_iii", "gender", "M", 1, 1.0),
+        ("mimic_iv", "age_years", "0-17", 1, 0.5),
+        ("mimic_iv", "age_years", "80 and over", 1, 0.5),
+        ("mimic_iv", "gender", "F", 1, 0.5),
+        ("mimic_iv", "gender", "M", 1, 0.5),
+    }

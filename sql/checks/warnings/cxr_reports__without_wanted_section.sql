@@ -1,0 +1,8 @@
+-- Reports that lack the wanted section and give the next of the chain instead.
+-- severity: warning; grain: one report; tables: cxr_reports.
+select
+    study_id,
+    section
+from cxr_reports
+where is_fall_back
+order by study_id
