@@ -1,46 +1,26 @@
-"""Reads CSV files, plain or gzipped, as text columns: streaming, header checked first, every failure one clear error.
+"""Reads CSV files, plain or gzipped: streaming, header checked first, every failure one clear error.
 
-Does not belong here: what the columns mean (`typed_columns`).
+`scan_csv` gives text columns, `scan_typed_csv` those of a contract and why a row could not be typed. Blocks are parsed
+on as many threads as Polars uses, and come in the order of the file.
 
-Everything is read as text and cast afterwards: measured on chartevents this costs a tenth more than casting inside the
-parser, and only so can a value that does not cast be counted. Polars raises at the end of a truncated or corrupt gzip
-stream; the scan runs inside a source of our own so that the error names the file wherever the frame is collected.
+Does not belong here: how a file is cut (`csv_records`) and how a block is parsed (`csv_parsing`).
 """
 
-import csv
-import gzip
-import io
-import zlib
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 from polars.io.plugins import register_io_source
 
+from data_contracts import Contract
+from pipelines.sources.csv_parsing import BlockParser
+from pipelines.sources.csv_records import Block, read_blocks, read_header
 from pipelines.sources.refusals import SourceError
 
-BATCH_ROWS = 10_000
-"""Rows held at a time: notes of ten kilobytes each are the widest."""
-MAX_HEADER_BYTES = 1 << 20
-
-
-def read_header(path: Path) -> list[str]:
-    """Return the column names of a CSV file as written, without a byte order mark.
-
-    Raises:
-        SourceError: the file is empty, not text, or not a gzip stream.
-    """
-    try:
-        with _open(path) as stream:
-            line = stream.readline(MAX_HEADER_BYTES)
-        names = next(csv.reader([line.decode("utf-8-sig")]), [])
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{path}: {_reason(error)}") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: the header is not UTF-8 text") from error
-    if not any(name.strip() for name in names):
-        raise SourceError(f"{path}: empty file, no header")
-    return [name.strip() for name in names]
+__all__ = ["read_header", "scan_csv", "scan_typed_csv"]
 
 
 def scan_csv(path: Path, *, columns: Mapping[str, str], table: str) -> pl.LazyFrame:
@@ -52,80 +32,80 @@ def scan_csv(path: Path, *, columns: Mapping[str, str], table: str) -> pl.LazyFr
         table: the table that is read, for messages.
 
     Returns:
-        Frame of strings; a field without text is null. Collecting it streams in batches.
+        Frame of strings; a field without text is null, as are those that a short row lacks. Collecting it streams.
 
     Raises:
         SourceError: columns are missing (at once), or the file is broken (when collected).
     """
+    return _scan(_parser(path, columns, table, None))
+
+
+def scan_typed_csv(path: Path, *, columns: Mapping[str, str], contract: type[Contract]) -> pl.LazyFrame:
+    """Return a CSV file typed by a contract, with `_rejected`: what `typed` makes of `scan_csv`, three times as fast.
+
+    Args:
+        path: `.csv` or `.csv.gz`.
+        columns: the contract's column to the file's column.
+        contract: the columns and their dtypes.
+
+    Raises:
+        SourceError: as for `scan_csv`.
+    """
+    return _scan(_parser(path, columns, contract.table, contract))
+
+
+def _parser(path: Path, columns: Mapping[str, str], table: str, contract: type[Contract] | None) -> BlockParser:
     header = read_header(path)
-    positions = {name.lower(): position for position, name in enumerate(header)}
     folded = [name.lower() for name in header]
     if repeated := [raw for raw in columns.values() if folded.count(raw.lower()) > 1]:
         raise SourceError(f"{path}: the header names {', '.join(repeated)} twice; which one is meant cannot be told")
-    if missing := [raw for raw in columns.values() if raw.lower() not in positions]:
+    if missing := [raw for raw in columns.values() if raw.lower() not in folded]:
         raise SourceError(
             f"{path}: table {table} needs the columns {', '.join(missing)}, which the header lacks; "
             f"found {', '.join(header)}"
         )
-    # Positions as names: a header that repeats a column we do not need must not break the scan.
-    schema = {str(position): pl.String for position in range(len(header))}
-    # A short row holds nulls, the first one too: Polars takes the first row's width for that of the file.
-    scan = pl.scan_csv(path, schema=schema, has_header=False, skip_lines=1, missing_columns="insert").select(
-        pl.col(str(positions[raw.lower()])).alias(name) for name, raw in columns.items()
-    )
-    return _named_errors(scan, path, list(columns))
+    positions = {name: folded.index(raw.lower()) for name, raw in columns.items()}
+    return BlockParser(path=path, header=header, positions=positions, contract=contract)
 
 
-def broken_reason(path: Path, error: BaseException) -> str:
-    """Return what is wrong with a file, in words, after a reader failed.
+def _scan(parser: BlockParser) -> pl.LazyFrame:
+    schema = parser.schema()
 
-    A wrong byte in a gzip stream may reach the parser as garbled text before the checksum is compared, so the stream
-    itself is looked at first.
-    """
-    stream_error = _gzip_error(path)
-    return _reason(stream_error or error)
-
-
-def _gzip_error(path: Path) -> Exception | None:
-    if path.suffix != ".gz":
-        return None
-    try:
-        with gzip.open(path, "rb") as stream:
-            while stream.read(1 << 20):
-                pass
-    except (OSError, EOFError, zlib.error) as error:
-        return error
-    return None
-
-
-def _reason(error: BaseException) -> str:
-    text = str(error)
-    if isinstance(error, EOFError) or "unexpected end" in text:
-        return "the gzip stream ends too early (truncated file; download it again)"
-    if isinstance(error, zlib.error | gzip.BadGzipFile) or "gzip" in text or "deflate" in text:
-        return "the gzip stream is corrupt (download the file again)"
-    if "utf-8" in text:
-        return "holds text that is not UTF-8"
-    if "more fields" in text or "n_extra" in text:
-        return "a row has more fields than the header"
-    return text.splitlines()[0] if text else type(error).__name__
-
-
-def _named_errors(scan: pl.LazyFrame, path: Path, columns: list[str]) -> pl.LazyFrame:
     def batches(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
-        # Polars asks for the head of the file before the filter, never of what the filter lets through.
-        frame = scan if n_rows is None else scan.head(n_rows)
-        frame = frame if predicate is None else frame.filter(predicate)
-        frame = frame if with_columns is None else frame.select(with_columns)
-        try:
-            yield from frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise SourceError(f"{path}: {broken_reason(path, error)}") from error
+        asked = set(with_columns if with_columns is not None else schema)
+        asked |= set(predicate.meta.root_names()) if predicate is not None else set()
+        wanted = [name for name in schema if name in asked]
+        left = n_rows
+        for block, table in _prepared(parser, wanted):
+            frame = parser.finish(block, table, wanted)
+            # Polars asks for the head of the file before the filter, never of what the filter lets through.
+            if left is not None:
+                frame = frame.head(left)
+                left -= frame.height
+            frame = frame if predicate is None else frame.filter(predicate)
+            yield frame if with_columns is None else frame.select(with_columns)
+            if left == 0:
+                return
 
-    return register_io_source(batches, schema=dict.fromkeys(columns, pl.String), validate_schema=True)
+    return register_io_source(batches, schema=schema, validate_schema=True)
 
 
-def _open(path: Path) -> io.BufferedReader | gzip.GzipFile:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+def _prepared(parser: BlockParser, wanted: Sequence[str]) -> Iterator[tuple[Block, pa.Table | None]]:
+    """Yield blocks in order, parsed ahead on other threads; those call Arrow alone, and so never wait for Polars'."""
+    workers = pl.thread_pool_size()
+    blocks = read_blocks(parser.path)
+    if workers == 1:
+        yield from ((block, parser.prepare(block, wanted)) for block in blocks)
+        return
+    pending: deque[tuple[Block, Future[pa.Table | None]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for block in blocks:
+            pending.append((block, pool.submit(parser.prepare, block, wanted)))
+            if len(pending) > workers:
+                first, table = pending.popleft()
+                yield first, table.result()
+        while pending:
+            first, table = pending.popleft()
+            yield first, table.result()

@@ -11,11 +11,10 @@ from typing import Any
 import polars as pl
 
 from data_contracts import CONTRACTS, Contract
-from pipelines.sources.csv_files import scan_csv
+from pipelines.sources.csv_files import scan_typed_csv
 from pipelines.sources.files_below import file_names, find_below
 from pipelines.sources.refusals import REJECTED, SourceError
 from pipelines.sources.releases import Release
-from pipelines.sources.typed_columns import typed
 
 MAX_HINT_FOLDERS = 50
 
@@ -29,7 +28,7 @@ def read_csv(table: "RawTable", root: Path) -> pl.LazyFrame:
     """Read the table's CSV file and type it by its contract."""
     (path,) = table.find(root)
     names = {name: table.renamed.get(name, name) for name in table.contract.columns()}
-    return typed(scan_csv(path, columns=names, table=table.table), table.contract)
+    return scan_typed_csv(path, columns=names, contract=table.contract)
 
 
 def list_files(table: "RawTable", root: Path) -> list[Path]:

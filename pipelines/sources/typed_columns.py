@@ -12,6 +12,7 @@ from data_contracts import Contract
 from pipelines.sources.refusals import REJECTED
 
 DATETIME_FORMAT = "%Y-%m-%d %H:%M:%S%.f"
+BLANKS = " \t"
 VERBATIM = frozenset({"text"})
 """Columns whose blanks belong to them: notes and reports."""
 
@@ -70,18 +71,26 @@ def _cast(text: pl.Expr, column: dy.Column) -> pl.Expr:
         case dy.Datetime():
             return parse_time(text)
         case dy.Date():
-            return text.str.head(10).str.to_date("%Y-%m-%d", strict=False)
+            return parse_time(text.str.strip_chars(BLANKS)).dt.date()
         case dy.Float64() | dy.Float32():
-            number = text.cast(column.dtype, strict=False)
+            number = text.str.strip_chars(BLANKS).cast(column.dtype, strict=False)
             return pl.when(number.is_finite()).then(number)
+        case dy.Int8() | dy.Int16() | dy.Int32() | dy.Int64():
+            return text.str.strip_chars(BLANKS).cast(column.dtype, strict=False)
         case _:
             return text.cast(column.dtype, strict=False)
 
 
 def parse_time(text: pl.Expr) -> pl.Expr:
-    """Return the microsecond timestamp of `YYYY-MM-DD HH:MM:SS` or of a bare date (midnight); null for the rest."""
-    whole = pl.when(text.str.len_bytes() == 10).then(text + pl.lit(" 00:00:00")).otherwise(text)
-    return whole.str.to_datetime(DATETIME_FORMAT, time_unit="us", strict=False)
+    """Return the microsecond timestamp of ISO 8601 text without a zone; null for the rest.
+
+    Date and time are apart by a blank or a T; what is left out of hours, minutes and seconds is zero.
+    """
+    whole = text
+    for num_bytes, rest in ((10, " 00:00:00"), (13, ":00:00"), (16, ":00")):
+        whole = pl.when(text.str.len_bytes() == num_bytes).then(text + pl.lit(rest)).otherwise(whole)
+    apart = pl.when(whole.str.slice(10, 1) == "T").then(whole.str.replace("T", " ", literal=True)).otherwise(whole)
+    return apart.str.to_datetime(DATETIME_FORMAT, time_unit="us", strict=False)
 
 
 def _problem(name: str, column: dy.Column, *, has_text: bool) -> pl.Expr:

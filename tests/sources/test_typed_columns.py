@@ -60,7 +60,7 @@ def test_blanks_and_empty_text() -> None:
         ("mimic_iv__chartevents", "charttime", "2180-02-30 10:00:00", "charttime: not a timestamp"),
         ("mimic_iv__chartevents", "charttime", "", "charttime: empty"),
         ("mimic_iv__chartevents", "charttime", None, "charttime: empty"),
-        ("mimic_iv__chartevents", "storetime", "2180-07-23T12:36", "storetime: not a timestamp"),
+        ("mimic_iv__chartevents", "storetime", "2180-07-23 12:36 PM", "storetime: not a timestamp"),
         ("mimic_iv__chartevents", "subject_id", "P12", "subject_id: not a whole number"),
         ("mimic_iv__chartevents", "itemid", "12.5", "itemid: not a whole number"),
         ("mimic_iv__chartevents", "valuenum", "high", "valuenum: not a number"),
