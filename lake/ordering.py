@@ -45,6 +45,15 @@ def compare_neighbours(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[pl.
     return compared["ordered"][1:], compared["tied"][1:]
 
 
+def num_duplicates(frame: pl.DataFrame, lead: Sequence[str]) -> int:
+    """Rows of a frame in total order that equal the row above in every column."""
+    at = compare_neighbours(frame, lead)[1].arg_true() if lead else pl.int_range(max(frame.height - 1, 0), eager=True)
+    rest = [name for name in frame.columns if name not in lead]
+    here, above = frame.select(rest)[at + 1], frame.select(rest)[at]
+    same = [here[name].eq_missing(above[name]) for name in rest]
+    return int(pl.select(pl.all_horizontal(*same)).to_series().sum()) if same else at.len()
+
+
 def _sorted_by(frame: pl.DataFrame, lead: Sequence[str]) -> pl.DataFrame:
     """Sort by the leading columns; many rows of few groups are parted first, so that a sort works in the cache."""
     if frame.height < GROUPED_ROWS or len(lead) < 2 or frame[lead[0]].n_unique() * FEW_GROUPS > frame.height:

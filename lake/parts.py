@@ -7,7 +7,7 @@ memory. What does not belong here: which rows are good.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from data_contracts.base import Contract
 from lake.ids import shard_of
-from lake.ordering import in_total_order
+from lake.ordering import in_total_order, num_duplicates
 
 GROUP_ROWS = 32_768
 ENOUGH_ROWS = 40_000  # what a file holds in memory before whole row groups of it are written
@@ -84,6 +84,11 @@ class Parts:
         return [file.path for file in self._files]
 
     @property
+    def num_duplicates(self) -> int:
+        """Rows that equal another, one of them not counted, in a table without a key; known once all is finished."""
+        return sum(file.num_duplicates for file in self._files)
+
+    @property
     def _row_bytes(self) -> float:
         return self._num_bytes / max(self.num_rows, 1)
 
@@ -134,6 +139,7 @@ class PartFile:
         path: the file.
         held: rows in memory, as they came.
         num_held: their number.
+        num_duplicates: rows written that equal another, one of them not counted; 0 in a table with a key.
     """
 
     def __init__(self, path: Path, scratch: Path, contract: type[Contract]) -> None:
@@ -148,6 +154,8 @@ class PartFile:
         self._aside: list[Path] = []
         self._num_written = 0
         self._num_aside = 0
+        self._counts_duplicates = not contract.key
+        self.num_duplicates = 0
 
     def write_whole_groups(self) -> None:
         """Write the row groups that no row to come can change; rows come in the order of their first column."""
@@ -169,7 +177,7 @@ class PartFile:
             self._aside.append(self._scratch / f"{len(self._aside):06d}.arrow")
             pl.concat(rows).write_ipc(self._aside[-1])
         self._num_aside += self._num_written + sum(frame.height for frame in rows)
-        self._num_written, self._tail = 0, []
+        self._num_written, self._tail, self.num_duplicates = 0, [], 0
         self._hold([])
 
     def finish(self, row_bytes: float) -> None:
@@ -220,7 +228,9 @@ class PartFile:
         """Write whole row groups of rows in order and keep the rest; None writes that too."""
         if self._writer is None:
             self._writer = _writer(self.path, self._contract)
-        self._tail += [] if rows is None else [rows]
+        if rows is not None:
+            self._tail.append(rows)
+            self.num_duplicates += num_duplicates(rows, self._lead) if self._counts_duplicates else 0
         num_ready = sum(frame.height for frame in self._tail)
         if rows is not None:
             num_ready -= num_ready % GROUP_ROWS
@@ -255,14 +265,11 @@ def _writer(path: Path, contract: type[Contract]) -> pq.ParquetWriter:
 
 
 def _arrow(rows: pl.DataFrame) -> pa.Table:
-    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+    """Rows as Arrow, without a copy where all columns are plain; pyarrow writes no enum of string views."""
+    is_plain = not any(dtype.is_nested() or isinstance(dtype, pl.Enum) for dtype in rows.schema.values())
+    return rows.to_arrow(compat_level=pl.CompatLevel.newest() if is_plain else pl.CompatLevel.oldest())
 
 
 def num_parquet_rows(path: Path) -> int:
     """The rows of a Parquet file, from its footer."""
     return int(pq.read_metadata(path).num_rows)
-
-
-def scan_parts(paths: Sequence[Path]) -> pl.LazyFrame:
-    """Data files as one frame, with the dtypes of Parquet."""
-    return pl.scan_parquet(list(paths))

@@ -136,7 +136,7 @@ def _publish(
         fingerprint=made.fingerprint,
         rows=sum(file.num_rows for file in files),
         rejected=steps.rejected,
-        num_duplicate_rows=steps.count_duplicates(folder / version, files),
+        num_duplicate_rows=steps.num_duplicates,
         inputs=dict(made.inputs),
         settings=dict(made.settings),
         code_version=made.code_version,
@@ -189,6 +189,7 @@ class _Steps:
         self.rejected: dict[str, int] = {}
         self.num_rows_in = 0
         self.num_rows = 0
+        self.num_duplicates = 0
         self.keys_grew = False
         self.version = staging / "version"
 
@@ -212,7 +213,7 @@ class _Steps:
 
     def _finish(self, parts: Parts) -> None:
         parts.finish()
-        self.keys_grew, self.num_rows = parts.keys_grew, parts.num_rows
+        self.keys_grew, self.num_rows, self.num_duplicates = parts.keys_grew, parts.num_rows, parts.num_duplicates
 
     @contextmanager
     def _batches(self, rows: pl.LazyFrame | pl.DataFrame | Query) -> Iterator[Iterator[pl.DataFrame]]:
@@ -248,7 +249,8 @@ class _Steps:
         # Polars 2.1 leaves a leading -0.0 as it is in some columns with nulls.)
         floats = [name for name, dtype in schema.items() if dtype.is_float()]
         zeros = [pl.when(pl.col(name) == 0).then(0.0).otherwise(name).alias(name) for name in floats]
-        return good.with_columns(zeros).cast(schema)
+        rows = good.with_columns(zeros)
+        return rows if rows.schema == schema else rows.cast(schema)
 
     def _reject(self, kind: str, rows: pl.DataFrame) -> None:
         number = len(list(self.staging.glob("rejected-*.parquet")))
@@ -346,14 +348,6 @@ class _Steps:
                         f"table '{table}': check '{name}' found {num_failing} failing rows, kept in {path}; "
                         "nothing was published"
                     )
-
-    def count_duplicates(self, version: Path, files: Sequence[DataFile]) -> int:
-        """Surplus rows among exactly equal ones; they stand side by side after the sort. Zero where there is a key."""
-        if self.contract.key:
-            return 0
-        same_as_above = pl.all_horizontal(pl.all().eq_missing(pl.all().shift(1))).fill_null(value=False)
-        rows = (pl.scan_parquet(version / file.path).select(same_as_above.sum().alias("n")) for file in files)
-        return sum(int(frame.item()) for frame in pl.collect_all(list(rows), engine="streaming"))
 
     def _duckdb(self) -> duckdb.DuckDBPyConnection:
         return self.connect((), {}, scratch=self.staging / "duckdb")
