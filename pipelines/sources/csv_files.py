@@ -17,7 +17,7 @@ from polars.io.plugins import register_io_source
 
 from data_contracts import Contract
 from pipelines.sources.csv_parsing import BlockParser
-from pipelines.sources.csv_records import Block, read_blocks, read_header
+from pipelines.sources.csv_records import Block, read_blocks, read_header, stream_error
 from pipelines.sources.refusals import SourceError
 
 __all__ = ["read_header", "scan_csv", "scan_typed_csv"]
@@ -78,8 +78,7 @@ def _scan(parser: BlockParser) -> pl.LazyFrame:
         asked |= set(predicate.meta.root_names()) if predicate is not None else set()
         wanted = [name for name in schema if name in asked]
         left = n_rows
-        for block, table in _prepared(parser, wanted):
-            frame = parser.finish(block, table, wanted)
+        for frame in _frames(parser, wanted):
             # Polars asks for the head of the file before the filter, never of what the filter lets through.
             if left is not None:
                 frame = frame.head(left)
@@ -90,6 +89,16 @@ def _scan(parser: BlockParser) -> pl.LazyFrame:
                 return
 
     return register_io_source(batches, schema=schema, validate_schema=True)
+
+
+def _frames(parser: BlockParser, wanted: Sequence[str]) -> Iterator[pl.DataFrame]:
+    try:
+        for block, table in _prepared(parser, wanted):
+            yield parser.finish(block, table, wanted)
+    except SourceError as error:
+        if reason := stream_error(parser.path):
+            raise SourceError(f"{parser.path}: {reason}") from error
+        raise
 
 
 def _prepared(parser: BlockParser, wanted: Sequence[str]) -> Iterator[tuple[Block, pa.Table | None]]:

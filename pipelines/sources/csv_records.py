@@ -93,6 +93,20 @@ def read_blocks(path: Path, *, num_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
         yield Block(rest, len(rest), offset)
 
 
+def stream_error(path: Path) -> str | None:
+    """Return what is wrong with a gzip stream, read to its end; None where it is whole, or the file is plain.
+
+    A wrong byte may reach the parser as garbled text long before the checksum is compared.
+    """
+    try:
+        with _open(path) as stream:
+            while path.suffix.lower() == ".gz" and stream.read(BLOCK_BYTES):
+                pass
+    except BROKEN_STREAM as error:
+        return _reason(error)
+    return None
+
+
 def line_at(path: Path, offset: int) -> int:
     """Return the number of the line, from 1, that holds the byte at an offset of the file's text."""
     lines, left = 1, offset

@@ -16,7 +16,7 @@ def _is_carevue_alone(root: Path) -> bool:
     path = find_below(root, "ICUSTAYS.csv.gz")
     assert path is not None
     systems = scan_csv(path, columns={"system": "dbsource"}, table="mimic_iii_carevue__icustays")
-    return systems.filter(pl.col("system") != "carevue").head(1).collect().is_empty()
+    return systems.filter(pl.col("system").is_in(["metavision", "both"])).head(1).collect().is_empty()
 
 
 SOURCE = Source(
@@ -26,6 +26,8 @@ SOURCE = Source(
     where="physionet.org/content/mimic3-carevue: the folder that holds ADMISSIONS.csv.gz",
     folder="mimic-iii-carevue",
     releases=(
-        Release(name="1.4", columns=COLUMNS, sign="every stay in ICUSTAYS is from carevue", look=_is_carevue_alone),
+        Release(
+            name="1.4", columns=COLUMNS, sign="no stay in ICUSTAYS is from metavision or both", look=_is_carevue_alone
+        ),
     ),
 )

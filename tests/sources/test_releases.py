@@ -76,7 +76,7 @@ def test_carevue_subset_may_not_hold_metavision_stays(tmp_path: Path) -> None:
     assert detect_release(CAREVUE, tmp_path) == "1.4"
     assert detect_release(MIMIC_III, tmp_path) == "1.4"
     write_headers(tmp_path, CAREVUE, {"ICUSTAYS.csv.gz": "1,2,3,both,,"})
-    with pytest.raises(SourceError, match=r"MEDCSP_MIMIC_III_CAREVUE=.* every stay in ICUSTAYS is from carevue"):
+    with pytest.raises(SourceError, match=r"MEDCSP_MIMIC_III_CAREVUE=.* no stay in ICUSTAYS is from metavision"):
         detect_release(CAREVUE, tmp_path)
     assert detect_release(MIMIC_III, tmp_path) == "1.4"
 
@@ -84,7 +84,7 @@ def test_carevue_subset_may_not_hold_metavision_stays(tmp_path: Path) -> None:
 def test_real_slices(open_data: Path) -> None:
     assert detect_release(MIMIC_IV, open_data / "mimic-iv-demo-25pt") == "demo 2.2"
     assert detect_release(MIMIC_III, open_data / "mimic-iii-demo-10pt") == "demo 1.4"
-    with pytest.raises(SourceError, match="carevue"):
+    with pytest.raises(SourceError, match="from metavision"):
         detect_release(CAREVUE, open_data / "mimic-iii-demo-10pt")
 
 
