@@ -132,7 +132,7 @@ def _stay_times(
 def _death(severity: np.ndarray, age: int) -> float:
     of = dict(zip(CONDITIONS, severity.tolist(), strict=True))
     burden = 0.45 * of["sepsis"] + 0.25 * of["kidney_disease"] + 0.25 * of["cirrhosis"] + 0.15 * of["malignancy"]
-    return float(np.clip(0.03 + 0.75 * burden + 0.004 * max(age - 60, 0), 0, 0.8))
+    return float(np.clip(0.01 + 1.7 * burden**1.8 + 0.004 * max(age - 60, 0), 0, 0.9))
 
 
 def _return(severity: np.ndarray) -> float:
@@ -166,6 +166,7 @@ def _draw_stays(
         onset_item=random.choice(np.array(ONSETS["pressor"]), p=(0.6, 0.25, 0.1, 0.05), size=len(admission)),
         silent=np.zeros(len(admission), dtype=bool),
         quirks=quirks,
+        oxygen_before_peep=True,
     )
 
 
@@ -182,10 +183,10 @@ def _draw_onsets(random: np.random.Generator, severity: np.ndarray, hours: np.nd
         when = np.where(early | (when < last), when, random.uniform(48.2, np.maximum(last, 48.3)))
         return np.where((random.random(number) < chance) & (when < last), np.floor(3600 * when), np.nan)
 
-    ventilated = begins(np.clip(0.04 + 0.65 * breathing**1.5, 0, 0.9))
+    ventilated = begins(np.clip(0.02 + 1.1 * breathing**2.2, 0, 0.9))
     invasive = random.random(number) < 0.75
     peep = ventilated + random.integers(60, 3600, number)
-    pressor = begins(np.clip(0.04 + 0.95 * of["sepsis"], 0, 0.9))
+    pressor = begins(np.clip(0.04 + 1.8 * of["sepsis"] ** 1.6, 0, 0.95))
     return {
         "invasive": np.where(invasive, ventilated, np.nan),
         "peep": np.where(invasive, peep, np.nan),

@@ -202,13 +202,17 @@ def _dates(random: np.random.Generator, cohort: Cohort, row: int) -> list[Row]:
     """One stay's dates of lines, charted again with every shift: row, item, charted, stored, the date."""
     stays = cohort.stays
     inserted = stays.intime[row].astype("datetime64[D]") - int(random.integers(0, 4))
-    items = [225754] if np.isnan(stays.onset["pressor"][row]) else [225754, 224288]
     hours = (stays.outtime[row] - stays.intime[row]) / HOUR
     rows: list[Row] = []
     for turn in np.arange(3.0, hours, 12.0).tolist():
         time = (stays.intime[row] + np.timedelta64(int(turn * 60), "m")).astype("datetime64[m]").astype("datetime64[s]")
         stored = time + 60 * np.timedelta64(int(random.integers(0, 30)), "s")
-        rows += [(row, item, time.item(), stored.item(), inserted.astype("datetime64[s]").item()) for item in items]
+        rows.append((row, 225754, time.item(), stored.item(), inserted.astype("datetime64[s]").item()))
+        if turn * 3600 > stays.onset["pressor"][row]:
+            line = stays.intime[row] + np.timedelta64(int(stays.onset["pressor"][row]), "s")
+            rows.append(
+                (row, 224288, time.item(), stored.item(), line.astype("datetime64[D]").astype("datetime64[s]").item())
+            )
     return rows
 
 

@@ -90,8 +90,8 @@ def draw_studies(
         for number in range(max(1 + random.poisson(mean - 1), int(0.6 * mean))):
             owner.append(row)
             times.append(_study_time(random, admissions, own, PLACES[(turn + number) % len(PLACES)]))
-    order = np.lexsort((np.array(times), np.array(owner)))
-    subject, time = np.array(owner)[order], np.array(times)[order]
+    order = np.lexsort((np.array(times, dtype="datetime64[ms]"), np.array(owner, dtype=np.int64)))
+    subject, time = np.array(owner, dtype=np.int64)[order], np.array(times, dtype="datetime64[ms]")[order]
     study_id = unique_ids(settings.seed, "study_id", len(order), first=50_000_000, last=59_999_999, taken=taken)
     findings = draw_findings(subjects, admissions, subject=subject, time=time, seed=settings.seed)
     study, view, dicom_id = _images(study_id, settings)

@@ -1,0 +1,173 @@
+"""Every label of every cohort has positives enough, counted straight from the raw files, and can be learned from them.
+
+The definitions are restated here in a few lines each, apart from the project's own SQL: acute respiratory failure is
+PEEP set or ventilation, shock a running pressor, either at 48 h after the stay's begin or later and never before;
+mortality is death in hospital of whoever was alive and in the unit at 48 h; readmission is an ICU admission within 30
+days of a discharge alive.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from lake.ids import id_share
+from pipelines.synthetic import SyntheticSettings, write_sources
+
+T = pl.duration(hours=48)
+COHORTS = ("metavision", "carevue", "carevue_filtered", "ehr_holdout")
+LABELS = ("arf", "shock", "mortality", "readmission")
+DEMO = SyntheticSettings(
+    num_ehr_subjects=40,
+    num_linked_subjects=0,
+    num_cxr_only_subjects=0,
+    num_holdout_subjects=170,
+    sources=("mimic_iv", "mimic_iii", "mimic_iii_carevue"),
+)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    raw = tmp_path_factory.mktemp("labels") / "raw"
+    write_sources(raw, settings=DEMO)
+    return raw
+
+
+class Raw:
+    """One database's files, read as a person with a notebook would."""
+
+    def __init__(self, raw: Path, cohort: str) -> None:
+        self.cache: dict[str, pl.DataFrame] = {}
+        self.is_iv = cohort == "ehr_holdout"
+        self.root = raw / {"ehr_holdout": "mimic-iv", "carevue": "mimic-iii-carevue"}.get(cohort, "mimic-iii")
+        stays = self.read("icustays", "icu").rename({"icustay_id": "stay_id"}, strict=False)
+        if self.is_iv:
+            held_out = [id_ for id_ in stays["subject_id"].unique().to_list() if id_share(0, id_) < 0.15]
+            stays = stays.filter(pl.col("subject_id").is_in(held_out))
+        if cohort == "metavision":
+            stays = stays.filter(pl.col("dbsource") == "metavision")
+        if cohort == "carevue_filtered":
+            newer = stays.filter(pl.col("dbsource") != "carevue")["subject_id"].implode()
+            stays = stays.filter(~pl.col("subject_id").is_in(newer))
+        admissions = self.read("admissions", "hosp")
+        self.stays = stays.join(admissions.drop("subject_id"), on="hadm_id")
+
+    def read(self, table: str, folder: str) -> pl.DataFrame:
+        if table not in self.cache:
+            self.cache[table] = self._read(table, folder)
+        return self.cache[table]
+
+    def _read(self, table: str, folder: str) -> pl.DataFrame:
+        path = self.root / (f"{folder}/{table}.csv.gz" if self.is_iv else f"{table.upper()}.csv.gz")
+        rows = pl.read_csv(path, infer_schema=False).rename(str.lower).rename({"icustay_id": "stay_id"}, strict=False)
+        numbers = [name for name in rows.columns if name.endswith("id") or name in ("error", "hospital_expire_flag")]
+        times = [name for name in rows.columns if name.endswith("time")]
+        measures = [name for name in ("valuenum", "rate", "amount") if name in rows.columns]
+        return rows.with_columns(
+            pl.col(numbers).cast(pl.Int64, strict=False),
+            pl.col(times).str.to_datetime("%Y-%m-%d %H:%M:%S"),
+            pl.col(measures).cast(pl.Float64),
+        )
+
+    def base(self) -> pl.DataFrame:
+        """Stays of adults who were in the unit and alive at 48 h."""
+        in_unit = pl.col("outtime") - pl.col("intime") >= T
+        alive = pl.col("deathtime").is_null() | (pl.col("deathtime") >= pl.col("intime") + T)
+        return self.stays.filter(in_unit & alive)
+
+    def breathing(self) -> pl.DataFrame:
+        """stay_id and time of everything that says ventilated."""
+        chart = self.read("chartevents", "icu")
+        error = pl.col("error").fill_null(0) == 1 if "error" in chart.columns else pl.lit(False)
+        word, item = pl.col("value").str.strip_chars(), pl.col("itemid")
+        peep = item.is_in([220339, 505, 506]) & pl.col("valuenum").is_not_null()
+        mode = (item == 720) & (word != "Other/Remarks")
+        mask = (item == 467) & word.is_in(["Ventilator", "Bipap Mask", "CPAP Mask"])
+        pressures = item.is_in([64, 66]) & pl.col("valuenum").is_not_null()
+        charted = chart.filter(~error & (peep | mode | mask | pressures)).select("stay_id", time="charttime")
+        procedures = self.read("procedureevents" if self.is_iv else "procedureevents_mv", "icu")
+        ran = procedures.filter(pl.col("statusdescription") != "Rewritten", pl.col("itemid").is_in([225792, 225794]))
+        return pl.concat([charted, ran.select("stay_id", time="starttime")])
+
+    def pressors(self) -> pl.DataFrame:
+        """stay_id and time of every pressor that ran."""
+        inputs = self.read("inputevents" if self.is_iv else "inputevents_mv", "icu")
+        newer = inputs.filter(
+            pl.col("statusdescription") != "Rewritten", pl.col("itemid").is_in([221906, 221289, 221662, 222315, 221749])
+        ).select("stay_id", time="starttime")
+        if self.is_iv:
+            return newer
+        items = [30120, 30047, 30119, 30044, 30309, 30043, 30307, 30051, 30128, 30127]
+        ran = (pl.col("rate") > 0) | (pl.col("rate").is_null() & (pl.col("amount") > 0))
+        older = self.read("inputevents_cv", "icu").filter(pl.col("itemid").is_in(items), ran)
+        older = older.select("stay_id", time="charttime")
+        return pl.concat([older, newer])
+
+    def labels(self, label: str) -> pl.DataFrame:
+        """stay_id and y of whoever can have the label."""
+        if label == "mortality":
+            return self.base().select("stay_id", y="hospital_expire_flag")
+        if label == "readmission":
+            last = self.stays.sort("intime").group_by("hadm_id", maintain_order=True).last()
+            last = last.filter(pl.col("hospital_expire_flag") == 0)
+            later = self.stays.select("subject_id", again="admittime")
+            gap = pl.col("again") - pl.col("dischtime")
+            soon = last.join(later, on="subject_id").filter(gap > pl.duration(), gap <= pl.duration(days=30))["stay_id"]
+            return last.select("stay_id", y=pl.col("stay_id").is_in(soon.implode()).cast(pl.Int64))
+        events = self.breathing() if label == "arf" else self.pressors()
+        onset = events.group_by("stay_id").agg(onset=pl.col("time").min())
+        stays = self.base().join(onset, on="stay_id", how="left")
+        early = pl.col("onset").is_not_null() & (pl.col("onset") < pl.col("intime") + T)
+        return stays.filter(~early).select("stay_id", y=pl.col("onset").is_not_null().cast(pl.Int64))
+
+    def early_readings(self, stays: pl.DataFrame) -> np.ndarray:
+        """Mean of every charted number and lab of the first 48 h: float (n, items), the item's mean where none."""
+        times = self.stays.select("stay_id", "subject_id", "intime")
+        chart = self.read("chartevents", "icu").join(times.drop("subject_id"), on="stay_id")
+        labs = self.read("labevents", "hosp").join(times, on="subject_id")
+        columns = ("stay_id", "itemid", "charttime", "intime", "valuenum")
+        rows = pl.concat([frame.select(columns) for frame in (chart, labs)], how="vertical_relaxed")
+        rows = rows.filter(pl.col("charttime").is_between("intime", pl.col("intime") + T, closed="left"))
+        means = rows.group_by("stay_id", "itemid").agg(pl.col("valuenum").mean()).drop_nulls()
+        wide = means.sort("itemid").pivot(on="itemid", index="stay_id", values="valuenum")
+        wide = stays.select("stay_id").join(wide, on="stay_id", how="left", maintain_order="left").drop("stay_id")
+        return wide.select(pl.all().fill_null(pl.all().mean()).fill_null(0.0)).to_numpy()
+
+
+@pytest.fixture(scope="module", params=COHORTS)
+def database(request: pytest.FixtureRequest, tree: Path) -> Raw:
+    return Raw(tree, request.param)
+
+
+def test_every_label_has_thirty_positives_and_more_negatives(database: Raw) -> None:
+    for label in LABELS:
+        y = database.labels(label)["y"]
+        assert 30 <= y.sum() < len(y) / 2, (label, y.sum(), len(y))
+
+
+def test_labels_can_be_learned_from_the_first_two_days_and_no_reading_gives_them_away(database: Raw) -> None:
+    for label in ("arf", "shock", "mortality"):
+        stays = database.labels(label)
+        x, y = database.early_readings(stays), stays["y"].to_numpy()
+        alone = [roc_auc_score(y, column) for column in x.T]
+        assert max(max(area, 1 - area) for area in alone) < 0.95, label
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.02, max_iter=300))
+        predicted = cross_val_predict(model, x, y, cv=4, method="predict_proba")[:, 1]
+        assert roc_auc_score(y, predicted) > 0.6, (label, roc_auc_score(y, predicted))
+
+
+def test_counting_every_pressor_row_of_carevue_would_invent_and_shift_onsets(tree: Path) -> None:
+    carevue = Raw(tree, "carevue")
+    pressors = pl.col("itemid").is_in([30120, 30047, 30119, 30044, 30128, 30127, 30051])
+    rows = carevue.read("inputevents_cv", "icu").filter(pressors)
+    naive = rows.group_by("stay_id").agg(onset=pl.col("charttime").min())
+    ran = carevue.pressors().group_by("stay_id").agg(onset=pl.col("time").min())
+    assert not naive.join(ran, on="stay_id", how="anti").is_empty(), "no onset would be invented"
+    shifted = naive.join(ran, on="stay_id").filter(pl.col("onset") < pl.col("onset_right"))
+    assert not shifted.is_empty(), "no onset would be shifted"
