@@ -190,7 +190,7 @@ class EhrDemographics(Contract):
     gender = dy.Enum(["F", "M"], description="Sex as recorded.")
     race_group = dy.Enum(["asian", "black", "hispanic", "other", "unknown", "white"], description="Race, folded.")
     insurance_group = dy.Enum(["medicaid", "medicare", "other", "unknown"], description="Insurance, folded.")
-    admission_group = dy.Enum(["elective", "emergency", "unknown", "urgent"], description="Kind of admission, folded.")
+    admission_group = dy.Enum(["elective", "emergency", "unknown"], description="Planned or not, folded.")
     care_unit_group = dy.Enum(
         ["cardiac", "medical", "other", "surgical", "trauma", "unknown"],
         description="First care unit, folded.",

@@ -18,7 +18,7 @@ def encoded(**row):
 def test_names_come_from_the_contract():
     names = demographics_names()
     assert names[:4] == ["age_scaled", "age_missing", "gender_F", "gender_M"]
-    assert len(names) == len(set(names)) == 26
+    assert len(names) == len(set(names)) == 23
     assert encode_demographics(demographics())[0] == names
 
 
@@ -35,15 +35,15 @@ def test_each_category_has_one_indicator_and_a_missing_one_none():
         gender="M",
         race_group="asian",
         insurance_group="other",
-        admission_group="urgent",
-        care_unit_group="neuro",
+        admission_group="elective",
+        care_unit_group="surgical",
     )
     assert {name for name, value in full.items() if value} == {
         "gender_M",
         "race_group_asian",
         "insurance_group_other",
-        "admission_group_urgent",
-        "care_unit_group_neuro",
+        "admission_group_elective",
+        "care_unit_group_surgical",
     }
     assert {name for name, value in encoded().items() if value} == {"age_missing"}
 

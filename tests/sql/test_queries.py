@@ -300,7 +300,7 @@ def test_demographics_by_database(database) -> None:
     groups = {
         "race_group": "white",
         "insurance_group": "medicare",
-        "admission_group": "urgent",
+        "admission_group": "emergency",
         "care_unit_group": "medical",
     }
     database.fill(

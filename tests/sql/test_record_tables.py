@@ -182,7 +182,7 @@ FOLDED = {
         "EMERGENCY": "emergency",
         "ELECTIVE": "elective",
         "NEWBORN": "unknown",
-        "URGENT": "urgent",
+        "URGENT": "emergency",
         None: "unknown",
     },
     "care_unit_group": {
