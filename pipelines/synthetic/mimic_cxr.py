@@ -48,7 +48,7 @@ def write_mimic_cxr(
     for folder in folders:
         (root / folder).mkdir(parents=True, exist_ok=True)
     _write_images(root, studies, subject_id, folders, settings, jpg)
-    quirks, texts = _reports(studies, subject_id, folders, settings)
+    quirks, texts = _reports(studies, subject_id, folders, seed=settings.seed)
     if settings.report_layout == "zip":
         write_zip(root / "mimic-cxr-reports.zip", texts)
     else:
@@ -56,6 +56,12 @@ def write_mimic_cxr(
             (root / path).write_text(text)
     _write_lists(root, studies, subject_id, folders)
     return quirks
+
+
+def report_texts(subjects: Subjects, studies: Studies, *, seed: int) -> dict[int, str]:
+    """Return every study's report: study_id -> text."""
+    _, texts = _reports(studies, subjects.subject_id[studies.subject], list(map(str, studies.study_id)), seed=seed)
+    return {int(path.removesuffix(".txt")): text for path, text in texts.items()}
 
 
 def study_path(subject_id: int, study_id: int) -> str:
@@ -174,7 +180,7 @@ def _as_jpg(dataset: "Dataset") -> np.ndarray:
 
 
 def _reports(
-    studies: Studies, subject_id: np.ndarray, folders: list[str], settings: SyntheticSettings
+    studies: Studies, subject_id: np.ndarray, folders: list[str], *, seed: int
 ) -> tuple[list[dict[str, object]], dict[str, str]]:
     """The planted cases, and path below the root -> text."""
     texts: dict[str, str] = {}
@@ -183,7 +189,7 @@ def _reports(
     for study, view in zip(studies.study.tolist(), studies.view, strict=True):
         by_study.setdefault(study, []).append(view)
     for row, folder in enumerate(folders):
-        random = generator(settings.seed, "report", int(studies.study_id[row]))
+        random = generator(seed, "report", int(studies.study_id[row]))
         draw = 0.80 if row == 0 else random.random()
         shape = Shape(findings=draw < 0.78 or 0.9 <= draw < 0.96, impression=draw < 0.9)
         for section in ("findings", "impression"):

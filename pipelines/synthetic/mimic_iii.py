@@ -100,8 +100,13 @@ def carevue_subset(tables: Tables, members: Members) -> Tables:
 
 
 def write_mimic_iii(root: Path, tables: Tables, *, layout: str) -> None:
-    """Write the tables: NAME.csv.gz with upper-case columns ("full"), or NAME.csv with lower-case ones ("demo")."""
+    """Write the tables: NAME.csv.gz with upper-case columns ("full"), or NAME.csv with lower-case ones ("demo").
+
+    The demo's open licence stands beside it, by name.
+    """
     root.mkdir(parents=True, exist_ok=True)
+    if layout == "demo":
+        (root / "LICENSE.txt").write_text("ODC Open Database License (ODbL)\n")
     for name, rows in tables.items():
         if layout == "full":
             write_csv_gz(root / f"{name.upper()}.csv.gz", rows.rename(str.upper))

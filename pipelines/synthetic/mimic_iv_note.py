@@ -1,4 +1,4 @@
-"""Writes note/discharge.csv.gz of MIMIC-IV-Note. Not here: the words (`note_text`)."""
+"""Writes note/ of MIMIC-IV-Note. Not here: the words of a summary (`note_text`), radiology (`radiology_notes`)."""
 
 from pathlib import Path
 
@@ -7,17 +7,24 @@ import polars as pl
 
 from pipelines.synthetic.cohort import Cohort
 from pipelines.synthetic.latent import Admissions, Subjects, severity_at
+from pipelines.synthetic.mimic_cxr import report_texts
 from pipelines.synthetic.note_text import write_note
+from pipelines.synthetic.radiology_notes import radiology_notes
 from pipelines.synthetic.randomness import generator
+from pipelines.synthetic.studies import Studies
 from pipelines.synthetic.writing import write_csv_gz
 
 COLUMNS = "note_id,subject_id,hadm_id,note_type,note_seq,charttime,storetime,text"
 
 
-def write_notes(root: Path, cohorts: list[Cohort], *, seed: int) -> None:
-    """Write note/ of these cohorts."""
+def write_notes(root: Path, cohorts: list[Cohort], studies: Studies, *, seed: int) -> None:
+    """Write note/ of these cohorts; the studies are those of the first."""
     notes = [discharge_notes(cohort.subjects, cohort.admissions, seed=seed) for cohort in cohorts]
     write_csv_gz(root / "note" / "discharge.csv.gz", pl.concat(notes))
+    texts = report_texts(cohorts[0].subjects, studies, seed=seed)
+    reports, details = radiology_notes(cohorts, studies, texts, seed=seed)
+    write_csv_gz(root / "note" / "radiology.csv.gz", reports)
+    write_csv_gz(root / "note" / "radiology_detail.csv.gz", details)
 
 
 def discharge_notes(subjects: Subjects, admissions: Admissions, *, seed: int) -> pl.DataFrame:

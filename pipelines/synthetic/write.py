@@ -55,7 +55,7 @@ def _write_hospital(folder: Path, cohort: Cohort, studies: Studies, *, settings:
     if "mimic_iv" in settings.sources:
         write_mimic_iv(folder / FOLDERS["mimic_iv"], iv)
     if "mimic_iv_note" in settings.sources:
-        write_notes(folder / FOLDERS["mimic_iv_note"], cohorts, seed=settings.seed)
+        write_notes(folder / FOLDERS["mimic_iv_note"], cohorts, studies, seed=settings.seed)
     if {"mimic_iii", "mimic_iii_carevue"} & set(settings.sources):
         taken = {id_ for each in cohorts for id_ in each.ids()}
         members = draw_members(cohort, iv, settings=settings, taken=taken)
