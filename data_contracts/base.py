@@ -8,6 +8,9 @@ from typing import ClassVar, Literal
 
 import dataframely as dy
 
+SHARD_COLUMN = "subject_id"
+"""The column whose hash names the file that a row of a table split by subject lies in."""
+
 Layer = Literal["raw", "tables", "records", "links", "features", "corpus", "checkpoint", "evaluation", "report"]
 
 
@@ -20,7 +23,6 @@ class Contract(dy.Schema):
         key: columns that identify a row; `()` where rows may repeat (exact duplicates are kept and counted).
         order: leading columns of the sort; the key by default. The remaining columns break ties, so the order is total.
         sharded: whether a version is split into files by subject; the lake says into how many, the same for all tables.
-        shard_by: the column whose hash names the file.
     """
 
     table: ClassVar[str]
@@ -28,4 +30,3 @@ class Contract(dy.Schema):
     key: ClassVar[tuple[str, ...]] = ()
     order: ClassVar[tuple[str, ...]] = ()
     sharded: ClassVar[bool] = False
-    shard_by: ClassVar[str] = "subject_id"

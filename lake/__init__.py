@@ -10,11 +10,12 @@ from lake.fingerprints import contract_hash, fingerprint, short_hash
 from lake.ids import id_share, id_share_sql, id_shares
 from lake.manifest import Manifest
 from lake.memory import Measurement, measured
-from lake.publish import PublishError, Query
+from lake.publish import ByShard, PublishError, Query
 from lake.raw import file_digest, raw_version
 from lake.store import Lake, TableMissing, default_home
 
 __all__ = [
+    "ByShard",
     "Lake",
     "Manifest",
     "Measurement",

@@ -51,7 +51,7 @@ def contract_hash(contract: type[Contract], *, num_shards: int = 1) -> str:
                 "rules": _rules(contract),
                 "key": contract.key,
                 "order": contract.order,
-                "shards": [num_shards, contract.shard_by] if contract.sharded else [],
+                "shards": num_shards if contract.sharded else 1,
             }
         )
     )

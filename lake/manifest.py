@@ -26,6 +26,21 @@ class DataFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shard:
+    """What one data file was made from, where a table is made shard by shard.
+
+    Attributes:
+        key: hash of everything its rows are made from; empty where rows were rejected, so that it is made again.
+        num_rows: its rows.
+        num_duplicates: surplus rows among exactly equal ones.
+    """
+
+    key: str
+    num_rows: int
+    num_duplicates: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """A committed version of a table.
 
@@ -47,6 +62,7 @@ class Manifest:
         files: the data files.
         engines: versions of the libraries that wrote the files.
         extra: what the caller wants kept with the version.
+        shards: what each file was made from, in a table that is made shard by shard.
     """
 
     table: str
@@ -66,6 +82,7 @@ class Manifest:
     files: list[DataFile]
     engines: dict[str, str]
     extra: dict[str, Any] = field(default_factory=dict)
+    shards: list[Shard] = field(default_factory=list)
 
     def to_json(self) -> str:
         """The manifest as text: sorted keys, one line per entry."""
@@ -75,7 +92,9 @@ class Manifest:
     def from_json(cls, text: str) -> "Manifest":
         """Read what `to_json` wrote."""
         values = json.loads(text)
-        return cls(**{**values, "files": [DataFile(**file) for file in values["files"]]})
+        files = [DataFile(**file) for file in values["files"]]
+        shards = [Shard(**shard) for shard in values.get("shards", [])]
+        return cls(**{**values, "files": files, "shards": shards})
 
 
 def read_manifest(table_folder: Path) -> Manifest | None:

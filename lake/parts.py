@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_contracts.base import Contract
+from data_contracts.base import SHARD_COLUMN, Contract
 from lake.ids import shard_of
 from lake.ordering import in_total_order, num_duplicates
 
@@ -35,12 +35,18 @@ class Parts:
         folder: where the files go, `part-00000.parquet` and so on; made here.
         scratch: where rows wait; the caller deletes it.
         num_shards: files of a table that is split.
+        only: the one file that all rows belong to, where they are made shard by shard.
+
+    Raises:
+        ValueError: from `add`, where a row belongs to another file than the only one.
     """
 
-    def __init__(self, contract: type[Contract], folder: Path, scratch: Path, num_shards: int) -> None:
-        folder.mkdir()
+    def __init__(
+        self, contract: type[Contract], folder: Path, scratch: Path, num_shards: int, only: int | None = None
+    ) -> None:
+        folder.mkdir(exist_ok=True)
         self._lead = lead_columns(contract)
-        self._shard_by = contract.shard_by if contract.sharded else None
+        self._is_split = contract.sharded
         self._num_shards = num_shards if contract.sharded else 1
         self._shard_of: dict[Any, int] = {None: 0}
         self._last: dict[str, pl.Series] = {}
@@ -48,10 +54,10 @@ class Parts:
         self._growing = contract.key[0] if len(contract.key) == 1 else None
         self._num_bytes = 0
         self.num_rows = 0
-        self._files = [
-            PartFile(folder / f"part-{shard:05d}.parquet", scratch / f"{shard:05d}", contract)
-            for shard in range(self._num_shards)
-        ]
+        self._files = {
+            shard: PartFile(folder / part_name(shard), scratch / f"{shard:05d}", contract)
+            for shard in (range(self._num_shards) if only is None else [only])
+        }
 
     @property
     def keys_grew(self) -> bool:
@@ -70,6 +76,8 @@ class Parts:
             values = self._with_last(batch, self._growing, "key")
             self._growing = self._growing if (values[1:] > values[:-1]).all() else None
         for shard, rows in self._split(batch):
+            if shard not in self._files:
+                raise ValueError(f"rows of shard {shard} among those of {list(self._files)}: {rows[:1][SHARD_COLUMN]}")
             file = self._files[shard]
             file.held.append(rows)
             file.num_held += rows.height
@@ -79,14 +87,14 @@ class Parts:
 
     def finish(self) -> list[Path]:
         """Write what is left and close the files; all of them exist then, the empty ones too."""
-        for file in self._files:
+        for file in self._files.values():
             file.finish(self._row_bytes)
-        return [file.path for file in self._files]
+        return [file.path for file in self._files.values()]
 
     @property
     def num_duplicates(self) -> int:
         """Rows that equal another, one of them not counted, in a table without a key; known once all is finished."""
-        return sum(file.num_duplicates for file in self._files)
+        return sum(file.num_duplicates for file in self._files.values())
 
     @property
     def _row_bytes(self) -> float:
@@ -101,19 +109,19 @@ class Parts:
 
     def _split(self, batch: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
         """The rows of each file, in their order."""
-        if self._shard_by is None:
+        if not self._is_split:
             yield 0, batch
             return
-        runs = batch[self._shard_by].rle().struct.unnest()
+        runs = batch[SHARD_COLUMN].rle().struct.unnest()
         if runs.height * 100 <= batch.height:
             start = 0
             for length, value in runs.iter_rows():
                 yield self._shard(value), batch[start : start + length]
                 start += length
             return
-        values = batch[self._shard_by].unique()
+        values = batch[SHARD_COLUMN].unique()
         shards = pl.Series([self._shard(value) for value in values], dtype=pl.Int32)
-        marked = batch.with_columns(batch[self._shard_by].replace_strict(values, shards).alias("_shard"))
+        marked = batch.with_columns(batch[SHARD_COLUMN].replace_strict(values, shards).alias("_shard"))
         for (shard,), rows in marked.partition_by("_shard", include_key=False, as_dict=True).items():
             yield int(shard), rows
 
@@ -124,12 +132,17 @@ class Parts:
 
     def _relieve(self) -> None:
         """Put rows on disk where too many are in memory."""
-        held_bytes = sum(file.num_held for file in self._files) * self._row_bytes
+        held_bytes = sum(file.num_held for file in self._files.values()) * self._row_bytes
         if self._is_ordered and held_bytes > MOST_HELD_BYTES:
             self._is_ordered = False
         if not self._is_ordered and held_bytes > PUT_ASIDE_BYTES:
-            for file in self._files:
+            for file in self._files.values():
                 file.put_aside()
+
+
+def part_name(shard: int) -> str:
+    """The name of a data file."""
+    return f"part-{shard:05d}.parquet"
 
 
 class PartFile:

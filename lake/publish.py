@@ -5,6 +5,7 @@ manifest. The rows are looked at once, as they come; `lake.parts` says how they 
 keys that repeat (it spills to disk). Nothing here knows who calls it or why.
 """
 
+import filecmp
 import hashlib
 import logging
 import shutil
@@ -21,10 +22,10 @@ import polars as pl
 
 from data_contracts.base import Contract
 from lake.columns import contract_columns
-from lake.files import canonical_json, fsync_path, locked, sha256_file
+from lake.files import canonical_json, fsync_path, link_or_copy, locked, sha256_file
 from lake.fingerprints import NUM_HEX_DIGITS
-from lake.manifest import DataFile, Manifest, commit_manifest
-from lake.parts import Parts, num_parquet_rows
+from lake.manifest import DataFile, Manifest, Shard, commit_manifest, read_manifest
+from lake.parts import Parts, num_parquet_rows, part_name
 from lake.sql import name_of, quoted, statement_of, table_names
 
 REASON = "_rejected"
@@ -51,16 +52,35 @@ class Query:
         sql: the statement.
         tables: the lake tables it names.
         variables: what `getvariable('name')` gives in it.
+        shard: the shard that the tables are restricted to; see `Lake.scan`.
     """
 
     sql: str
     tables: Sequence[str] = ()
     variables: Mapping[str, Any] = field(default_factory=dict)
+    shard: int | None = None
 
     @classmethod
     def read(cls, path: Path, tables: Sequence[str] = (), variables: Mapping[str, Any] | None = None) -> "Query":
         """The query in an SQL file."""
         return cls(path.read_text(encoding="utf-8"), tables, variables or {})
+
+
+Rows = pl.LazyFrame | pl.DataFrame | Query
+
+
+@dataclass(frozen=True)
+class ByShard:
+    """The rows of a table that is split by subject, made one data file at a time.
+
+    Attributes:
+        make: gives the rows of a shard, whose subjects all hash to it.
+        keys: for every shard a hash of all that its rows are made from, code and settings included. A shard that was
+            published from an equal key, without rejects, is linked and not made.
+    """
+
+    make: Callable[[int], Rows]
+    keys: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -77,7 +97,7 @@ class Provenance:
 
 def publish(
     contract: type[Contract],
-    rows: pl.LazyFrame | pl.DataFrame | Query,
+    rows: Rows | ByShard,
     *,
     folder: Path,
     num_shards: int,
@@ -102,9 +122,15 @@ def publish(
     with locked(folder / ".lock"):
         shutil.rmtree(staging, ignore_errors=True)  # what a killed run left
         staging.mkdir(parents=True)
+        former = _Former.read(folder, provenance.contract_hash)
         try:
             manifest = _publish(
-                _Steps(contract, staging, connect, num_shards), rows, folder, provenance, checks, max_rejected_share
+                _Steps(contract, staging, connect, num_shards, former),
+                rows,
+                folder,
+                provenance,
+                checks,
+                max_rejected_share,
             )
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -113,7 +139,7 @@ def publish(
 
 def _publish(
     steps: "_Steps",
-    rows: pl.LazyFrame | pl.DataFrame | Query,
+    rows: Rows | ByShard,
     folder: Path,
     made: Provenance,
     checks: Mapping[str, str],
@@ -121,7 +147,10 @@ def _publish(
 ) -> Manifest:
     """The steps in their order, the last of which is the commit."""
     contract = steps.contract
-    steps.write(rows)
+    if isinstance(rows, ByShard):
+        steps.write_by_shard(rows)
+    else:
+        steps.write(rows)
     steps.settle_keys()
     steps.keep_rejected(folder / "rejected" / f"{made.fingerprint}.parquet", max_rejected_share)
     files = steps.files()
@@ -146,6 +175,7 @@ def _publish(
         files=files,
         engines={"dataframely": dy.__version__, "duckdb": duckdb.__version__, "polars": pl.__version__},
         extra=dict(made.extra),
+        shards=steps.shards,
     )
     commit_manifest(folder, manifest)
     return manifest
@@ -172,6 +202,37 @@ def _move_into_place(staged: Path, target: Path, files: Sequence[DataFile]) -> N
     fsync_path(target.parent)
 
 
+class _Former:
+    """The version that is current, as far as its files can be used again."""
+
+    def __init__(self, folder: Path, manifest: Manifest | None) -> None:
+        found = {} if manifest is None else {folder / manifest.version / file.path: file for file in manifest.files}
+        self._files = {
+            path: file for path, file in found.items() if path.is_file() and path.stat().st_size == file.num_bytes
+        }
+        self._shards = [] if manifest is None else manifest.shards
+
+    @classmethod
+    def read(cls, folder: Path, contract_hash: str) -> "_Former":
+        """What a folder has that follows the same contract."""
+        manifest = read_manifest(folder)
+        return cls(folder, manifest if manifest and manifest.contract_hash == contract_hash else None)
+
+    def made_from(self, key: str, name: str) -> tuple[Path, Shard] | None:
+        """The data file of this name that was made from this key."""
+        shards = {part_name(number): shard for number, shard in enumerate(self._shards)}
+        at = next((path for path in self._files if path.name == name), None)
+        return (at, shards[name]) if at and name in shards and shards[name].key == key else None
+
+    def share(self, path: Path, sha256: str) -> None:
+        """Replace a new file by a link to one of the same bytes, so that they are stored once."""
+        for former, file in self._files.items():
+            if file.sha256 == sha256 and filecmp.cmp(former, path, shallow=False):
+                path.unlink()
+                link_or_copy(former, path)
+                return
+
+
 class _Steps:
     """The steps of one publish, each leaving files in the staging folder for the next."""
 
@@ -181,11 +242,15 @@ class _Steps:
         staging: Path,
         connect: Callable[..., duckdb.DuckDBPyConnection],
         num_shards: int,
+        former: _Former,
     ) -> None:
         self.contract = contract
         self.staging = staging
         self.connect = connect
         self.num_shards = num_shards
+        self.former = former
+        self.shards: list[Shard] = []
+        self.num_reject_files = 0
         self.rejected: dict[str, int] = {}
         self.num_rows_in = 0
         self.num_rows = 0
@@ -193,9 +258,32 @@ class _Steps:
         self.keys_grew = False
         self.version = staging / "version"
 
-    def write(self, rows: pl.LazyFrame | pl.DataFrame | Query) -> None:
+    def write(self, rows: Rows) -> None:
         """Check the rows as they come, one batch after the other, and write the good ones into the data files."""
-        parts = self._new_parts()
+        parts = self._write(rows)
+        self.keys_grew, self.num_rows, self.num_duplicates = parts.keys_grew, parts.num_rows, parts.num_duplicates
+
+    def write_by_shard(self, rows: ByShard) -> None:
+        """Link the files whose rows are made from what they were made from before, and make the others."""
+        assert self.contract.sharded and len(rows.keys) == self.num_shards, self.contract.table
+        self.version.mkdir()
+        for number, key in enumerate(rows.keys):
+            found = self.former.made_from(key, part_name(number))
+            if found is None:
+                num_reject_files = self.num_reject_files
+                parts = self._write(rows.make(number), only=number)
+                is_clean = num_reject_files == self.num_reject_files
+                shard = Shard(key=key if is_clean else "", num_rows=parts.num_rows, num_duplicates=parts.num_duplicates)
+            else:
+                path, shard = found
+                link_or_copy(path, self.version / path.name)
+                self.num_rows_in += shard.num_rows
+            self.shards.append(shard)
+        self.num_rows = sum(shard.num_rows for shard in self.shards)
+        self.num_duplicates = sum(shard.num_duplicates for shard in self.shards)
+
+    def _write(self, rows: Rows, only: int | None = None) -> Parts:
+        parts = Parts(self.contract, self.version, self.staging / "parts", self.num_shards, only)
         table = self.contract.table
         try:
             with self._batches(rows) as batches:
@@ -206,20 +294,16 @@ class _Steps:
                     parts.add(self._good(batch))
         except (duckdb.Error, pl.exceptions.PolarsError, OSError) as error:
             raise PublishError(f"table '{table}': its rows cannot be made: {error}") from error
-        self._finish(parts)
-
-    def _new_parts(self) -> Parts:
-        return Parts(self.contract, self.version, self.staging / "parts", self.num_shards)
-
-    def _finish(self, parts: Parts) -> None:
         parts.finish()
-        self.keys_grew, self.num_rows, self.num_duplicates = parts.keys_grew, parts.num_rows, parts.num_duplicates
+        return parts
 
     @contextmanager
-    def _batches(self, rows: pl.LazyFrame | pl.DataFrame | Query) -> Iterator[Iterator[pl.DataFrame]]:
+    def _batches(self, rows: Rows) -> Iterator[Iterator[pl.DataFrame]]:
         """The rows in batches of a fair size; the first may be empty, so that its columns can be seen."""
         if isinstance(rows, Query):
-            with self.connect(rows.tables, rows.variables, scratch=self.staging / "duckdb") as connection:
+            with self.connect(
+                rows.tables, rows.variables, shard=rows.shard, scratch=self.staging / "duckdb"
+            ) as connection:
                 reader = connection.sql(statement_of(rows.sql)).to_arrow_reader(BATCH_ROWS)
                 empty = pl.DataFrame(pl.from_arrow(reader.schema.empty_table()))
                 yield chain([empty], (pl.DataFrame(pl.from_arrow(batch)) for batch in reader))
@@ -253,8 +337,8 @@ class _Steps:
         return rows if rows.schema == schema else rows.cast(schema)
 
     def _reject(self, kind: str, rows: pl.DataFrame) -> None:
-        number = len(list(self.staging.glob("rejected-*.parquet")))
-        rows.write_parquet(self.staging / f"rejected-{kind}-{number:06d}.parquet")
+        rows.write_parquet(self.staging / f"rejected-{kind}-{self.num_reject_files:06d}.parquet")
+        self.num_reject_files += 1
 
     def settle_keys(self) -> None:
         """Reject repeats of a key: of exactly equal rows one stays, of conflicting ones none."""
@@ -284,11 +368,10 @@ class _Steps:
                 f"to {quoted(self.staging / 'rejected-keys-0.parquet')} ({STAGED})"
             )
         shutil.rmtree(self.version)
-        parts = self._new_parts()
-        unique = pl.scan_parquet(self.staging / "unique.parquet").cast(pl.Schema(self.contract))
-        for batch in _of_fair_size(unique.collect_batches(chunk_size=BATCH_ROWS)):
-            parts.add(batch)
-        self._finish(parts)
+        self.shards = []  # what a shard holds depends on the others now
+        num_rows_in = self.num_rows_in
+        self.write(pl.scan_parquet(self.staging / "unique.parquet").cast(pl.Schema(self.contract)))
+        self.num_rows_in = num_rows_in
 
     def keep_rejected(self, target: Path, max_share: float) -> None:
         """Write all rejects, as text, to one file; fail when they are too many."""
@@ -324,8 +407,11 @@ class _Steps:
             logger.warning(told)
 
     def files(self) -> list[DataFile]:
-        """Describe the data files."""
-        files = [data_file(path) for path in sorted(self.version.iterdir())]
+        """Describe the data files; those that are as before are stored once."""
+        paths = sorted(self.version.iterdir())
+        files = [data_file(path) for path in paths]
+        for path, file in zip(paths, files, strict=True):
+            self.former.share(path, file.sha256)
         num_rows = sum(file.num_rows for file in files)
         assert num_rows == self.num_rows, f"{self.contract.table}: {num_rows} rows of {self.num_rows} written"
         return files

@@ -10,14 +10,15 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import polars as pl
 
-from data_contracts.base import Contract
+from data_contracts.base import SHARD_COLUMN, Contract
 from lake import catalogue
 from lake.columns import restore_dtype
 from lake.files import canonical_json, locked, locked_if_free, write_atomic
@@ -25,7 +26,8 @@ from lake.fingerprints import contract_hash, fingerprint
 from lake.ids import id_share_macro
 from lake.manifest import CURRENT, TIMING, Manifest, parse_manifest, read_manifest
 from lake.memory import Measurement, peak_mb
-from lake.publish import Provenance, Query, publish
+from lake.publish import ByShard, Provenance, Query, publish
+from lake.shards import digests_by_shard, rows_by_shard
 from lake.sql import name_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -126,17 +128,53 @@ class Lake:
         """
         return self._paths(self._published(table))
 
-    def scan(self, table: str) -> pl.LazyFrame:
+    def scan(self, table: str, *, shard: int | None = None) -> pl.LazyFrame:
         """A table's current version, with the contract's dtypes.
+
+        Args:
+            table: its name.
+            shard: only the rows of the subjects of this shard; all rows of a table without subjects.
 
         Raises:
             TableMissing: it is not published.
         """
         manifest = self._published(table)
-        rows = pl.scan_parquet(self._paths(manifest))
+        rows = pl.scan_parquet(self._paths(manifest)) if shard is None else self._of_shard(manifest, shard)
         stored = rows.collect_schema()
         wanted = {name: restore_dtype(dtype) for name, dtype in manifest.columns}
         return rows.cast({name: dtype for name, dtype in wanted.items() if stored[name] != dtype})
+
+    def shard_digests(self, table: str) -> list[str]:
+        """A hash of the rows of each shard of a table's current version: of all its rows where it has no subjects.
+
+        Raises:
+            TableMissing: it is not published.
+        """
+        manifest = self._published(table)
+        match self._layout(manifest):
+            case "split":
+                return [file.sha256 for file in manifest.files]
+            case "parted":
+                return digests_by_shard(tuple(self._paths(manifest)), self.num_shards)
+            case _:
+                return [manifest.version] * self.num_shards
+
+    def _of_shard(self, manifest: Manifest, shard: int) -> pl.LazyFrame:
+        paths = self._paths(manifest)
+        match self._layout(manifest):
+            case "split":
+                return pl.scan_parquet(paths[shard])
+            case "parted":
+                return rows_by_shard(tuple(paths), self.num_shards)[shard].lazy()
+            case _:
+                return pl.scan_parquet(paths)
+
+    def _layout(self, manifest: Manifest) -> Literal["split", "parted", "whole"]:
+        """Whether a table is split by subject on disk, has subjects, or stands for itself."""
+        if len(manifest.files) > 1:
+            assert len(manifest.files) == self.num_shards, f"{manifest.table} has {len(manifest.files)} shards"
+            return "split"
+        return "parted" if SHARD_COLUMN in dict(manifest.columns) else "whole"
 
     def rejected(self, table: str) -> pl.LazyFrame:
         """The rows that the current version's publish kept aside: `_rejected` (the rule), then the columns as text."""
@@ -151,6 +189,7 @@ class Lake:
         tables: Sequence[str] = (),
         variables: Mapping[str, Any] | None = None,
         *,
+        shard: int | None = None,
         scratch: Path | None = None,
     ) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection with a view per table over its current version, and the macro `id_share(seed, id)`.
@@ -158,6 +197,7 @@ class Lake:
         Args:
             tables: names of lake tables.
             variables: values for `getvariable('name')`.
+            shard: the views show the subjects of this shard alone; see `scan`.
             scratch: where it spills; a fresh name under `home/scratch` by default.
 
         Raises:
@@ -175,11 +215,24 @@ class Lake:
         connection = duckdb.connect(config=settings)
         connection.execute(id_share_macro())
         for manifest in manifests:
+            if shard is not None:
+                self._show_shard(connection, manifest, shard)
+                continue
             view = catalogue.view_sql(self._home_of(manifest), manifest)
             connection.execute(f"create view {name_of(manifest.table)} as {view}")
         for name, value in (variables or {}).items():
             connection.execute(f"set variable {name_of(name)} = ?", [value])
         return connection
+
+    def _show_shard(self, connection: duckdb.DuckDBPyConnection, manifest: Manifest, shard: int) -> None:
+        """Create the view of a table's shard."""
+        if self._layout(manifest) == "parted":
+            rows = self._of_shard(manifest, shard).collect()
+            connection.register(manifest.table, rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
+            return
+        files = manifest.files if self._layout(manifest) == "whole" else [manifest.files[shard]]
+        view = catalogue.view_sql(self._home_of(manifest), replace(manifest, files=list(files)))
+        connection.execute(f"create view {name_of(manifest.table)} as {view}")
 
     @contextmanager
     def pin(self, table: str) -> Iterator[Manifest]:
@@ -201,7 +254,7 @@ class Lake:
     def publish(
         self,
         contract: type[Contract],
-        rows: pl.LazyFrame | pl.DataFrame | Query,
+        rows: pl.LazyFrame | pl.DataFrame | Query | ByShard,
         *,
         code_version: str,
         inputs: Mapping[str, str],
@@ -218,7 +271,8 @@ class Lake:
 
         Args:
             contract: says the table's name, layer, columns, key and order.
-            rows: a frame with at least the contract's columns, or a query over lake tables.
+            rows: a frame with at least the contract's columns, or a query over lake tables; or one of these for each
+                shard.
             code_version: the version of the code that makes the rows.
             inputs: version of every table and raw file they are made from.
             settings: plain JSON values that the code was given.
