@@ -3,7 +3,7 @@
 from data_contracts import CONTRACTS
 from pipelines.assets.raw import raw_digests, why_empty
 from pipelines.assets.step import Build, Made, Step
-from pipelines.sources import TABLES, RawTable
+from pipelines.sources import SOURCES, TABLES, RawTable, detect_release
 
 
 def _step(raw_table: RawTable) -> Step:
@@ -13,7 +13,10 @@ def _step(raw_table: RawTable) -> Step:
         root = sources.root(raw_table.source)
         if reason or root is None:
             return Made(raw_table.empty(), extra={"empty": reason})
-        return Made(raw_table.read(root), extra={"synthetic": raw_table.source in sources.synthetic})
+        release = detect_release(SOURCES[raw_table.source], root)
+        return Made(
+            raw_table.read(root), extra={"release": release, "synthetic": raw_table.source in sources.synthetic}
+        )
 
     return Step(
         contract=CONTRACTS[raw_table.table],

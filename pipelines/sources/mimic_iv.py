@@ -24,16 +24,13 @@ _NEEDED = {
     "icustays": "icu",
     "chartevents": "icu",
     "d_items": "icu",
-}
-_FURTHER = {
     "microbiologyevents": "hosp",
-    "procedures_icd": "hosp",
-    "d_icd_procedures": "hosp",
     "inputevents": "icu",
     "outputevents": "icu",
     "procedureevents": "icu",
     "datetimeevents": "icu",
 }
+_FOR_QUERIES = {"procedures_icd": "hosp", "d_icd_procedures": "hosp"}
 
 
 def _tables(files: dict[str, str], *, optional: bool) -> tuple[RawTable, ...]:
@@ -66,7 +63,7 @@ _LATE = f"an anchor_year_group from {_FIRST_GROUP_OF_3} on in patients"
 SOURCE = Source(
     name="mimic_iv",
     required=True,
-    tables=(*_tables(_NEEDED, optional=False), *_tables(_FURTHER, optional=True)),
+    tables=(*_tables(_NEEDED, optional=False), *_tables(_FOR_QUERIES, optional=True)),
     where="physionet.org/content/mimiciv: the folder that holds hosp/ and icu/ (the open mimic-iv-demo works too)",
     folder="mimic-iv",
     releases=(
