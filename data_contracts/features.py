@@ -33,6 +33,70 @@ class DrugVocabulary(Contract):
     num_records = dy.Int64(min=1, description="Pre-training EHR records that hold it.")
 
 
+class VocabularyCoverage(Contract):
+    """How many codes of the records of one database and cohort a vocabulary holds."""
+
+    table = "vocabulary_coverage"
+    layer = "features"
+    key = ("kind", "database", "split")
+
+    kind = dy.Enum(["diagnosis", "drug"], description="What the codes name.")
+    database = fields.database()
+    split = dy.Enum(fields.SPLITS, description="Cohort.")
+    num_records = dy.Int64(min=1, description="EHR records.")
+    num_records_without_codes = dy.Int64(min=0, description="Records without any code: the modality is missing.")
+    num_records_all_unknown = dy.Int64(min=0, description="Records with codes, none of them in the vocabulary.")
+    num_codes = dy.Int64(min=0, description="Distinct codes, summed over records.")
+    num_out_of_vocabulary = dy.Int64(min=0, description="Those that the vocabulary does not hold.")
+    share_out_of_vocabulary = dy.Float64(nullable=True, min=0, max=1, description="The latter over the former.")
+
+
+class DemographicsShift(Contract):
+    """One of the columns that tell a database from MIMIC-IV best by demographics; aggregate numbers alone.
+
+    The classifier is a logistic regression on the encoded vector of adults, cross-validated by subject. 0.5 means that
+    the encoding does not give the database away.
+    """
+
+    table = "demographics_shift"
+    layer = "features"
+    key = ("database", "rank")
+
+    database = fields.database()
+    rank = dy.Int32(min=1, description="1 for the column that helps most.")
+    encoded_column = fields.text("Column of the encoded vector.", nullable=False)
+    weight = dy.Float64(description="Its weight per standard deviation; positive where it speaks for the database.")
+    mean = dy.Float64(description="Its mean in the database.")
+    mimic_iv_mean = dy.Float64(description="Its mean in MIMIC-IV.")
+    auroc = dy.Float64(
+        min=0, max=1, description="Of the whole vector, out of fold; the same in all rows of a database."
+    )
+    num_folds = dy.Int32(min=2, description="Folds, split by subject.")
+    num_records = dy.Int64(min=1, description="Records of adults in the database.")
+    num_mimic_iv_records = dy.Int64(min=1, description="Records of adults in MIMIC-IV.")
+
+
+class NoteReportOverlap(Contract):
+    """How much of the reports of linked X-rays the discharge summaries of one cohort repeat, in runs of eight words.
+
+    Aggregate numbers alone, over a fixed draw of the pairs.
+    """
+
+    table = "note_report_overlap"
+    layer = "features"
+    key = ("split",)
+
+    split = dy.Enum(fields.SPLITS, description="Cohort.")
+    num_pairs = dy.Int64(min=1, description="Pairs of a summary and a report of eight words or more, drawn from all.")
+    num_pairs_with_overlap = dy.Int64(min=0, description="Pairs that share a run.")
+    num_pairs_mostly_shared = dy.Int64(min=0, description="Pairs whose summary holds half the report's runs or more.")
+    num_runs = dy.Int64(min=1, description="Distinct runs of the reports, summed over pairs.")
+    num_shared_runs = dy.Int64(min=0, description="Those that the summary of the pair holds.")
+    share_of_runs = dy.Float64(min=0, max=1, description="The latter over the former.")
+    median_share = dy.Float64(min=0, max=1, description="Share of the middle pair.")
+    upper_share = dy.Float64(min=0, max=1, description="Share that one pair in twenty exceeds.")
+
+
 class SeriesFeatures(Contract):
     """One hourly feature, by position: what a cell with this index means."""
 

@@ -5,9 +5,13 @@ import polars as pl
 from data_contracts import features, links, records, tables
 from pipelines.assets.raw import combined_version, file_digests
 from pipelines.assets.step import Build, sql_step, step
+from pipelines.features import demographics_shift as shift
 from pipelines.features import images, series, tokens
 from pipelines.resources import Workspace
 from pipelines.sources import TABLES
+
+MOST_OVERLAP_PAIRS = 5000
+"""Pairs of texts that are compared word by word; of more, a fixed draw."""
 
 diagnosis_vocabulary = sql_step(
     features.DiagnosisVocabulary,
@@ -21,6 +25,32 @@ drug_vocabulary = sql_step(
     inputs=[records.EhrCodes, links.CohortSplit],
     settings=lambda profile: {"drug_min_records": profile.vocabularies.drug_min_records},
 )
+vocabulary_coverage = sql_step(
+    features.VocabularyCoverage,
+    "features/vocabulary_coverage.sql",
+    inputs=[
+        *(records.EhrRecords, records.EhrCodes, links.CohortSplit),
+        *(features.DiagnosisVocabulary, features.DrugVocabulary),
+    ],
+)
+note_report_overlap = sql_step(
+    features.NoteReportOverlap,
+    "features/note_report_overlap.sql",
+    inputs=[
+        *(records.EhrRecords, records.EhrNotes, records.CxrRecords, records.CxrReports),
+        *(links.SamePatientPairs, links.CohortSplit),
+    ],
+    settings=lambda profile: {"max_pairs": MOST_OVERLAP_PAIRS},
+)
+
+
+@step(features.DemographicsShift, inputs=[records.EhrRecords, records.EhrDemographics], kinds=("scikitlearn",))
+def demographics_shift(build: Build) -> pl.DataFrame:
+    """Try to tell the databases apart by demographics."""
+    databases = build.scan(records.EhrRecords).select("hadm_id", "database")
+    return shift.demographics_shift(
+        build.scan(records.EhrDemographics).join(databases, on="hadm_id", how="inner").collect()
+    )
 
 
 @step(
@@ -142,6 +172,9 @@ def image_digests(workspace: Workspace) -> dict[str, str]:
 STEPS = (
     diagnosis_vocabulary,
     drug_vocabulary,
+    vocabulary_coverage,
+    note_report_overlap,
+    demographics_shift,
     series_features,
     ehr_series,
     tokenizer_vocabulary,

@@ -26,7 +26,7 @@ ASSETS_BY_GROUP = {
     "links": {"cohort_split", "same_patient_pairs", "diagnosis_histories"},
     "features": {
         *("diagnosis_vocabulary", "drug_vocabulary", "series_features", "ehr_series", "tokenizer_vocabulary"),
-        *("text_tokens", "cxr_images"),
+        *("text_tokens", "cxr_images", "vocabulary_coverage", "note_report_overlap", "demographics_shift"),
     },
     "corpus": {"pretrain_corpus", "retrieval_mimic_cxr_corpus"},
     "checkpoint": {"pretrain_checkpoint"},
