@@ -35,13 +35,19 @@ def tables(named: dict[str, pl.DataFrame], labs: pl.DataFrame) -> dict[str, pl.D
         _repeated_labs(labs, stays),
     ]
     nothing = {"warning": pl.lit(None, pl.Int64), "error": pl.lit(None, pl.Int64)}
-    chart = pl.concat(charted, how="vertical_relaxed").with_columns(**nothing)
+    chart = _before_switch(pl.concat(charted, how="vertical_relaxed"), stays).with_columns(**nothing)
     return {
         "chartevents": chart.sort("subject_id", "icustay_id", "charttime", "itemid", maintain_order=True),
         "inputevents_cv": _inputs(named["inputevents"].filter(RAN), stays),
         "outputevents": _outputs(named["outputevents"]),
         "datetimeevents": _dates(named["datetimeevents"]),
     }
+
+
+def _before_switch(rows: pl.DataFrame, stays: pl.DataFrame) -> pl.DataFrame:
+    """Leave out what a stay of both systems got after MetaVision took over."""
+    rows = rows.join(stays.select("icustay_id", "switch"), on="icustay_id", maintain_order="left")
+    return rows.filter(pl.col("charttime") < pl.col("switch")).drop("switch")
 
 
 def _chart(rows: pl.DataFrame, **columns: pl.Expr) -> pl.DataFrame:
@@ -215,8 +221,10 @@ def _inputs(inputs: pl.DataFrame, stays: pl.DataFrame) -> pl.DataFrame:
     )
     pressors = [_pressors(hourly), _before_pressors(inputs), _lone_zeros(stays, inputs)]
     rows = pl.concat([*pressors, _fluids(hourly), _propofol(hourly)], how="diagonal_relaxed")
-    rows = rows.sort("subject_id", "icustay_id", "charttime", "itemid", maintain_order=True).with_columns(
-        orderid=pl.int_range(pl.len()) + 2_000_000
+    rows = (
+        _before_switch(rows, stays)
+        .sort("subject_id", "icustay_id", "charttime", "itemid", maintain_order=True)
+        .with_columns(orderid=pl.int_range(pl.len()) + 2_000_000)
     )
     return rows.with_columns(
         storetime=pl.col("charttime") + pl.duration(minutes=pl.col("orderid") % 40),

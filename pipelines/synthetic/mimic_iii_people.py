@@ -19,9 +19,9 @@ from pipelines.synthetic.settings import SyntheticSettings
 
 CAREVUE, METAVISION, BOTH = "carevue", "metavision", "both"
 EARLY_GROUPS = ("2008 - 2010", "2011 - 2013")
-# Share of the CareVue subjects who come back once MetaVision is there, and of those whom only MIMIC-IV saw again.
-IN_BOTH_SHARE = 0.12
-RETURNED_SHARE = 0.04
+# Shares of the CareVue subjects: who come back once MetaVision is there, who lie in the unit when it arrives, and who
+# come back later still, so that MIMIC-IV alone saw them again.
+IN_BOTH_SHARE, CROSSING_SHARE, RETURNED_SHARE = 0.08, 0.03, 0.04
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ def _systems(own: Cohort, is_carevue: np.ndarray, returned: np.ndarray, *, seed:
     """One row per stay: subject_id, hadm_id, stay_id, dbsource, switch."""
     subjects, admissions, stays = own.subjects, own.admissions, own.stays
     owner = admissions.subject[stays.admission]
-    random = generator(seed, "mimic-iii systems")
-    again = is_carevue & (random.random(len(is_carevue)) < IN_BOTH_SHARE)
-    again[returned] = False
+    order = generator(seed, "mimic-iii systems").permutation(np.setdiff1d(np.flatnonzero(is_carevue), returned))
+    number = np.bincount(owner, minlength=len(is_carevue))
+    again = _some(order[number[order] > 1], IN_BOTH_SHARE * is_carevue.sum())
+    crossing = _some(order[number[order] == 1], CROSSING_SHARE * is_carevue.sum())
     last = np.append(owner[1:] != owner[:-1], True)
-    only = last & np.append(True, owner[1:] != owner[:-1])
     dbsource = np.where(is_carevue[owner], CAREVUE, METAVISION).astype(object)
-    dbsource[again[owner] & last] = METAVISION
-    dbsource[again[owner] & only] = BOTH
+    dbsource[np.isin(owner, again) & last] = METAVISION
+    dbsource[np.isin(owner, crossing)] = BOTH
     middle = stays.intime + (stays.outtime - stays.intime) // 2
     switch = np.where(dbsource == CAREVUE, stays.outtime + np.timedelta64(9999, "D"), stays.intime)
     switch = np.where(dbsource == BOTH, middle, switch)
@@ -112,6 +112,11 @@ def _systems(own: Cohort, is_carevue: np.ndarray, returned: np.ndarray, *, seed:
             "switch": switch.astype("datetime64[ms]"),
         }
     )
+
+
+def _some(rows: np.ndarray, share: float) -> np.ndarray:
+    """The first of these rows, as many as the share says and at least one."""
+    return rows[: max(round(share), 1)]
 
 
 def _renamed(

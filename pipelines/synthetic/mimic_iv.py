@@ -13,6 +13,8 @@ from pipelines.synthetic.conditions import CONDITIONS
 from pipelines.synthetic.latent import Admissions, Subjects, severity_at
 from pipelines.synthetic.microbiology import COLUMNS as MICROBIOLOGY
 from pipelines.synthetic.microbiology import microbiologyevents
+from pipelines.synthetic.procedures import COLUMNS as PROCEDURES
+from pipelines.synthetic.procedures import procedure_tables
 from pipelines.synthetic.randomness import generator
 from pipelines.synthetic.readings import as_text, values_of
 from pipelines.synthetic.stays import HOUR, Stays
@@ -28,6 +30,7 @@ COLUMNS = {
     "valuenum,valueuom,ref_range_lower,ref_range_upper,flag,priority,comments",
     "d_labitems": "itemid,label,fluid,category",
     "microbiologyevents": MICROBIOLOGY,
+    **PROCEDURES,
     "prescriptions": "subject_id,hadm_id,pharmacy_id,poe_id,poe_seq,order_provider_id,starttime,stoptime,drug_type,"
     "drug,formulary_drug_cd,gsn,ndc,prod_strength,form_rx,dose_val_rx,dose_unit_rx,form_val_disp,form_unit_disp,"
     "doses_per_24_hrs,route",
@@ -59,6 +62,7 @@ def hosp_tables(
     subjects, admissions, stays = cohort.subjects, cohort.admissions, cohort.stays
     with_ehr = np.flatnonzero(subjects.has_ehr[admissions.subject])
     quirks: Rows = []
+    versions = {row: icd_version(subjects, admissions, row, seed=seed) for row in with_ehr.tolist()}
     tables = {
         "patients": _patients(subjects, admissions, last_seen, seed, quirks),
         "admissions": _admissions(subjects, admissions, with_ehr, seed),
@@ -68,6 +72,7 @@ def hosp_tables(
         "d_labitems": _lab_dictionary(),
         "prescriptions": _prescriptions(subjects, admissions, with_ehr, seed),
         "microbiologyevents": microbiologyevents(subjects, admissions, with_ehr, seed=seed),
+        **procedure_tables(cohort, versions),
     }
     for name, rows in tables.items():
         assert rows.columns == COLUMNS[name].split(","), (name, rows.columns)

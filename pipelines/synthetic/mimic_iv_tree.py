@@ -15,7 +15,7 @@ from pipelines.synthetic.mimic_iv_icu import icu_tables
 from pipelines.synthetic.settings import SyntheticSettings
 from pipelines.synthetic.writing import write_csv_gz
 
-DICTIONARIES = ("d_icd_diagnoses", "d_labitems", "d_items")
+DICTIONARIES = ("d_icd_diagnoses", "d_icd_procedures", "d_labitems", "d_items")
 # Running numbers, which go on where the last cohort's ended.
 NUMBERS = {
     "labevents": ("labevent_id", "specimen_id"),
