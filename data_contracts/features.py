@@ -123,6 +123,7 @@ class EhrSeries(Contract):
 
     table = "ehr_series"
     layer = "features"
+    sharded = True
     key = ("stay_id", "bin", "feature_index")
 
     subject_id = fields.subject_id()
@@ -131,6 +132,53 @@ class EhrSeries(Contract):
     bin = dy.Int16(min=0, description="Hour of the stay, right-open.")
     feature_index = dy.Int32(min=0, description="Position in series_features.")
     value = dy.Float32(description="Value of the cell; 1 for indicators.")
+
+
+class SharedSeriesFeatures(SeriesFeatures):
+    """One hourly feature of the shared space, by position: what a cell with this index means."""
+
+    table = "shared_series_features"
+
+
+class EhrSharedSeries(EhrSeries):
+    """One non-zero cell of a stay's hourly features in the shared space."""
+
+    table = "ehr_shared_series"
+
+
+class FeatureDictionary(Contract):
+    """One hourly feature of either space in words."""
+
+    table = "feature_dictionary"
+    layer = "features"
+    key = ("space", "feature_index")
+
+    space = dy.Enum(["native", "shared"], description="native: series_features; shared: shared_series_features.")
+    feature_index = dy.Int32(min=0, description="Position among the features of its space.")
+    feature = fields.text("Name.", nullable=False)
+    meaning = fields.text("What a cell with this index says, in words.", nullable=False)
+    variable = fields.text("Variable or concept.", nullable=False)
+    label = fields.text("Name of the variable in the hospital's dictionary, or the concept in words.")
+    unit = fields.text("Unit of the variable's numbers, where it is known.")
+    statistic = fields.text("What of the hour's readings it shows.", nullable=False)
+    shown = fields.text("Interval or category; null for masks.")
+    source_tables = fields.text("Tables the readings come from.", nullable=False)
+
+
+class ConceptCoverage(Contract):
+    """How many stays of one clinical system have a value of one concept of the shared space."""
+
+    table = "concept_coverage"
+    layer = "features"
+    key = ("concept", "system")
+
+    concept = fields.text("Concept.", nullable=False)
+    system = fields.text("Clinical system of the stays.", nullable=False)
+    unit = fields.text("Unit of the concept.", nullable=False)
+    num_variables = dy.Int64(min=0, description="Variables of this system that stand for it.")
+    num_stays = dy.Int64(min=1, description="Stays of the system.")
+    num_stays_with_value = dy.Int64(min=0, description="Those with at least one reading of it in the window.")
+    share_of_stays = dy.Float64(min=0, max=1, description="The latter over the former.")
 
 
 class TokenizerVocabulary(Contract):
@@ -149,6 +197,7 @@ class TextTokens(Contract):
 
     table = "text_tokens"
     layer = "features"
+    sharded = True
     key = ("source", "text_id")
 
     source = fields.source()

@@ -105,6 +105,7 @@ class EhrReadings(Contract):
 
     table = "ehr_readings"
     layer = "records"
+    sharded = True
     order = ("subject_id", "stay_id", "variable", "offset_hours")
 
     subject_id = fields.subject_id()
@@ -146,6 +147,7 @@ class EhrSharedReadings(Contract):
 
     table = "ehr_shared_readings"
     layer = "records"
+    sharded = True
     order = ("subject_id", "stay_id", "variable", "offset_hours")
 
     subject_id = fields.subject_id()
@@ -164,6 +166,7 @@ class EhrNotes(Contract):
 
     table = "ehr_notes"
     layer = "records"
+    sharded = True
     key = ("hadm_id",)
 
     subject_id = fields.subject_id()

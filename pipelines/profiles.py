@@ -80,10 +80,19 @@ class VocabularySettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings:
-    """How a film becomes pixels."""
+    """How a film becomes pixels.
+
+    Attributes:
+        size: height and width of the stored pixels.
+        source: DICOM files of MIMIC-CXR, JPG files of MIMIC-CXR-JPG, or `auto`: the latter where there are no former.
+        rendering: how DICOM values become grey levels, see `pipelines.features.rendering`.
+        mode: open_clip's own resize, or a cheaper one within 44 dB of it.
+        num_processes: films decoded at a time.
+    """
 
     size: int = 224
-    rendering: Literal["mimic_cxr_jpg", "voi"] = "mimic_cxr_jpg"
+    source: Literal["auto", "dicom", "jpg"] = "auto"
+    rendering: Literal["mimic_cxr_jpg", "voi", "percentile"] = "mimic_cxr_jpg"
     mode: Literal["exact", "fast"] = "exact"
     num_processes: int = 1
 
@@ -114,6 +123,7 @@ class Profile:
     Attributes:
         name: what MEDCSP_PROFILE says.
         towers: method whose weights the towers start from, a folder under MEDCSP_WEIGHTS; empty starts at random.
+        num_shards: files of every table that is split by subject.
         synthetic: sources that the graph writes itself; None where all are the user's.
     """
 
@@ -127,6 +137,7 @@ class Profile:
     images: ImageSettings = field(default_factory=ImageSettings)
     training: recipes.Settings = field(default_factory=recipes.default)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    num_shards: int = 128
     synthetic: SyntheticSettings | None = None
 
     def group(self, *names: str) -> dict[str, Any]:
@@ -142,6 +153,7 @@ def demo() -> Profile:
         vocabularies=VocabularySettings(drug_min_records=3, tokenizer="trained", tokenizer_size=2000),
         training=recipes.demo(),
         retrieval=RetrievalSettings(min_lift=3.0),
+        num_shards=4,
         synthetic=SyntheticSettings(),
     )
 

@@ -62,7 +62,7 @@ class Workspace:
     @property
     def lake(self) -> Lake:
         """The lake of this home."""
-        return Lake(self.home)
+        return Lake(self.home, num_shards=self.profile.num_shards)
 
     def weights(self, method: str) -> Path:
         """Return the folder of a method's published weights.

@@ -114,6 +114,7 @@ class MimicIiiPrescriptions(Contract):
 
     table = "mimic_iii__prescriptions"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "hadm_id", "startdate", "drug")
 
     subject_id = _subject_id()
@@ -141,6 +142,7 @@ class MimicIiiNoteevents(Contract):
 
     table = "mimic_iii__noteevents"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "hadm_id", "chartdate", "charttime", "category", "description")
 
     subject_id = _subject_id()
@@ -159,6 +161,7 @@ class MimicIiiChartevents(Contract):
 
     table = "mimic_iii__chartevents"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "icustay_id", "charttime", "itemid")
 
     subject_id = _subject_id()
@@ -181,6 +184,7 @@ class MimicIiiLabevents(Contract):
 
     table = "mimic_iii__labevents"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "charttime", "itemid")
 
     subject_id = _subject_id()
@@ -198,6 +202,7 @@ class MimicIiiInputeventsCv(Contract):
 
     table = "mimic_iii__inputevents_cv"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "icustay_id", "charttime", "itemid")
 
     subject_id = _subject_id()
@@ -227,6 +232,7 @@ class MimicIiiInputeventsMv(Contract):
 
     table = "mimic_iii__inputevents_mv"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "icustay_id", "starttime", "itemid")
 
     subject_id = _subject_id()
@@ -265,6 +271,7 @@ class MimicIiiOutputevents(Contract):
 
     table = "mimic_iii__outputevents"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "icustay_id", "charttime", "itemid")
 
     subject_id = _subject_id()
@@ -317,6 +324,7 @@ class MimicIiiDatetimeevents(Contract):
 
     table = "mimic_iii__datetimeevents"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "icustay_id", "charttime", "itemid")
 
     subject_id = _subject_id()
@@ -338,6 +346,7 @@ class MimicIiiMicrobiologyevents(Contract):
 
     table = "mimic_iii__microbiologyevents"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "hadm_id", "chartdate", "charttime", "spec_itemid", "org_itemid", "ab_itemid")
 
     subject_id = _subject_id()

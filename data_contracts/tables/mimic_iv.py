@@ -77,6 +77,7 @@ class MimicIvPrescriptions(Contract):
 
     table = "mimic_iv__prescriptions"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "hadm_id", "starttime", "drug")
 
     subject_id = fields.subject_id()
@@ -94,6 +95,7 @@ class MimicIvLabevents(Contract):
 
     table = "mimic_iv__labevents"
     layer = "tables"
+    sharded = True
     key = ("labevent_id",)
     order = ("subject_id", "charttime", "labevent_id")
 
@@ -145,6 +147,7 @@ class MimicIvChartevents(Contract):
 
     table = "mimic_iv__chartevents"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "stay_id", "charttime", "itemid")
 
     subject_id = fields.subject_id()
@@ -179,6 +182,7 @@ class MimicIvInputevents(Contract):
 
     table = "mimic_iv__inputevents"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "stay_id", "starttime", "itemid")
 
     subject_id = fields.subject_id()
@@ -213,6 +217,7 @@ class MimicIvOutputevents(Contract):
 
     table = "mimic_iv__outputevents"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "stay_id", "charttime", "itemid")
 
     subject_id = fields.subject_id()
@@ -230,6 +235,7 @@ class MimicIvProcedureevents(Contract):
 
     table = "mimic_iv__procedureevents"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "stay_id", "starttime", "itemid")
 
     subject_id = fields.subject_id()
@@ -258,6 +264,7 @@ class MimicIvDatetimeevents(Contract):
 
     table = "mimic_iv__datetimeevents"
     layer = "tables"
+    sharded = True
     order = ("subject_id", "stay_id", "charttime", "itemid")
 
     subject_id = fields.subject_id()
@@ -275,6 +282,7 @@ class MimicIvMicrobiologyevents(Contract):
 
     table = "mimic_iv__microbiologyevents"
     layer = "tables"
+    sharded = True
     key = ("microevent_id",)
     order = ("subject_id", "chartdate", "microevent_id")
 

@@ -11,6 +11,7 @@ class MimicIvNoteDischarge(Contract):
 
     table = "mimic_iv_note__discharge"
     layer = "tables"
+    sharded = True
     key = ("note_id",)
 
     note_id = fields.text("Note, subject-DS-sequence.", nullable=False)
@@ -28,6 +29,7 @@ class MimicIvNoteRadiology(Contract):
 
     table = "mimic_iv_note__radiology"
     layer = "tables"
+    sharded = True
     key = ("note_id",)
 
     note_id = fields.text("Note, subject-RR-sequence.", nullable=False)

@@ -7,6 +7,7 @@ import atexit
 import logging
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from lake import Manifest, PublishError, measured
 from lake.sql import table_names
 from pipelines.assets.column_lineage import column_lineage
 from pipelines.assets.raw import combined_version
-from pipelines.assets.step import Build, InputMissingError, Made, Step
+from pipelines.assets.step import Build, InputMissingError, Step
 from pipelines.housekeeping import claim_run
 from pipelines.launcher import LaunchError
 from pipelines.resources import Workspace
@@ -99,10 +100,12 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
     try:
         inputs = step.input_versions(workspace)
         observe_raw(context, step, inputs)
-        manifest = None if context.run.tags.get("medcsp/force") else step.current(workspace, inputs)
+        is_forced = bool(context.run.tags.get("medcsp/force"))
+        manifest = None if is_forced else step.current(workspace, inputs)
         is_current = manifest is not None
         if manifest is None:
-            manifest = build_and_publish(step, workspace, inputs, log=lambda line: _say(context, f"  {line}"))
+            log = partial(_say, context)
+            manifest = build_and_publish(step, workspace, inputs, log=lambda line: log(f"  {line}"), fresh=is_forced)
     except (InputMissingError, PublishError, LaunchError, ValueError) as error:
         say_last(str(error))
         raise dg.Failure(description=str(error), allow_retries=False) from error
@@ -136,7 +139,9 @@ def count_warnings(step: Step, workspace: Workspace) -> dict[str, int]:
     return counts
 
 
-def build_and_publish(step: Step, workspace: Workspace, inputs: dict[str, str], *, log: Any) -> Manifest:
+def build_and_publish(
+    step: Step, workspace: Workspace, inputs: dict[str, str], *, log: Any, fresh: bool = False
+) -> Manifest:
     """Make the rows of a step and publish them; seconds and peak memory are kept beside the manifest."""
     settings = step.settings(workspace.profile)
     build = Build(
@@ -148,8 +153,7 @@ def build_and_publish(step: Step, workspace: Workspace, inputs: dict[str, str], 
         log=log,
     )
     with measured() as usage:
-        made = step.make(build)
-        made = made if isinstance(made, Made) else Made(made)
+        made = build.made(fresh=fresh)
         manifest = workspace.lake.publish(
             step.contract,
             made.rows,

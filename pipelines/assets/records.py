@@ -83,6 +83,7 @@ ehr_readings = sql_step(
         tables.MimicIiiCarevueProcedureeventsMv,
     ],
     settings=lambda profile: {"window_hours": profile.records.window_hours},
+    by_shard=True,
 )
 ehr_notes = sql_step(
     records.EhrNotes,
@@ -91,6 +92,7 @@ ehr_notes = sql_step(
         records.EhrRecords,
         *(tables.MimicIvNoteDischarge, tables.MimicIiiNoteevents, tables.MimicIiiCarevueNoteevents),
     ],
+    by_shard=True,
 )
 ehr_demographics = sql_step(
     records.EhrDemographics,

@@ -4,8 +4,9 @@ A step whose code, inputs and settings are those of the published table is curre
 """
 
 import functools
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from data_contracts import Contract
-from lake import Lake, Manifest, Query, code_version
+from lake import ByShard, Lake, Manifest, Query, code_version, fingerprint
 from pipelines.launcher import ProcessUsage
 from pipelines.profiles import Profile
 from pipelines.resources import REPOSITORY, Workspace
@@ -39,13 +40,18 @@ class InputMissingError(RuntimeError):
 class Made:
     """What a step made: the rows of its table, and what the manifest shall remember beside them."""
 
-    rows: Rows
+    rows: Rows | ByShard
     extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Build:
-    """What the function of a step works with."""
+    """What the function of a step works with.
+
+    Attributes:
+        shard: what a step that is made shard by shard makes now: `scan`, `frame` and `query` give the rows of its
+            subjects, and all rows of tables without subjects.
+    """
 
     step: "Step"
     workspace: Workspace
@@ -54,6 +60,7 @@ class Build:
     fingerprint: str
     log: Callable[[str], None]
     processes: list[ProcessUsage] = field(default_factory=list)
+    shard: int | None = None
 
     @property
     def lake(self) -> Lake:
@@ -67,7 +74,7 @@ class Build:
             AssertionError: the table is not declared among the inputs of the step.
         """
         assert contract.table in self.step.inputs, f"{self.step.name} reads {contract.table} without declaring it"
-        return self.lake.scan(contract.table)
+        return self.lake.scan(contract.table, shard=self.shard)
 
     def frame(self, contract: type[Contract]) -> pl.DataFrame:
         """Return the current version of an input in memory."""
@@ -76,7 +83,26 @@ class Build:
     def query(self) -> Query:
         """Return the step's SQL file over its inputs, its settings as variables."""
         assert self.step.sql is not None
-        return Query(self.step.sql.read_text(), tables=list(self.step.inputs), variables=self.settings)
+        tables = list(self.step.inputs)
+        return Query(self.step.sql.read_text(), tables=tables, variables=self.settings, shard=self.shard)
+
+    def made(self, *, fresh: bool = False) -> Made:
+        """Return what the step makes, of all shards or of each alone.
+
+        Args:
+            fresh: make every shard, also those that were made from the same before.
+        """
+        if not self.step.by_shard:
+            made = self.step.make(self)
+            return made if isinstance(made, Made) else Made(made)
+        keys = self.step.shard_keys(self.workspace, self.inputs)
+        unknown = [secrets.token_hex(8)] * len(keys)
+        return Made(ByShard(self._rows_of_shard, unknown if fresh else keys))
+
+    def _rows_of_shard(self, shard: int) -> Rows:
+        made = self.step.make(replace(self, shard=shard))
+        assert not isinstance(made, Made), f"{self.step.name}: what is made by shard has nothing to remember beside"
+        return made
 
     def run_folder(self) -> Path:
         """Return the folder for files that are no table: named by the fingerprint, so that a killed run resumes."""
@@ -123,6 +149,9 @@ class Step:
         sql: the file that makes it, if SQL does.
         data_files: files of the repository that `make` reads.
         code: modules that make the rows and that `make` does not import, for instance those of another process.
+        by_shard: True where a table split by subject is made one file at a time, from inputs of the same subjects and
+            tables without any. A file whose inputs are as before is linked, not made: what a step reads of one subject
+            may decide nothing about another. The result is that of making everything, byte for byte.
         is_generic: True where `make` serves many steps and says nothing about the rows of this one.
         leaves: files of the run folder without which the published table is worth nothing.
         on_device: True for what trains or embeds: it has its own automation.
@@ -140,6 +169,7 @@ class Step:
     code: tuple[ModuleType | str, ...] = ()
     leaves: tuple[str, ...] = ()
     on_device: bool = False
+    by_shard: bool = False
     is_generic: bool = False
     kinds: tuple[str, ...] = ()
 
@@ -193,6 +223,21 @@ class Step:
             inputs=inputs,
             settings=self.settings(workspace.profile),
         )
+
+    def shard_keys(self, workspace: Workspace, inputs: dict[str, str]) -> list[str]:
+        """Return for every shard the digest of code, settings and its part of the inputs."""
+        lake = workspace.lake
+        digests = {name: lake.shard_digests(name) for name in self.inputs}
+        whole = {name: version for name, version in inputs.items() if name not in self.inputs}
+        settings = self.settings(workspace.profile)
+        return [
+            fingerprint(
+                code_version=self.code_version(),
+                inputs={**whole, **{name: parts[shard] for name, parts in digests.items()}},
+                settings=settings,
+            )
+            for shard in range(lake.num_shards)
+        ]
 
     def current(self, workspace: Workspace, inputs: dict[str, str]) -> Manifest | None:
         """Return the published version if it was made by this code from these inputs and is whole, else None."""

@@ -30,6 +30,7 @@ def tiny() -> Profile:
             run={"log_every": 1, "save_every": 2, "num_threads": 1, "device": "cpu"},
         ),
         retrieval=RetrievalSettings(num_draws=50),
+        num_shards=3,
         synthetic=SyntheticSettings(
             num_ehr_subjects=24, num_linked_subjects=12, num_cxr_only_subjects=12, image_size=IMAGE_SIZE, seed=3
         ),
