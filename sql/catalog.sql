@@ -9,10 +9,11 @@ select
 from tables.metrics as m
 inner join published as p on p.table_name = 'metrics';
 
--- One row per record of either source: when it was and which cohort it stands in.
+-- One row per record of either source: its database, when it was and which cohort it stands in.
 create view records as
 select
     cohorts.source,
+    coalesce(cast(ehr.database as varchar), 'mimic_cxr') as database,
     cohorts.record_id,
     cohorts.subject_id,
     cohorts.study_id,
@@ -25,12 +26,18 @@ left join cxr_records as cxr on cohorts.source = 'cxr' and cohorts.record_id = c
 -- One row per variable of ehr_readings: what was measured, under the name the hospital gave it.
 create view variables as
 select
-    'chart_' || itemid as variable,
+    case linksto
+        when 'chartevents' then 'chart_'
+        when 'inputevents' then 'input_'
+        when 'outputevents' then 'output_'
+        when 'procedureevents' then 'procedure_'
+        when 'datetimeevents' then 'datetime_'
+    end || itemid as variable,
     label,
     category,
     unitname as unit
 from mimic_iv__d_items
-where linksto = 'chartevents'
+where linksto in ('chartevents', 'inputevents', 'outputevents', 'procedureevents', 'datetimeevents')
 union all
 select
     'lab_' || itemid as variable,

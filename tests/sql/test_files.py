@@ -69,14 +69,18 @@ def test_views_of_the_catalogue(database) -> None:
             ],
             "ehr_records": [{"record_id": "10", "subject_id": 1, "record_time": "2180-01-01 00:00:00"}],
             "mimic_iv__d_items": [
-                {"itemid": 220045, "label": "Heart Rate", "linksto": "chartevents", "unitname": "bpm"}
+                {"itemid": 220045, "label": "Heart Rate", "linksto": "chartevents", "unitname": "bpm"},
+                {"itemid": 221906, "label": "Norepinephrine", "linksto": "inputevents", "unitname": "mg"},
             ],
             "mimic_iv__d_labitems": [{"itemid": 50912, "label": "Creatinine", "fluid": "Blood"}],
         }
     )
-    (row,) = database.select("select source, record_id, split, cast(record_time as varchar) as t from records").rows()
-    assert row == ("ehr", "10", "pretrain", "2180-01-01 00:00:00")
+    columns = "source, database, record_id, split, cast(record_time as varchar) as record_time"
+    assert database.select(f"select {columns} from records").rows() == [
+        ("ehr", "mimic_iv", "10", "pretrain", "2180-01-01 00:00:00")
+    ]
     assert database.select("select variable, label, unit from variables order by variable").rows() == [
         ("chart_220045", "Heart Rate", "bpm"),
+        ("input_221906", "Norepinephrine", "mg"),
         ("lab_50912", "Creatinine (Blood)", None),
     ]

@@ -54,6 +54,9 @@ def pair(record: str, image: int, gap_days: float, *, subject: int = 1) -> dict[
 
 def test_patients_by_source(cohorts) -> None:
     assert ask(cohorts, "patients_by_source").rows() == [("both", 1, 4), ("cxr only", 2, 2), ("ehr only", 1, 1)]
+    row = {"source": "ehr", "subject_id": 1, "record_id": "101", "study_id": 101, "split": "mimic_iii"}
+    cohorts.fill({"cohort_split": [row]})
+    assert ask(cohorts, "patients_by_source").rows() == [("mimic_iii", 1, 1)]
 
 
 def test_records_per_split(cohorts) -> None:

@@ -76,6 +76,19 @@ def test_records_of_both_slices(build, database) -> None:
             assert database.run(f"checks/{check.name}").is_empty(), check.name
 
 
+def test_records_of_mimic_iv_are_the_same_without_mimic_iii(build, raw_tables, database) -> None:
+    beside = build(diagnosis_grouping="gem", ehr_holdout_share=0.3)
+    database.fill({table: rows.clear() for table, rows in raw_tables.items() if table.startswith("mimic_iii__")})
+    for table, file in FILES.items():
+        alone = database.build(table, file)
+        kept = beside[table]
+        if "database" in kept.columns:
+            kept = kept.filter(database="mimic_iv")
+        elif "subject_id" in kept.columns:
+            kept = kept.filter(pl.col("subject_id") >= 100_000)
+        assert alone.equals(kept), table
+
+
 @pytest.mark.parametrize(
     ("grouping", "num_entries", "num_codes", "num_unknown"),
     [("raw", 408, 133, 60), ("gem", 349, 133, 49), ("category", 269, 126, 21), ("ccsr", 167, 120, 21)],
