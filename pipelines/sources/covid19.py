@@ -32,7 +32,8 @@ def read_images(table: RawTable, root: Path) -> pl.LazyFrame:
             rows.append((image_id, label, path, mask, urls.get(image_id.lower())))
     below = "" if base == root else f"{base.name}/"
     frame = pl.LazyFrame(rows, schema=dict.fromkeys(table.contract.columns(), pl.String), orient="row")
-    return typed(frame.with_columns(pl.lit(below) + pl.col("path", "mask_path")), table.contract)
+    paths = [(pl.lit(below) + pl.col(name)).alias(name) for name in ("path", "mask_path")]
+    return typed(frame.with_columns(paths), table.contract)
 
 
 def list_sheets(table: RawTable, root: Path) -> list[Path]:

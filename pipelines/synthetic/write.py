@@ -22,6 +22,7 @@ from pipelines.synthetic.studies import FINDINGS, Studies, draw_studies
 from pipelines.synthetic.writing import new_folder, write_parquet
 
 Quirks = list[dict[str, object]]
+HOSPITALS = {"mimic_iv", "mimic_iv_note", "mimic_iii", "mimic_iii_carevue"}
 
 
 def write_sources(raw: Path, *, settings: SyntheticSettings) -> None:
@@ -46,6 +47,8 @@ def write_sources(raw: Path, *, settings: SyntheticSettings) -> None:
 
 def _write_hospital(folder: Path, cohort: Cohort, studies: Studies, *, settings: SyntheticSettings) -> Quirks:
     """Write every tree that holds hospital records; return the planted cases of MIMIC-IV."""
+    if not HOSPITALS & set(settings.sources):
+        return []
     last_seen = dict(zip(studies.subject.tolist(), studies.time, strict=True))  # studies ascend in time
     iv = render_mimic_iv(cohort, last_seen=last_seen, settings=settings)
     cohorts = [cohort]
