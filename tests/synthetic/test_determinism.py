@@ -5,16 +5,31 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lake.ids import id_share
 from pipelines.synthetic import SyntheticSettings, write_sources
 from pipelines.synthetic.latent import CHRONIC, draw_admissions, draw_subjects, severity_at
 from pipelines.synthetic.randomness import generator, unique_ids
+from pipelines.synthetic.settings import FOLDERS
 from pipelines.synthetic.writing import new_folder
 
 TINY = SyntheticSettings(num_ehr_subjects=6, num_linked_subjects=3, num_cxr_only_subjects=2, image_size=64)
+WHOLE = replace(
+    TINY,
+    sources=tuple(FOLDERS),
+    num_holdout_subjects=2,
+    num_metavision_subjects=3,
+    num_carevue_subjects=8,
+    num_twins=1,
+    num_open_i=3,
+    num_covid19=2,
+    num_chexpert=2,
+    jpg_images=True,
+)
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -31,6 +46,40 @@ def test_two_writes_give_the_same_bytes_and_another_seed_does_not(tmp_path: Path
     assert data and all(first[path] != other[path] for path in data)
     images = {path for path in first if path.endswith(".dcm")}
     assert images.isdisjoint(other)
+
+
+def test_every_tree_comes_out_the_same_twice_and_no_tree_depends_on_another_being_written(tmp_path: Path) -> None:
+    for name, settings in (
+        ("first", WHOLE),
+        ("again", replace(WHOLE, report_layout="zip", sources=tuple(reversed(WHOLE.sources)))),
+        ("alone", replace(WHOLE, sources=("mimic_iii",))),
+    ):
+        write_sources(tmp_path / name, settings=settings)
+    first, again, alone = (_digests(tmp_path / name) for name in ("first", "again", "alone"))
+    reports = {path for path in first if path.startswith("mimic-cxr/") and path.endswith(".txt")}
+    assert {path: first[path] for path in first.keys() - reports} == {
+        path: digest for path, digest in again.items() if path != "mimic-cxr/mimic-cxr-reports.zip"
+    }
+    files = {path for path in alone if path.startswith("mimic-iii/")}
+    assert len(files) == 17 and all(alone[path] == first[path] for path in files)
+
+
+def test_held_out_subjects_leave_everybody_else_as_they_were(tmp_path: Path) -> None:
+    sources = ("mimic_iv", "mimic_iv_note")
+    more = replace(WHOLE, sources=sources, num_holdout_subjects=4)
+    for name, settings in (("without", replace(more, num_holdout_subjects=0)), ("with", more)):
+        write_sources(tmp_path / name, settings=settings)
+    tables = sorted(path for path in (tmp_path / "without").rglob("*.csv.gz"))
+    before = set(pl.read_csv(tmp_path / "without/mimic-iv/hosp/patients.csv.gz")["subject_id"])
+    for path in tables:
+        relative = path.relative_to(tmp_path / "without")
+        one, other = (pl.read_csv(tmp_path / name / relative, infer_schema=False) for name in ("without", "with"))
+        if "subject_id" in one.columns:
+            other = other.filter(pl.col("subject_id").cast(pl.Int64).is_in(before))
+            one, other = (rows.sort("subject_id", maintain_order=True) for rows in (one, other))
+        assert one.equals(other), relative
+    after = set(pl.read_csv(tmp_path / "with/mimic-iv/hosp/patients.csv.gz")["subject_id"])
+    assert len(after - before) == 4 and all(id_share(0, id_) < 0.15 for id_ in after - before)
 
 
 def test_gzip_headers_hold_neither_name_nor_time(raw: Path) -> None:
@@ -84,6 +133,12 @@ def test_generators_differ_by_name_and_agree_by_seed() -> None:
         {"image_size": 63},
         {"images_per_study": (0.5, 0.4)},
         {"studies_per_linked_subject": 0.5},
+        {"sources": ("mimic_iv", "eicu")},
+        {"sources": ("mimic_cxr_jpg",)},
+        {"mimic_iv_release": "1.0"},
+        {"covid19_layout": "v6"},
+        {"num_twins": -1},
+        {"num_holdout_subjects": 1, "holdout_share": 0.0},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
