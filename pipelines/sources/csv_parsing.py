@@ -35,7 +35,8 @@ _ARROW: Mapping[type[pl.DataType], pa.DataType] = {
     pl.Date: pa.date32(),
     pl.String: pa.string(),
 }
-_X = ord("x")
+_PIECE_BYTES = 1 << 18  # of a size that stays in the cache
+_FIELD_BEGINS = (b"", b",", b"\n", b'"')
 
 csv.field_size_limit(MAX_RECORD_BYTES)
 
@@ -180,9 +181,15 @@ def _may_end_blank(column: pa.ChunkedArray) -> bool:
 
 
 def _may_hold_hex(block: Block) -> bool:
-    """Return whether some number could be written as 0x1F, which Arrow reads and we do not."""
+    """Return whether some field could begin like 0x1F, which Arrow reads as a number and we do not."""
     if b"x" not in block.text and b"X" not in block.text:
         return False
     characters = np.frombuffer(block.text, np.uint8)
-    found = np.flatnonzero((characters[1:] | 0x20) == _X)
-    return bool((characters[found] == ord("0")).any())
+    for start in range(0, len(characters), _PIECE_BYTES):
+        piece = characters[start : start + _PIECE_BYTES + 1]
+        zero_x = (piece[1:] | 0x20) == ord("x")
+        zero_x &= piece[:-1] == ord("0")
+        for zero in (np.flatnonzero(zero_x) + start).tolist():
+            if block.text[max(zero - 64, 0) : zero].rstrip(b" \t-")[-1:] in _FIELD_BEGINS:
+                return True
+    return False
