@@ -85,6 +85,12 @@ INGREDIENTS = {
     "Docusate Sodium (Liquid)": "docusate",
     "*NF* Ketamine 100mg/mL": "ketamine",
     "Piperacillin-Tazobactam": "piperacillin-tazobactam",
+    "Piperacillin-Tazobactam Na": "piperacillin-tazobactam",
+    "Heparin Flush CVL  (100 units/ml)": "heparin",
+    "Ipratropium Bromide MDI": "ipratropium",
+    "Olanzapine (Disintegrating Tablet)": "olanzapine",
+    "Lansoprazole Oral Disintegrating Tab": "lansoprazole",
+    "Fluticasone-Salmeterol Diskus (250/50)": "fluticasone-salmeterol",
     "Vitamin D": "vitamin d",
     "Bag": "bag",
 }

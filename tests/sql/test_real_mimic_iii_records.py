@@ -100,7 +100,7 @@ def test_coarser_groupings_share_more_codes(build, grouping, num_entries, num_co
     diagnoses, drugs = coverage.sort("kind").select("num_codes", "num_out_of_vocabulary").rows()
     assert built["diagnosis_vocabulary"].height == num_entries
     assert diagnoses == (num_codes, num_unknown)
-    assert drugs == (280, 45)
+    assert drugs == (278, 42)
     histories = built["diagnosis_histories"].filter(pl.col("subject_id") < 100_000)
     assert histories.height == 11
     assert histories["num_codes"].min() > 0
