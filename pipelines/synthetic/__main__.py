@@ -1,9 +1,11 @@
-"""Command line: `python -m pipelines.synthetic --home HOME [--mimic-iv ROOT]` writes HOME/raw."""
+"""Command line: `python -m pipelines.synthetic --home HOME [--mimic-iv ROOT] [--sources all]` writes HOME/raw."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from pipelines.synthetic import SyntheticSettings, write_companion, write_sources
+from pipelines.synthetic.settings import FOLDERS
 
 
 def main() -> None:
@@ -12,9 +14,16 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True, help="folder that gets raw/")
     parser.add_argument("--mimic-iv", type=Path, help="a real MIMIC-IV tree: write X-rays for its subjects only")
     parser.add_argument("--seed", type=int, default=0, help="everything is drawn from it")
+    parser.add_argument("--sources", nargs="+", metavar="NAME", help=f"all, or some of {', '.join(FOLDERS)}")
+    parser.add_argument("--evaluation-size", action="store_true", help="200 positives of every label, not 30")
     asked = parser.parse_args()
-    raw, settings = asked.home / "raw", SyntheticSettings(seed=asked.seed)
+    raw = asked.home / "raw"
     try:
+        settings = SyntheticSettings(seed=asked.seed)
+        if asked.sources is not None:
+            settings = replace(settings, sources=tuple(FOLDERS) if asked.sources == ["all"] else tuple(asked.sources))
+        if asked.evaluation_size:
+            settings = settings.evaluation_size()
         if asked.mimic_iv is None:
             write_sources(raw, settings=settings)
         else:

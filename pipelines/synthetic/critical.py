@@ -28,6 +28,8 @@ from pipelines.synthetic.stays import HOUR, ONSETS, UNITS, Stays, draw_stays, pl
 CHRONIC = np.array(CHRONIC_SHARE)
 # What critically ill patients carry more often than others, and how often.
 ADDED = {"sepsis": 0.45, "pneumonia": 0.30, "heart_failure": 0.25, "kidney_disease": 0.2}
+DOPAMINE = 221662
+PRESSORS = (*ONSETS["pressor"], DOPAMINE)
 MOST_ADMISSIONS = 4
 EARLY_SHARE = 0.3
 SHORT_SHARE = 0.15
@@ -163,7 +165,7 @@ def _draw_stays(
         outtime=outtime,
         unit=[UNITS[at] for at in random.integers(0, len(UNITS), len(admission))],
         onset=onset,
-        onset_item=random.choice(np.array(ONSETS["pressor"]), p=(0.6, 0.25, 0.1, 0.05), size=len(admission)),
+        onset_item=random.choice(np.array(PRESSORS), p=(0.5, 0.22, 0.1, 0.06, 0.12), size=len(admission)),
         silent=np.zeros(len(admission), dtype=bool),
         quirks=quirks,
         oxygen_before_peep=True,

@@ -28,6 +28,8 @@ MONOCHROME1_SHARE = 0.12
 WINDOW_SHARE = 0.40
 VOI_LUT_SHARE = 0.10
 DESCRIPTIONS = {"AP": "CHEST (PORTABLE AP)", "PA": "CHEST (PA AND LAT)", "LATERAL": "CHEST (PA AND LAT)"}
+# JPEG 2000 without loss, and run lengths.
+COMPRESSIONS = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5")
 BATCH = 128
 
 
@@ -92,6 +94,8 @@ def _write_images(
             study = int(studies.study[image])
             name = studies.dicom_id[image]
             dataset = _dataset(film, name, studies, image, int(subject_id[study]), settings.seed)
+            if image < settings.num_compressed:
+                dataset.compress(COMPRESSIONS[image % len(COMPRESSIONS)], generate_instance_uid=False)
             dataset.save_as(root / folders[study] / f"{name}.dcm", enforce_file_format=True)
             if jpg is not None:
                 save_image(jpg / folders[study] / f"{name}.jpg", _as_jpg(dataset))

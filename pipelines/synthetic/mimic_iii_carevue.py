@@ -8,6 +8,7 @@ pressors set up at rate 0 before they run.
 import polars as pl
 
 from pipelines.synthetic import mimic_iii_items as items
+from pipelines.synthetic.mimic_iv_events import VASOPRESSIN
 
 RUNNING, ENDED = "NotStopd", "D/C'd"
 RAN = pl.col("statusdescription") != "Rewritten"
@@ -157,6 +158,8 @@ def _ventilation(procedures: pl.DataFrame) -> pl.DataFrame:
         [
             _said(invasive, items.VENTILATOR_MODE, mode),
             _said(invasive, items.VENTILATOR_TYPE, pl.lit("Drager")),
+            _said(invasive.filter(STAY % 3 == 0), items.OXYGEN_DEVICE, pl.lit("Ventilator")),
+            _said(mask.filter(STAY % 4 == 0), items.BIPAP_MODE, pl.lit("CPAP")),
             _said(
                 mask,
                 items.OXYGEN_DEVICE,
@@ -250,8 +253,10 @@ def _pressor_items(rows: pl.DataFrame) -> pl.DataFrame:
     weighed = STAY % 3 > 0
     unit = pl.when(weighed).then(pl.lit("mcgkgmin")).otherwise(pl.lit("mcgmin"))
     return rows.join(known, on="itemid", maintain_order="left").with_columns(
-        rateuom=pl.when(pl.col("itemid") == 222315).then(pl.lit("Umin")).otherwise(unit),
-        rate=pl.when(weighed).then("rate").otherwise((pl.col("rate") * 80).round(2)),
+        rateuom=pl.when(pl.col("itemid") == VASOPRESSIN).then(pl.lit("Umin")).otherwise(unit),
+        rate=pl.when(weighed | (pl.col("itemid") == VASOPRESSIN))
+        .then("rate")
+        .otherwise((pl.col("rate") * 80).round(2)),
         itemid=pl.when(weighed).then("weighed").otherwise("plain"),
     )
 

@@ -22,7 +22,8 @@ RHYTHMS = {"AF (Atrial Fibrillation)": "Atrial Fib", "SR (Sinus Rhythm)": "Norma
 PEEP_SET, PEEP = 506, 505
 FIO2_FRACTION, FIO2_PERCENT = 190, 3420
 HEIGHT_INCHES = 920
-VENTILATOR_MODE, VENTILATOR_TYPE, OXYGEN_DEVICE, BIPAP_EPAP, BIPAP_IPAP = 720, 722, 467, 64, 66
+VENTILATOR_MODE, VENTILATOR_TYPE, OXYGEN_DEVICE = 720, 722, 467
+BIPAP_EPAP, BIPAP_IPAP, BIPAP_MODE = 64, 66, 68
 VENTILATOR_MODES = ("Assist Control", "SIMV+PS", "CPAP+PS")
 # Laboratory item -> the CareVue chart items that repeat it.
 LAB_COPIES = {
@@ -49,10 +50,12 @@ LAB_COPIES = {
 PRESSORS = {
     221906: (30047, 30120, "mg"),
     221289: (30044, 30119, "mg"),
-    221662: (30043, 30043, "mg"),
+    221662: (30307, 30043, "mg"),
     221749: (30127, 30128, "mg"),
-    222315: (30051, 30051, "U"),
+    222315: (42273, 30051, "U"),
 }
+# Charted by hand, with rate and amount in each other's column.
+SWAPPED = 42273
 FLUIDS = {225158: 30018, 220949: 30013}
 PROPOFOL = (222168, 30131)
 URINE = {226559: 40055, 226560: 40069}
@@ -62,6 +65,7 @@ DATES = {225754: 5684, 224288: 6703}
 CAREVUE_LABELS = {
     64: "BIPAP - EPAP",
     66: "BIPAP - IPAP",
+    68: "BIPAP-Mode",
     184: "Eye Opening",
     190: "FiO2 Set",
     211: "Heart Rate",
@@ -129,8 +133,10 @@ CAREVUE_LABELS = {
     30127: "Neosynephrine",
     30128: "Neosynephrine-k",
     30131: "Propofol",
+    30307: "Dopamine Drip",
     40055: "Urine Out Foley",
     40069: "Urine Out Void",
+    42273: "vasopressin unit/min",
     43175: "Urine .",
 }
 LOINC = {
@@ -145,6 +151,6 @@ def carevue_table(itemid: int) -> str:
     """Return the table that a CareVue item's rows are in."""
     if itemid in DATES.values():
         return "datetimeevents"
-    if itemid >= 40_000:
+    if itemid >= 40_000 and itemid != SWAPPED:
         return "outputevents"
     return "inputevents_cv" if itemid >= 30_000 else "chartevents"

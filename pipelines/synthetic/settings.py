@@ -57,6 +57,8 @@ class SyntheticSettings:
         mimic_iii_layout: "full": upper-case columns; "demo": lower-case columns, files not compressed.
         mimic_cxr_release: 2.1.0 has labels read by people beside the JPGs.
         report_layout: reports as files beside the study folders, or in mimic-cxr-reports.zip.
+        num_compressed: how many of the DICOM files are compressed, in turn by JPEG 2000 and by run lengths.
+        checksums: every tree has its SHA256SUMS.txt.
         jpg_images: the JPG release holds its images too, not only its tables.
         num_open_i: Open-I reports.
         open_i_layout: "nlm": XML and PNG; "kaggle": two CSV files and PNG.
@@ -86,6 +88,8 @@ class SyntheticSettings:
     mimic_iii_layout: str = "full"
     mimic_cxr_release: str = "2.0.0"
     report_layout: str = "folders"
+    num_compressed: int = 0
+    checksums: bool = False
     jpg_images: bool = False
     num_open_i: int = 60
     open_i_layout: str = "nlm"

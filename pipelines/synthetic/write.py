@@ -19,7 +19,7 @@ from pipelines.synthetic.mimic_iv_tree import join_mimic_iv, render_mimic_iv, wr
 from pipelines.synthetic.open_i import write_open_i
 from pipelines.synthetic.settings import FOLDERS, SyntheticSettings
 from pipelines.synthetic.studies import FINDINGS, Studies, draw_studies
-from pipelines.synthetic.writing import new_folder, write_parquet
+from pipelines.synthetic.writing import new_folder, write_checksums, write_parquet
 
 Quirks = list[dict[str, object]]
 HOSPITALS = {"mimic_iv", "mimic_iv_note", "mimic_iii", "mimic_iii_carevue"}
@@ -42,6 +42,9 @@ def write_sources(raw: Path, *, settings: SyntheticSettings) -> None:
         for name, write in (("open_i", write_open_i), ("covid19", write_covid19), ("chexpert", write_chexpert)):
             if name in settings.sources:
                 write(folder / FOLDERS[name], settings=settings)
+        if settings.checksums:
+            for name in settings.sources:
+                write_checksums(folder / FOLDERS[name])
         write_truth(folder / "truth", cohort.subjects, cohort.admissions, studies, quirks)
 
 

@@ -1,6 +1,7 @@
 """Files that come out the same, byte for byte, and trees that appear whole or not at all."""
 
 import gzip
+import hashlib
 import io
 import os
 import shutil
@@ -70,6 +71,13 @@ def new_folder(folder: Path) -> Iterator[Path]:
         folder.rename(old)
     beside.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def write_checksums(root: Path) -> None:
+    """Write SHA256SUMS.txt over every file below a root, as PhysioNet does: digest, blank, path."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.relative_to(root).as_posix()}" for path in files]
+    (root / "SHA256SUMS.txt").write_text("\n".join(lines) + "\n")
 
 
 def write_zip(path: Path, members: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ mortality is death in hospital of whoever was alive and in the unit at 48 h; rea
 days of a discharge alive.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ from sklearn.preprocessing import StandardScaler
 
 from lake.ids import id_share
 from pipelines.synthetic import SyntheticSettings, write_sources
+from pipelines.synthetic.cohort import Cohort
+from pipelines.synthetic.critical import draw_cohort, draw_holdout
+from pipelines.synthetic.mimic_iii_people import draw_members
+from pipelines.synthetic.mimic_iv_tree import render_mimic_iv
 
 T = pl.duration(hours=48)
 COHORTS = ("metavision", "carevue", "carevue_filtered", "ehr_holdout")
@@ -89,7 +94,7 @@ class Raw:
         peep = item.is_in([220339, 505, 506]) & pl.col("valuenum").is_not_null()
         mode = (item == 720) & (word != "Other/Remarks")
         mask = (item == 467) & word.is_in(["Ventilator", "Bipap Mask", "CPAP Mask"])
-        pressures = item.is_in([64, 66]) & pl.col("valuenum").is_not_null()
+        pressures = (item.is_in([64, 66]) & pl.col("valuenum").is_not_null()) | ((item == 68) & word.is_not_null())
         charted = chart.filter(~error & (peep | mode | mask | pressures)).select("stay_id", time="charttime")
         procedures = self.read("procedureevents" if self.is_iv else "procedureevents_mv", "icu")
         ran = procedures.filter(pl.col("statusdescription") != "Rewritten", pl.col("itemid").is_in([225792, 225794]))
@@ -103,7 +108,7 @@ class Raw:
         ).select("stay_id", time="starttime")
         if self.is_iv:
             return newer
-        items = [30120, 30047, 30119, 30044, 30309, 30043, 30307, 30051, 30128, 30127]
+        items = [30120, 30047, 30119, 30044, 30309, 30043, 30307, 30051, 42273, 42802, 30128, 30127]
         ran = (pl.col("rate") > 0) | (pl.col("rate").is_null() & (pl.col("amount") > 0))
         older = self.read("inputevents_cv", "icu").filter(pl.col("itemid").is_in(items), ran)
         older = older.select("stay_id", time="charttime")
@@ -126,18 +131,39 @@ class Raw:
         early = pl.col("onset").is_not_null() & (pl.col("onset") < pl.col("intime") + T)
         return stays.filter(~early).select("stay_id", y=pl.col("onset").is_not_null().cast(pl.Int64))
 
-    def early_readings(self, stays: pl.DataFrame) -> np.ndarray:
-        """Mean of every charted number and lab of the first 48 h: float (n, items), the item's mean where none."""
+    def early_readings(self, stays: pl.DataFrame, *, charted: bool = False) -> np.ndarray:
+        """Mean of every charted number and lab of the first 48 h: float (n, items), the item's mean where none.
+
+        With `charted`, whether the item is there at all, over all event tables.
+        """
         times = self.stays.select("stay_id", "subject_id", "intime")
         chart = self.read("chartevents", "icu").join(times.drop("subject_id"), on="stay_id")
         labs = self.read("labevents", "hosp").join(times, on="subject_id")
         columns = ("stay_id", "itemid", "charttime", "intime", "valuenum")
         rows = pl.concat([frame.select(columns) for frame in (chart, labs)], how="vertical_relaxed")
+        if charted:
+            rows = pl.concat([rows.select(columns[:4]), *self._further(times.drop("subject_id"))])
+            rows = rows.with_columns(valuenum=pl.lit(1.0))
         rows = rows.filter(pl.col("charttime").is_between("intime", pl.col("intime") + T, closed="left"))
         means = rows.group_by("stay_id", "itemid").agg(pl.col("valuenum").mean()).drop_nulls()
         wide = means.sort("itemid").pivot(on="itemid", index="stay_id", values="valuenum")
         wide = stays.select("stay_id").join(wide, on="stay_id", how="left", maintain_order="left").drop("stay_id")
+        if charted:
+            return wide.fill_null(0.0).to_numpy()
         return wide.select(pl.all().fill_null(pl.all().mean()).fill_null(0.0)).to_numpy()
+
+    def _further(self, times: pl.DataFrame) -> list[pl.DataFrame]:
+        """stay_id, itemid, charttime, intime of outputs, dates, infusions and procedures that ran."""
+        infusions = ["inputevents", "procedureevents"] if self.is_iv else ["inputevents_mv", "procedureevents_mv"]
+        found = []
+        for name in ("outputevents", "datetimeevents", *infusions, *([] if self.is_iv else ["inputevents_cv"])):
+            rows = self.read(name, "icu")
+            rows = (
+                rows.filter(pl.col("statusdescription") != "Rewritten") if "statusdescription" in rows.columns else rows
+            )
+            rows = rows.rename({"starttime": "charttime"}, strict=False).join(times, on="stay_id")
+            found.append(rows.select("stay_id", "itemid", "charttime", "intime"))
+        return found
 
 
 @pytest.fixture(scope="module", params=COHORTS)
@@ -162,9 +188,71 @@ def test_labels_can_be_learned_from_the_first_two_days_and_no_reading_gives_them
         assert roc_auc_score(y, predicted) > 0.6, (label, roc_auc_score(y, predicted))
 
 
+def test_what_is_charted_at_all_in_the_first_two_days_foretells_little(tree: Path) -> None:
+    for cohort in ("metavision", "carevue"):
+        database = Raw(tree, cohort)
+        for label in ("arf", "shock", "mortality"):
+            stays = database.labels(label)
+            there = database.early_readings(stays, charted=True)
+            alone = [roc_auc_score(stays["y"].to_numpy(), column) for column in there.T]
+            assert max(max(area, 1 - area) for area in alone) < 0.78, (cohort, label)
+
+
+def test_the_evaluation_size_has_two_hundred_positives_of_every_label() -> None:
+    settings = replace(DEMO, num_twins=0).evaluation_size()
+    cohort = draw_cohort(settings)
+    iv = render_mimic_iv(cohort, settings=settings)
+    holdout = draw_holdout(settings, taken=cohort.ids())
+    members = draw_members(cohort, iv, settings=settings, taken=cohort.ids() | holdout.ids())
+    own = members.cohort
+    owner = own.subjects.subject_id[own.admissions.subject[own.stays.admission]]
+    people = members.subjects.to_dict(as_series=False)
+    system = dict(zip(people["subject"], people["system"], strict=True))
+    clean = dict(zip(people["subject"], people["is_clean"], strict=True))
+    cohorts = {
+        "metavision": (own, np.array([system[id_] == "metavision" for id_ in owner.tolist()])),
+        "carevue": (own, np.array([clean[id_] for id_ in owner.tolist()])),
+        "carevue_filtered": (own, np.array([system[id_] == "carevue" for id_ in owner.tolist()])),
+        "ehr_holdout": (holdout, np.ones(len(holdout.stays.stay_id), dtype=bool)),
+    }
+    for name, (who, kept) in cohorts.items():
+        for label, number in _drawn_positives(who, kept).items():
+            assert number >= 200, (name, label, number)
+
+
+def test_what_is_drawn_is_what_the_files_say(tree: Path) -> None:
+    cohort = draw_cohort(DEMO)
+    holdout = draw_holdout(DEMO, taken=cohort.ids())
+    database = Raw(tree, "ehr_holdout")
+    drawn = set(holdout.subjects.subject_id.tolist())
+    database.stays = database.stays.filter(pl.col("subject_id").is_in(drawn))
+    positives = _drawn_positives(holdout, np.ones(len(holdout.stays.stay_id), dtype=bool))
+    assert positives == {label: database.labels(label)["y"].sum() for label in LABELS}
+
+
+def _drawn_positives(cohort: Cohort, kept: np.ndarray) -> dict[str, int]:
+    """Positives of every label among some stays, from what was drawn, before anything was written."""
+    stays, admissions = cohort.stays, cohort.admissions
+    hours = np.timedelta64(48, "h")
+    died = admissions.died[stays.admission]
+    alive = ~(died & (admissions.discharge[stays.admission] < stays.intime + hours))
+    base = kept & alive & (stays.outtime - stays.intime >= hours)
+    breathing = np.fmin.reduce([stays.onset[name] for name in ("peep", "invasive", "noninvasive")])
+    inside = np.unique(stays.admission[kept])
+    alive_inside = inside[~admissions.died[inside]]
+    gap = (admissions.admit[None, inside] - admissions.discharge[alive_inside, None]) / np.timedelta64(1, "D")
+    same = admissions.subject[None, inside] == admissions.subject[alive_inside, None]
+    return {
+        "arf": int((base & (breathing >= 48 * 3600)).sum()),
+        "shock": int((base & (stays.onset["pressor"] >= 48 * 3600)).sum()),
+        "mortality": int((base & died).sum()),
+        "readmission": int((same & (gap > 0) & (gap <= 30)).any(axis=1).sum()),
+    }
+
+
 def test_counting_every_pressor_row_of_carevue_would_invent_and_shift_onsets(tree: Path) -> None:
     carevue = Raw(tree, "carevue")
-    pressors = pl.col("itemid").is_in([30120, 30047, 30119, 30044, 30128, 30127, 30051])
+    pressors = pl.col("itemid").is_in([30120, 30047, 30119, 30044, 30128, 30127, 30051, 42273, 30043, 30307])
     rows = carevue.read("inputevents_cv", "icu").filter(pressors)
     naive = rows.group_by("stay_id").agg(onset=pl.col("charttime").min())
     ran = carevue.pressors().group_by("stay_id").agg(onset=pl.col("time").min())

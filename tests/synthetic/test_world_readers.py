@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from pipelines.sources import SOURCES
+from pipelines.sources.checksums import check_sums
 from pipelines.sources.releases import detect_release
 from pipelines.synthetic import SyntheticSettings, write_sources
 from pipelines.synthetic.settings import FOLDERS
@@ -35,6 +36,8 @@ OTHER = replace(
     open_i_layout="kaggle",
     covid19_layout="v4",
     chexpert_layout="full",
+    num_compressed=2,
+    checksums=True,
 )
 # Tables that only one of the two layouts holds.
 ONE_LAYOUT = {
@@ -54,6 +57,14 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     raw = tmp_path_factory.mktemp(request.param) / "raw"
     write_sources(raw, settings=WORLD if request.param == "first" else OTHER)
     return request.param, raw
+
+
+def test_checksums_are_those_of_every_file(world: tuple[str, Path], tmp_path: Path) -> None:
+    layout, raw = world
+    for folder in FOLDERS.values():
+        files = [path for path in (raw / folder).rglob("*") if path.is_file() and path.name != "SHA256SUMS.txt"]
+        checked = check_sums(files, root=raw / folder, home=tmp_path, mode="all")
+        assert checked.num_hashed == (len(files) if layout == "other" else 0)
 
 
 def test_the_folders_are_those_of_the_sources() -> None:

@@ -85,6 +85,20 @@ def test_every_film_is_in_the_jpg_release_too_and_shows_the_same(first: Path) ->
     assert seen == {"MONOCHROME1", "MONOCHROME2"}
 
 
+def test_compressed_films_hold_the_same_pixels(tmp_path: Path, first: Path) -> None:
+    from pydicom import dcmread
+
+    settings = replace(FIRST, num_compressed=4, jpg_images=False, sources=("mimic_cxr",))
+    write_sources(tmp_path / "raw", settings=settings)
+    syntaxes = []
+    for path in sorted((tmp_path / "raw/mimic-cxr/files").rglob("*.dcm")):
+        film, plain = dcmread(path), dcmread(first / "mimic-cxr" / path.relative_to(tmp_path / "raw/mimic-cxr"))
+        assert (film.pixel_array == plain.pixel_array).all()
+        assert film.SOPInstanceUID == plain.SOPInstanceUID
+        syntaxes.append(film.file_meta.TransferSyntaxUID)
+    assert syntaxes.count("1.2.840.10008.1.2.4.90") == syntaxes.count("1.2.840.10008.1.2.5") == 2
+
+
 def test_split_keeps_patients_together_and_labels_have_the_published_header(first: Path) -> None:
     split = pl.read_csv(first / "mimic-cxr-jpg/mimic-cxr-2.0.0-split.csv.gz")
     assert split.columns == ["dicom_id", "study_id", "subject_id", "split"]
