@@ -14,6 +14,7 @@ from pipelines.features.image_store import ImageStore
 from pipelines.launcher import Launcher
 from pipelines.profiles import Profile, profile_named
 from pipelines.sources import SOURCES
+from pipelines.sources.checksums import MODES, Mode
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -51,13 +52,19 @@ class Sources:
 
 @dataclass(frozen=True)
 class Workspace:
-    """Everything a step works with."""
+    """Everything a step works with.
+
+    Attributes:
+        weights_root: folder of published weights, by method.
+        checksums: which raw files are compared with their release's own list before they are read.
+    """
 
     home: Path
     profile: Profile
     sources: Sources
     launcher: Launcher = field(default_factory=Launcher)
     weights_root: Path | None = None
+    checksums: Mode = "changed"
 
     @property
     def lake(self) -> Lake:
@@ -95,7 +102,7 @@ def workspace_from_environment(environment: Mapping[str, str] = os.environ) -> W
     MIMIC-IV tree that MEDCSP_MIMIC_IV names.
 
     Raises:
-        ValueError: a variable names a folder that does not exist, or a profile that is not known.
+        ValueError: a variable names a folder that does not exist, or a profile or choice that is not known.
     """
     home = Path(environment.get("MEDCSP_HOME") or REPOSITORY / ".medcsp").resolve()
     profile = profile_named(environment.get("MEDCSP_PROFILE") or "demo")
@@ -106,7 +113,15 @@ def workspace_from_environment(environment: Mapping[str, str] = os.environ) -> W
         profile=profile,
         sources=_with_synthetic(real, home=home, profile=profile),
         weights_root=_root("MEDCSP_WEIGHTS", environment),
+        checksums=_checksums(environment.get("MEDCSP_CHECKSUMS") or "changed"),
     )
+
+
+def _checksums(name: str) -> Mode:
+    mode = next((mode for mode in MODES if mode == name), None)
+    if mode is None:
+        raise ValueError(f"MEDCSP_CHECKSUMS is {name!r}: set it to one of {', '.join(MODES)}")
+    return mode
 
 
 def _root(variable: str, environment: Mapping[str, str]) -> Path | None:

@@ -99,6 +99,7 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
     started = time.monotonic()
     try:
         inputs = step.input_versions(workspace)
+        step.verify(workspace)
         observe_raw(context, step, inputs)
         is_forced = bool(context.run.tags.get("medcsp/force"))
         manifest = None if is_forced else step.current(workspace, inputs)

@@ -135,6 +135,10 @@ def _no_raw(workspace: Workspace) -> dict[str, str]:
     return {}
 
 
+def _verify_nothing(workspace: Workspace) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Step:
     """One asset of the graph.
@@ -146,6 +150,7 @@ class Step:
         settings: the part of the profile that can change its rows; JSON values.
         raw: digests of the raw files it reads, `raw:<source>/<file>` to sha256.
         raw_keys: names of the raw assets it reads.
+        verify: compares raw files with their release's own list, each time the step runs; a ValueError stops it.
         sql: the file that makes it, if SQL does.
         data_files: files of the repository that `make` reads.
         code: modules that make the rows and that `make` does not import, for instance those of another process.
@@ -164,6 +169,7 @@ class Step:
     settings: Callable[[Profile], dict[str, Any]] = _no_settings
     raw: Callable[[Workspace], dict[str, str]] = _no_raw
     raw_keys: tuple[str, ...] = ()
+    verify: Callable[[Workspace], None] = _verify_nothing
     sql: Path | None = None
     data_files: tuple[Path, ...] = ()
     code: tuple[ModuleType | str, ...] = ()

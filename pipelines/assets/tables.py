@@ -3,7 +3,9 @@
 from data_contracts import CONTRACTS
 from pipelines.assets.raw import raw_digests, why_empty
 from pipelines.assets.step import Build, Made, Step
+from pipelines.resources import Workspace
 from pipelines.sources import SOURCES, TABLES, RawTable, detect_release
+from pipelines.sources.checksums import check_sums
 
 
 def _step(raw_table: RawTable) -> Step:
@@ -18,11 +20,17 @@ def _step(raw_table: RawTable) -> Step:
             raw_table.read(root), extra={"release": release, "synthetic": raw_table.source in sources.synthetic}
         )
 
+    def verify(workspace: Workspace) -> None:
+        root = workspace.sources.root(raw_table.source)
+        if root is not None and not why_empty(raw_table, workspace.sources):
+            check_sums(raw_table.raw_files(root), root=root, home=workspace.home, mode=workspace.checksums)
+
     return Step(
         contract=CONTRACTS[raw_table.table],
         make=read,
         raw=lambda workspace: raw_digests(raw_table, workspace),
         raw_keys=(raw_table.table,),
+        verify=verify,
         code=(raw_table.module,),
         is_generic=True,
         kinds=("polars", "parquet"),
