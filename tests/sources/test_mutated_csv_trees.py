@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import dataframely as dy
@@ -22,7 +23,7 @@ from polars.testing import assert_frame_equal
 from data_contracts import Contract
 from pipelines.sources import SOURCES, RawTable, Source, SourceError, detect_release
 
-EXAMPLES = 12
+EXAMPLES = 13
 NUM_ROWS = 5
 SOURCE_NAMES = ("mimic_iv", "mimic_iv_note", "mimic_iii", "mimic_iii_carevue")
 WHOLE = (dy.Int8, dy.Int16, dy.Int32, dy.Int64)
@@ -257,7 +258,8 @@ def rows_twice(given: Given) -> Case:
 
 
 def header_without_rows(given: Given) -> Case:
-    return Case(packed(as_csv(given.header, [])), table=given.frame.clear())
+    end = given.pick(b"", b"\n", b"\r\n\n")
+    return Case(packed(as_csv(given.header, []) + end), table=given.frame.clear())
 
 
 def blanks_around(given: Given) -> Case:
@@ -278,6 +280,17 @@ def time_in_another_form(given: Given) -> Case:
         packed(given.with_cell(row, column, given.pick(text.replace(" ", "T"), text and f"{text}.000"))),
         table=given.frame,
     )
+
+
+def date_far_away(given: Given) -> Case:
+    """A date that the calendar has is read; whether it makes sense, rules over several columns know."""
+    column = given.column(dy.Datetime, dy.Date)
+    row, text = given.row(), given.pick("0001-01-01", "1492-10-12", "1969-12-31", "2262-04-12", "9999-12-31")
+    day = pl.lit(date.fromisoformat(text)).cast(given.frame.schema[column])
+    expected = given.frame.with_columns(
+        pl.when(pl.int_range(pl.len()) == row).then(day).otherwise(column).alias(column)
+    )
+    return Case(packed(given.with_cell(row, column, text)), table=expected)
 
 
 def byte_of_latin_1_in_a_column_that_is_not_read(given: Given) -> Case:
@@ -454,7 +467,7 @@ def no_file(given: Given) -> Case:
 KINDS = (
     *(byte_order_mark, carriage_returns, letters_of_the_header, order_of_columns, columns_that_nobody_asked_for),
     *(every_field_quoted, blank_lines, no_last_newline, not_compressed, letters_of_the_file_name, several_gzip_members),
-    *(rows_in_another_order, rows_twice, header_without_rows, blanks_around, time_in_another_form),
+    *(rows_in_another_order, rows_twice, header_without_rows, blanks_around, time_in_another_form, date_far_away),
     *(byte_of_latin_1_in_a_column_that_is_not_read, value_that_does_not_cast, date_that_no_calendar_has),
     *(number_beyond_its_column, number_that_is_none, empty_where_a_value_must_be, word_that_is_none_of_those_allowed),
     *(short_row, truncated, wrong_byte, not_gzip_at_all, no_bytes, column_that_is_missing, column_that_is_there_twice),
@@ -479,7 +492,7 @@ def test_mutation(kind, trees: dict[str, Tree], tmp_path_factory: pytest.TempPat
 
 
 def test_there_are_enough_mutations() -> None:
-    assert len(set(KINDS)) * EXAMPLES >= 300
+    assert len(set(KINDS)) * EXAMPLES >= 500
 
 
 def write_tree(root: Path, tree: Tree, table: RawTable, case: Case) -> None:
