@@ -1,7 +1,7 @@
-"""Runs the project's SQL over planted tables: empty tables of every contract, filled with what a test gives."""
+"""Runs the project's SQL over planted tables: a table is what a test fills it with, or empty under its contract."""
 
-from collections.abc import Callable, Mapping
-from functools import cache
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,35 +31,48 @@ SETTINGS: dict[str, Any] = {
     "history": "to_date",
 }
 
+EMPTY_TABLES: dict[str, str] = {}
+"""Statements that create an empty table, by its name."""
+
 DEFAULTS = {"database": "mimic_iv", "system": "mimic_iv"}
 
 Rows = pl.DataFrame | list[dict[str, Any]]
 
 
 class Database:
-    """A DuckDB with one table per contract and the settings as variables."""
+    """A DuckDB with the tables of the contracts, made as they are named, and the settings as variables."""
 
     settings = SETTINGS
     sql = SQL
 
-    def __init__(self) -> None:
-        self.connection = duckdb.connect()
-        self.connection.execute("set threads = 1")
-        self.connection.execute(id_share_macro())
-        self.connection.execute(empty_tables())
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+        self.made: set[str] = set()
         self.set(**SETTINGS)
 
     def set(self, **settings: Any) -> None:
         for name, value in settings.items():
             self.connection.execute(f"set variable {name} = $value", {"value": value})
 
+    def execute(self, statements: str) -> None:
+        """Run statements over the tables they name."""
+        self._make_tables(statements)
+        self.connection.execute(statements)
+
+    def _make_tables(self, statements: str) -> None:
+        for table in CONTRACTS.keys() & set(re.findall(r"\w+", statements)) - self.made:
+            self.connection.execute(self._empty_table(table))
+            self.made.add(table)
+
     def fill(self, tables: Mapping[str, Rows]) -> None:
         for table, rows in tables.items():
             frame = rows if isinstance(rows, pl.DataFrame) else planted(table, rows)
             self.connection.register("_planted", frame)
             self.connection.execute(f"create or replace table {table} as select * from _planted")
+            self.made.add(table)
 
     def select(self, query: str) -> pl.DataFrame:
+        self._make_tables(query)
         return self.connection.sql(query).pl()
 
     def run(self, file: str) -> pl.DataFrame:
@@ -77,17 +90,19 @@ class Database:
         self.fill({table: frame})
         return frame
 
+    def clear(self) -> None:
+        """Drop whatever a test has made."""
+        for table in self.made:
+            self.connection.execute(f"drop table if exists {table}")
 
-@cache
-def empty_tables() -> str:
-    """Statements that create an empty table per contract."""
-    connection = duckdb.connect()
-    statements = []
-    for table, contract in CONTRACTS.items():
-        connection.register("empty", contract.create_empty())
-        columns = connection.sql("describe from empty").pl().select("column_name", "column_type").iter_rows()
-        statements.append(f"create table {table} ({', '.join(f'{name} {dtype}' for name, dtype in columns)})")
-    return "; ".join(statements)
+    def _empty_table(self, table: str) -> str:
+        """The statement that creates an empty table under its contract."""
+        if table not in EMPTY_TABLES:
+            self.connection.register("_empty", CONTRACTS[table].create_empty())
+            columns = self.connection.sql("describe from _empty").pl().select("column_name", "column_type").iter_rows()
+            columns_of = ", ".join(f"{name} {dtype}" for name, dtype in columns)
+            EMPTY_TABLES[table] = f"create table {table} ({columns_of})"
+        return EMPTY_TABLES[table]
 
 
 def planted(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -105,9 +120,29 @@ def planted(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(series)
 
 
+def _connect() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={"threads": 1})
+    connection.execute(id_share_macro())
+    return connection
+
+
+@pytest.fixture(scope="session")
+def shared_connection() -> duckdb.DuckDBPyConnection:
+    return _connect()
+
+
 @pytest.fixture
-def database() -> Database:
-    return Database()
+def database(shared_connection: duckdb.DuckDBPyConnection) -> Iterator[Database]:
+    """Empty tables in a DuckDB that the tests share: to open one costs more than most of them."""
+    database = Database(shared_connection)
+    yield database
+    database.clear()
+
+
+@pytest.fixture
+def own_database() -> Database:
+    """A DuckDB of the test's own, for what it could not leave clean."""
+    return Database(_connect())
 
 
 RECORD_FILES = {

@@ -56,12 +56,13 @@ def test_check_says_its_severity_and_its_tables(file: str) -> None:
     assert Path(file).stem.split("__")[0] in CONTRACTS
 
 
-def test_views_of_the_catalogue(database) -> None:
-    database.connection.execute(
+def test_views_of_the_catalogue(own_database) -> None:
+    database = own_database
+    database.execute(
         """create schema tables; create table tables.metrics as from metrics; drop table metrics;
         create table published (table_name text, created_time timestamptz);"""
     )
-    database.connection.execute((SQL / "catalog.sql").read_text())
+    database.execute((SQL / "catalog.sql").read_text())
     database.fill(
         {
             "cohort_split": [
