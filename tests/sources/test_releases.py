@@ -51,6 +51,16 @@ def test_mimic_iv(group: str, folder: str, log: str, expected: str, tmp_path: Pa
     assert detect_release(MIMIC_IV, root) == expected
 
 
+@pytest.mark.parametrize(
+    ("item", "folder", "expected"),
+    [("53132", "mimic-iv-3.0", "3.1"), ("53152", "mimic-iv-3.1", "3.0"), ("50912", "mimic-iv-3.1", "3.1")],
+)
+def test_laboratory_items_that_moved_tell_3_0_from_3_1(item: str, folder: str, expected: str, tmp_path: Path) -> None:
+    items = {"hosp/d_labitems.csv.gz": f"{item},Absolute Lymphocyte Count,Blood,Chemistry"}
+    write_headers(tmp_path / folder, MIMIC_IV, {**patients("2020 - 2022"), **items})
+    assert detect_release(MIMIC_IV, tmp_path / folder) == expected
+
+
 def test_demo_is_told_by_its_licence(tmp_path: Path) -> None:
     write_headers(tmp_path, MIMIC_IV, patients("2014 - 2016"))
     (tmp_path / "LICENSE.txt").write_text("## ODC Open Database License (ODbL)\n")
