@@ -225,7 +225,7 @@ def _inputs(inputs: pl.DataFrame, stays: pl.DataFrame) -> pl.DataFrame:
     pressors = [_pressors(hourly), _before_pressors(inputs), _lone_zeros(stays, inputs)]
     rows = pl.concat([*pressors, _fluids(hourly), _propofol(hourly)], how="diagonal_relaxed")
     rows = (
-        _before_switch(rows, stays)
+        _before_switch(_swap(rows), stays)
         .sort("subject_id", "icustay_id", "charttime", "itemid", maintain_order=True)
         .with_columns(orderid=pl.int_range(pl.len()) + 2_000_000)
     )
@@ -243,6 +243,13 @@ def _inputs(inputs: pl.DataFrame, stays: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _swap(rows: pl.DataFrame) -> pl.DataFrame:
+    """Put the rate where the amount belongs, and the amount where the rate does, in the item charted by hand."""
+    pairs = {"rate": "amount", "amount": "rate", "rateuom": "amountuom", "amountuom": "rateuom"}
+    swapped = pl.col("itemid") == items.SWAPPED
+    return rows.with_columns(pl.when(swapped).then(other).otherwise(own).alias(own) for own, other in pairs.items())
+
+
 def _pressor_items(rows: pl.DataFrame) -> pl.DataFrame:
     """Pressor rows in CareVue's items: those per kilogram for two of three stays."""
     known = pl.DataFrame(
@@ -250,13 +257,12 @@ def _pressor_items(rows: pl.DataFrame) -> pl.DataFrame:
         schema=["itemid", "plain", "weighed", "amount_unit"],
         orient="row",
     )
-    weighed = STAY % 3 > 0
+    weighed, vasopressin = STAY % 3 > 0, pl.col("itemid") == VASOPRESSIN
     unit = pl.when(weighed).then(pl.lit("mcgkgmin")).otherwise(pl.lit("mcgmin"))
+    per_minute = pl.when(weighed).then("rate").otherwise((pl.col("rate") * 80).round(2))
     return rows.join(known, on="itemid", maintain_order="left").with_columns(
-        rateuom=pl.when(pl.col("itemid") == VASOPRESSIN).then(pl.lit("Umin")).otherwise(unit),
-        rate=pl.when(weighed | (pl.col("itemid") == VASOPRESSIN))
-        .then("rate")
-        .otherwise((pl.col("rate") * 80).round(2)),
+        rateuom=pl.when(vasopressin).then(pl.lit("Umin")).otherwise(unit),
+        rate=pl.when(vasopressin).then((pl.col("rate") / 60).round(4)).otherwise(per_minute),
         itemid=pl.when(weighed).then("weighed").otherwise("plain"),
     )
 

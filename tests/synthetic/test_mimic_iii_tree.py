@@ -155,6 +155,20 @@ def test_carevue_infusions_hold_a_rate_or_an_amount_and_pressors_start_at_rate_z
     assert set(pressors["icustay_id"]) - ran, "no pressor was set up and never ran"
 
 
+def test_vasopressin_runs_by_the_minute_in_carevue_and_by_the_hour_in_metavision(tmp_path: Path) -> None:
+    sizes = {"num_metavision_subjects": 60, "num_carevue_subjects": 60, "num_ehr_subjects": 6, "num_linked_subjects": 0}
+    write_sources(tmp_path / "raw", settings=replace(SMALL, **sizes, sources=("mimic_iii",)))
+    root = tmp_path / "raw/mimic-iii"
+    older = pl.read_csv(root / "INPUTEVENTS_CV.csv.gz", infer_schema_length=None)
+    newer = pl.read_csv(root / "INPUTEVENTS_MV.csv.gz", infer_schema_length=None)
+    by_minute = older.filter(pl.col("ITEMID") == 30051, pl.col("RATE") > 0)
+    by_hour = newer.filter(pl.col("ITEMID") == 222315, pl.col("STATUSDESCRIPTION") != "Rewritten")
+    assert set(by_minute["RATEUOM"]) == {"Umin"} and set(by_hour["RATEUOM"]) == {"units/hour"}
+    assert by_minute["RATE"].is_between(0.003, 0.05).all() and by_hour["RATE"].is_between(0.3, 2.5).all()
+    swapped = older.filter(pl.col("ITEMID") == 42273)
+    assert len(swapped) and set(swapped["AMOUNTUOM"]) == {"Umin", None}
+
+
 def test_metavision_has_rewritten_rows_before_those_that_ran(table) -> None:
     for name in ("inputevents_mv", "procedureevents_mv"):
         rows = table(name)
