@@ -59,7 +59,7 @@ class CodeMappings(Contract):
     layer = "records"
     key = ("grouping", "icd_version", "code")
 
-    grouping = dy.Enum(["ccsr", "gem"], description="gem: ICD-9-CM to ICD-10-CM, one target; ccsr: default category.")
+    grouping = dy.Enum(["ccsr", "gem"], description="gem: ICD-9-CM to ICD-10-CM, one target; ccsr: first category.")
     icd_version = dy.Int16(is_in=[9, 10], description="ICD-9-CM or ICD-10-CM.")
     code = fields.text("Code without dot.", nullable=False)
     target = fields.text("ICD-10-CM code without dot, or CCSR category.", nullable=False)

@@ -33,8 +33,8 @@ def code_mappings() -> pl.DataFrame:
 
     Returns:
         Rows of contract CodeMappings. `gem`: the ICD-9-CM codes with one ICD-10-CM target that is no part of a
-        combination. `ccsr`: every ICD-10-CM code, by its default category, and the ICD-9-CM codes whose targets all
-        have the same one.
+        combination. `ccsr`: every ICD-10-CM code by the first of its categories (up to six; the package holds no
+        other), and the ICD-9-CM codes whose targets all have the same one.
 
     Raises:
         ValueError: a file does not have the columns or the shape that this was written for.
@@ -83,7 +83,7 @@ def _targets() -> pl.DataFrame:
 
 
 def _categories() -> pl.DataFrame:
-    """Read the default category of every ICD-10-CM code."""
+    """Read the first category of every ICD-10-CM code."""
     found = json.loads(_file(CCSR_FILE))
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise ValueError(f"{PACKAGE}, {CCSR_FILE}: not a table of one category per code; install version 0.6.2")

@@ -139,9 +139,27 @@ def test_groupings_of_diagnoses(grouping: str, expected: list, billed) -> None:
     }[grouping]
     found = diagnoses.sort("hadm_id", "icd_version", "code").select("hadm_id", "icd_version", "code").rows()
     assert found == expected + [(20_000_001, *row) for row in of_iv]
+    for check in ("mapped", "one_database"):
+        assert billed.run(f"checks/admission_diagnoses__{check}.sql").is_empty()
     codes = billed.build("ehr_codes", "records/ehr_codes.sql")
     assert 109 not in codes["hadm_id"]
     assert codes.filter(codes["hadm_id"] == 101)["known_time"].unique().to_list() == [datetime(2180, 1, 9, 12)]
+
+
+def test_checks_of_the_diagnoses_find_what_is_planted(billed) -> None:
+    row = {"icd_version": 9, "code": "4019", "subject_id": 1}
+    billed.fill(
+        {
+            "admission_diagnoses": [
+                {**row, "hadm_id": 101, "database": "mimic_iii"},
+                {**row, "hadm_id": 101, "database": "mimic_iv"},
+                {**row, "hadm_id": 102, "code": "2848"},
+            ]
+        }
+    )
+    billed.set(diagnosis_grouping="gem")
+    assert billed.run("checks/admission_diagnoses__mapped.sql").rows() == [(9, "4019", "I10", 2)]
+    assert billed.run("checks/admission_diagnoses__one_database.sql").rows() == [(101, ["mimic_iii", "mimic_iv"], 1)]
 
 
 def test_a_prescription_is_known_once_its_day_is_over(hospital) -> None:
