@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from data_contracts import Contract
-from pipelines.sources.csv_records import MAX_RECORD_BYTES, Block, line_at
+from pipelines.sources.csv_records import MAX_RECORD_BYTES, PIECE_BYTES, Block, line_at
 from pipelines.sources.refusals import REJECTED, SourceError
 from pipelines.sources.typed_columns import VERBATIM, typed
 
@@ -35,7 +35,6 @@ _ARROW: Mapping[type[pl.DataType], pa.DataType] = {
     pl.Date: pa.date32(),
     pl.String: pa.string(),
 }
-_PIECE_BYTES = 1 << 18  # of a size that stays in the cache
 _FIELD_BEGINS = (b"", b",", b"\n", b'"')
 
 csv.field_size_limit(MAX_RECORD_BYTES)
@@ -185,8 +184,8 @@ def _may_hold_hex(block: Block) -> bool:
     if b"x" not in block.text and b"X" not in block.text:
         return False
     characters = np.frombuffer(block.text, np.uint8)
-    for start in range(0, len(characters), _PIECE_BYTES):
-        piece = characters[start : start + _PIECE_BYTES + 1]
+    for start in range(0, len(characters), PIECE_BYTES):
+        piece = characters[start : start + PIECE_BYTES + 1]
         zero_x = (piece[1:] | 0x20) == ord("x")
         zero_x &= piece[:-1] == ord("0")
         for zero in (np.flatnonzero(zero_x) + start).tolist():
