@@ -25,15 +25,15 @@ drawn as (
     limit (select cast(getvariable('max_pairs') as bigint))
 ),
 
-note_words as (
+notes as (
     select
         hadm_id,
-        regexp_extract_all(lower(text), '[a-z0-9_]+') as words
+        ' ' || array_to_string(regexp_extract_all(lower(text), '[a-z0-9_]+'), ' ') || ' ' as folded
     from ehr_notes
     where hadm_id in (select drawn.hadm_id from drawn)
 ),
 
-report_words as (
+reports as (
     select
         study_id,
         regexp_extract_all(lower(text), '[a-z0-9_]+') as words
@@ -41,18 +41,12 @@ report_words as (
     where study_id in (select drawn.study_id from drawn)
 ),
 
-note_runs as (
-    select distinct
-        hadm_id,
-        unnest([md5(array_to_string(words[place:place + 7], ' ')) for place in range(1, len(words) - 6)]) as run
-    from note_words
-),
-
-report_runs as (
+runs as (
     select distinct
         study_id,
-        unnest([md5(array_to_string(words[place:place + 7], ' ')) for place in range(1, len(words) - 6)]) as run
-    from report_words
+        unnest([' ' || array_to_string(words[place:place + 7], ' ') || ' ' for place in range(1, len(words) - 6)])
+            as run
+    from reports
 ),
 
 compared as (
@@ -61,10 +55,10 @@ compared as (
         drawn.hadm_id,
         drawn.study_id,
         count(*) as num_runs,
-        count(note_runs.run) as num_shared
+        count(*) filter (where contains(notes.folded, runs.run)) as num_shared
     from drawn
-    inner join report_runs on drawn.study_id = report_runs.study_id
-    left join note_runs on drawn.hadm_id = note_runs.hadm_id and report_runs.run = note_runs.run
+    inner join notes on drawn.hadm_id = notes.hadm_id
+    inner join runs on drawn.study_id = runs.study_id
     group by drawn.split, drawn.hadm_id, drawn.study_id
 )
 
