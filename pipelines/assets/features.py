@@ -10,7 +10,7 @@ from pipelines.features import images, series, tokens
 from pipelines.resources import Workspace
 from pipelines.sources import TABLES
 
-MOST_OVERLAP_PAIRS = 5000
+MOST_OVERLAP_PAIRS = 2000
 """Pairs of texts that are compared word by word; of more, a fixed draw."""
 
 diagnosis_vocabulary = sql_step(

@@ -17,7 +17,7 @@ SQL = Path(__file__).resolve().parents[2] / "sql"
 SETTINGS: dict[str, Any] = {
     "record_time": "admission",
     "max_stays": 3,
-    "max_pairs": 5000,
+    "max_pairs": 2000,
     "window_hours": 48,
     "diagnosis_grouping": "raw",
     "diagnosis_min_records": 1,
