@@ -1,12 +1,14 @@
-"""Features: vocabularies fitted on pre-training subjects, hourly cells, tokens, pixels. Not here: how they are made."""
+"""Features: vocabularies fitted on pre-training subjects, tokens, pixels; hourly cells are in `series`."""
 
 import polars as pl
 
 from data_contracts import features, links, records, tables
+from pipelines.assets import series
 from pipelines.assets.raw import combined_version, file_digests
+from pipelines.assets.series import pretrain_subjects
 from pipelines.assets.step import Build, sql_step, step
 from pipelines.features import demographics_shift as shift
-from pipelines.features import images, series, tokens
+from pipelines.features import images, tokens
 from pipelines.resources import Workspace
 from pipelines.sources import TABLES
 
@@ -51,32 +53,6 @@ def demographics_shift(build: Build) -> pl.DataFrame:
     return shift.demographics_shift(
         build.scan(records.EhrDemographics).join(databases, on="hadm_id", how="inner").collect()
     )
-
-
-@step(
-    features.SeriesFeatures,
-    inputs=[records.EhrReadings, records.EhrStays, links.CohortSplit],
-    settings=lambda profile: profile.group("series"),
-)
-def series_features(build: Build) -> pl.DataFrame:
-    """Fit the hourly features on the stays of pre-training subjects."""
-    subjects = pretrain_subjects(build)
-    stays = build.scan(records.EhrStays).join(subjects, on="subject_id", how="semi")
-    readings = build.scan(records.EhrReadings).join(subjects, on="subject_id", how="semi")
-    return series.fit_series(readings, stays, series.SeriesSettings(**build.settings)).features
-
-
-@step(
-    features.EhrSeries,
-    inputs=[records.EhrReadings, features.SeriesFeatures],
-    settings=lambda profile: profile.group("series"),
-)
-def ehr_series(build: Build) -> pl.LazyFrame:
-    """Encode the readings of every stay with the fitted features."""
-    vocabulary = series.SeriesVocabulary(
-        features=build.frame(features.SeriesFeatures), settings=series.SeriesSettings(**build.settings)
-    )
-    return series.encode_series(build.scan(records.EhrReadings), vocabulary)
 
 
 def _tokenizer_settings(profile: object) -> dict[str, object]:
@@ -154,12 +130,6 @@ def _decoded_before(build: Build) -> pl.DataFrame | None:
     return build.lake.scan(features.CxrImages.table).collect()
 
 
-def pretrain_subjects(build: Build) -> pl.LazyFrame:
-    """Return the subjects that every vocabulary and statistic is fitted on."""
-    split = build.scan(links.CohortSplit)
-    return split.filter(pl.col("split") == "pretrain").select("subject_id").unique()
-
-
 def image_digests(workspace: Workspace) -> dict[str, str]:
     """Return one version for all films."""
     root = workspace.sources.root("mimic_cxr")
@@ -175,9 +145,8 @@ STEPS = (
     vocabulary_coverage,
     note_report_overlap,
     demographics_shift,
-    series_features,
-    ehr_series,
     tokenizer_vocabulary,
     text_tokens,
     cxr_images,
+    *series.STEPS,
 )

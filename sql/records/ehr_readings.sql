@@ -4,9 +4,10 @@
 --
 -- An event belongs to the stay it names, or, where its table names none (laboratory, microbiology), to the stay whose
 -- window holds it. What runs (an infusion with a rate, a procedure) shows once in every hour that it touches: at its
--- start, then at the turn of each hour. What is given at once (amount_) shows at its start. A procedure shows 1, never
--- its length; a date shows how many days it lies after the start of the stay; microbiology shows 1 where a specimen was
--- drawn, never what grew. Rewritten rows and rows charted in error are left out.
+-- start, then at the turn of each hour. What has an amount but no rate was given at once and shows at its start
+-- (amount_). A procedure shows 1, never its length; a date shows how many days it lies after the start of the stay;
+-- microbiology shows 1 where a specimen was drawn, never what grew. Rewritten rows and rows charted in error are left
+-- out.
 --
 -- A reading is known when it was stored, and never before it was taken; amounts and procedures not before they ended,
 -- because a row about them says that they did. Where there is no storetime the event stands for it, flagged.
@@ -174,7 +175,7 @@ points as (
         cast(null as timestamp) as endtime, moments.storetime, moments.amount * coalesce(units.factor, 1) as number
     from moments
     left join units on lower(trim(moments.amountuom)) = units.unit
-    where moments.amount is not null
+    where moments.rate is null and moments.amount is not null
     union all
     select
         inputs.database, inputs.stay_id, 'amount_' || inputs.itemid as variable, inputs.starttime as charttime,

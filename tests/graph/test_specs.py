@@ -22,11 +22,13 @@ ASSETS_BY_GROUP = {
     "records": {
         *("ehr_records", "ehr_stays", "ehr_codes", "ehr_readings", "ehr_notes", "ehr_demographics"),
         *("code_mappings", "admission_diagnoses", "cxr_records", "cxr_reports"),
+        *("concept_items", "ehr_shared_readings"),
     },
     "links": {"cohort_split", "same_patient_pairs", "diagnosis_histories"},
     "features": {
         *("diagnosis_vocabulary", "drug_vocabulary", "series_features", "ehr_series", "tokenizer_vocabulary"),
         *("text_tokens", "cxr_images", "vocabulary_coverage", "note_report_overlap", "demographics_shift"),
+        *("shared_series_features", "ehr_shared_series", "feature_dictionary", "concept_coverage"),
     },
     "corpus": {"pretrain_corpus", "retrieval_mimic_cxr_corpus"},
     "checkpoint": {"pretrain_checkpoint"},

@@ -161,6 +161,7 @@ def test_carevue_notes_rate_and_amount_at_one_moment_in_rows_of_their_own(stays)
         mimic_iii__inputevents_cv=[
             {**noted, "rate": 0.04, "rateuom": "Umin"},
             {**noted, "amount": 2.4, "amountuom": "U"},
+            {**noted, "amount": 9.0, "amountuom": "U", "rate": 0.04, "rateuom": "Umin", "charttime": at(5.5)},
             {**noted, "rate": 0.0, "rateuom": "Umin", "charttime": at(6), "storetime": at(6)},
             {**noted, "charttime": at(7)},
         ],
@@ -169,6 +170,7 @@ def test_carevue_notes_rate_and_amount_at_one_moment_in_rows_of_their_own(stays)
     assert rows == [
         (300, "amount_30051", 5.0, None, 2.4, 5.1, False),
         (300, "input_30051", 5.0, None, 2.4, 5.1, False),
+        (300, "input_30051", 5.5, None, 2.4, 5.5, False),  # with a rate, the amount is what that rate gave
         (300, "input_30051", 6.0, None, 0.0, 6.0, False),
         (400, "input_30043", 5.0, None, 5.0, 5.1, False),
     ]
