@@ -7,6 +7,7 @@ import pytest
 from data_contracts import CONTRACTS
 from medcsp_model.corpus import Corpus
 from pipelines.features.corpus import write_corpus
+from pipelines.features.demographics import demographics_names
 from pipelines.features.image_store import ImageStore
 
 SIZE = 4
@@ -183,7 +184,7 @@ def test_links_hold_record_positions_of_this_corpus(tmp_path, tables, store):
 def test_a_source_without_records_is_written_empty(tmp_path, tables, store):
     corpus, contents = write(tmp_path / "corpus", tables, store, ["retrieval_mimic_cxr"])
     assert corpus.sources["ehr"].num_records == 0
-    assert corpus.sources["ehr"].modalities["demographics"].size == 26
+    assert corpus.sources["ehr"].modalities["demographics"].size == len(demographics_names())
     assert corpus.sources["cxr"].modalities["image"].pixels([0])[0, 0, 0] == 11
     assert contents.filter(pl.col("source") == "ehr")["num_present"].to_list() == [0] * 8
 
