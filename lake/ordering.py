@@ -11,23 +11,25 @@ GROUPED_ROWS = 100_000  # from here on a sort by group stays in the processor's 
 FEW_GROUPS = 200  # rows per group, on average
 
 
-def in_total_order(frame: pl.DataFrame, lead: Sequence[str]) -> pl.DataFrame:
+def in_total_order(frame: pl.DataFrame, lead: Sequence[str]) -> tuple[pl.DataFrame, pl.Series]:
     """Sort rows by the leading columns, then by all others.
 
     Args:
         frame: any number of rows.
         lead: columns that compare with `>`; the others (lists, structs) need not. May be empty.
+
+    Returns:
+        The rows, and for every row but the first whether it equals the one above in the leading columns.
     """
     rest = [name for name in frame.columns if name not in lead]
-    if frame.height < 2:
-        return frame
-    if not lead:
-        return frame.sort(rest, nulls_last=True)
+    if frame.height < 2 or not lead:
+        frame = frame.sort(rest, nulls_last=True) if frame.height > 1 else frame
+        return frame, pl.repeat(value=True, n=max(frame.height - 1, 0), eager=True)
     ordered, tied = compare_neighbours(frame, lead)
     if not ordered.all():
         frame = _sorted_by(frame, lead)
         _, tied = compare_neighbours(frame, lead)
-    return _settle_ties(frame, tied, rest) if rest and tied.any() else frame
+    return (_settle_ties(frame, tied, rest) if rest and tied.any() else frame), tied
 
 
 def compare_neighbours(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[pl.Series, pl.Series]:
@@ -45,12 +47,12 @@ def compare_neighbours(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[pl.
     return compared["ordered"][1:], compared["tied"][1:]
 
 
-def num_duplicates(frame: pl.DataFrame, lead: Sequence[str]) -> int:
-    """Rows of a frame in total order that equal the row above in every column."""
-    at = compare_neighbours(frame, lead)[1].arg_true() if lead else pl.int_range(max(frame.height - 1, 0), eager=True)
-    rest = [name for name in frame.columns if name not in lead]
-    here, above = frame.select(rest)[at + 1], frame.select(rest)[at]
-    same = [here[name].eq_missing(above[name]) for name in rest]
+def num_duplicates(frame: pl.DataFrame, tied: pl.Series, lead: Sequence[str]) -> int:
+    """Rows of a frame in total order that equal the row above in every column, as they do in the leading ones."""
+    at = tied.arg_true()
+    rest = frame.select(name for name in frame.columns if name not in lead)
+    here, above = rest[at + 1], rest[at]
+    same = [here[name].eq_missing(above[name]) for name in rest.columns]
     return int(pl.select(pl.all_horizontal(*same)).to_series().sum()) if same else at.len()
 
 

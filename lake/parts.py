@@ -172,10 +172,10 @@ class PartFile:
 
     def write_whole_groups(self) -> None:
         """Write the row groups that no row to come can change; rows come in the order of their first column."""
-        rows = self._take()
+        rows, tied = self._take()
         first = rows[self._lead[0]]
         final = int(first.ne_missing(first[-1]).sum())  # the last value may still get company
-        self._append(rows[:final])
+        self._append(rows[:final], tied[: max(final - 1, 0)])
         self._hold([rows[final:]])
 
     def put_aside(self) -> None:
@@ -198,10 +198,10 @@ class PartFile:
         if self._aside:
             self.put_aside()
             for rows in self._in_ranges(math.ceil(self._num_aside * row_bytes / SORTED_BYTES)):
-                self._append(in_total_order(rows, self._lead))
+                self._append(*in_total_order(rows, self._lead))
         else:
-            self._append(self._take())
-        self._append(None)
+            self._append(*self._take())
+        self._write_tail()
         assert self._writer is not None
         self._writer.close()
         for path in self._aside:
@@ -211,7 +211,7 @@ class PartFile:
         self.held = rows
         self.num_held = sum(frame.height for frame in rows)
 
-    def _take(self) -> pl.DataFrame:
+    def _take(self) -> tuple[pl.DataFrame, pl.Series]:
         """The rows in memory, in order; none are held then."""
         schema = pl.Schema(self._contract)
         rows = pl.concat(self.held) if self.held else pl.DataFrame(schema=schema)
@@ -237,22 +237,29 @@ class PartFile:
             below = pl.lit(value=True) if high is None else pl.col(name) < high
             yield rows.filter(above & below).collect()
 
-    def _append(self, rows: pl.DataFrame | None) -> None:
-        """Write whole row groups of rows in order and keep the rest; None writes that too."""
+    def _append(self, rows: pl.DataFrame, tied: pl.Series) -> None:
+        """Write whole row groups of rows in order, of which no equal ones come later, and keep what is left."""
+        if self._counts_duplicates:
+            self.num_duplicates += num_duplicates(rows, tied, self._lead)
+        self._tail.append(rows)
+        num_waiting = sum(frame.height for frame in self._tail)
+        if num_waiting >= GROUP_ROWS:
+            waiting = pl.concat(self._tail)
+            num_ready = num_waiting - num_waiting % GROUP_ROWS
+            self._write(waiting[:num_ready])
+            self._tail = [waiting[num_ready:]]
+
+    def _write_tail(self) -> None:
+        """Write the last row group; a file without rows has none."""
+        self._write(pl.concat(self._tail))
+        self._tail = []
+
+    def _write(self, rows: pl.DataFrame) -> None:
         if self._writer is None:
             self._writer = _writer(self.path, self._contract)
-        if rows is not None:
-            self._tail.append(rows)
-            self.num_duplicates += num_duplicates(rows, self._lead) if self._counts_duplicates else 0
-        num_ready = sum(frame.height for frame in self._tail)
-        if rows is not None:
-            num_ready -= num_ready % GROUP_ROWS
-        if not num_ready:
-            return
-        ready = pl.concat(self._tail)
-        self._writer.write_table(_arrow(ready[:num_ready]), row_group_size=GROUP_ROWS)
-        self._tail = [ready[num_ready:]] if num_ready < ready.height else []
-        self._num_written += num_ready
+        if rows.height:
+            self._writer.write_table(_arrow(rows), row_group_size=GROUP_ROWS)
+        self._num_written += rows.height
 
 
 def lead_columns(contract: type[Contract]) -> list[str]:
