@@ -25,6 +25,7 @@ BLOCK_BYTES = 1 << 22
 PIECE_BYTES = 1 << 17
 MAX_RECORD_BYTES = 1 << 26
 MAX_HEADER_BYTES = 1 << 20
+GZIP_MAGIC = b"\x1f\x8b"
 _ISAL_ERROR = cast("type[Exception]", igzip_lib.IsalError)
 BROKEN_STREAM = (OSError, EOFError, zlib.error, _ISAL_ERROR)
 _QUOTE, _COMMA, _NEWLINE, _RETURN = b'",\n\r'
@@ -58,7 +59,8 @@ def read_header(path: Path) -> list[str]:
     except BROKEN_STREAM as error:
         raise SourceError(f"{path}: {_reason(error)}") from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: the header is not UTF-8 text") from error
+        packed = "; it is a gzip stream: rename it to .csv.gz" if line.startswith(GZIP_MAGIC) else ""
+        raise SourceError(f"{path}: the header is not UTF-8 text{packed}") from error
     except csv.Error as error:
         raise SourceError(f"{path}: the header is no line of CSV ({error})") from error
     if not any(name.strip() for name in names):
@@ -186,6 +188,8 @@ def _first_wrong_quote(text: NDArray[np.uint8], quotes: NDArray[np.intp]) -> int
 def _reason(error: BaseException) -> str:
     if isinstance(error, EOFError):
         return "the gzip stream ends too early (truncated file; download it again)"
+    if isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error):
+        return "not a gzip stream (if it was unpacked on its way, rename it to .csv; else download it again)"
     if isinstance(error, zlib.error | _ISAL_ERROR | gzip.BadGzipFile):
         return "the gzip stream is corrupt (download the file again)"
     return f"cannot be read ({error})"

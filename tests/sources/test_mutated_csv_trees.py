@@ -382,7 +382,12 @@ def wrong_byte(given: Given) -> Case:
 
 
 def not_gzip_at_all(given: Given) -> Case:
-    return Case(given.text, error="gzip stream is corrupt", release="gzip stream is corrupt")
+    return Case(given.text, error="not a gzip stream", release="not a gzip stream")
+
+
+def gzip_under_a_plain_name(given: Given) -> Case:
+    name = given.tree.tables[given.table].files[0].removesuffix(".gz")
+    return Case(packed(given.text), name=name, error="rename it to .csv.gz", release="rename it to .csv.gz")
 
 
 def no_bytes(given: Given) -> Case:
@@ -470,7 +475,16 @@ KINDS = (
     *(rows_in_another_order, rows_twice, header_without_rows, blanks_around, time_in_another_form, date_far_away),
     *(byte_of_latin_1_in_a_column_that_is_not_read, value_that_does_not_cast, date_that_no_calendar_has),
     *(number_beyond_its_column, number_that_is_none, empty_where_a_value_must_be, word_that_is_none_of_those_allowed),
-    *(short_row, truncated, wrong_byte, not_gzip_at_all, no_bytes, column_that_is_missing, column_that_is_there_twice),
+    *(
+        short_row,
+        truncated,
+        wrong_byte,
+        not_gzip_at_all,
+        gzip_under_a_plain_name,
+        no_bytes,
+        column_that_is_missing,
+        column_that_is_there_twice,
+    ),
     *(too_many_fields, quote_that_is_never_closed, quote_inside_a_field, nul_bytes, byte_of_latin_1),
     *(two_bytes_a_letter, old_line_ends, link_that_leaves_the_root, no_file),
 )
