@@ -1,4 +1,4 @@
--- Overlap of linked texts: one row per cohort, numbers over pairs of a discharge summary and a report of a linked X-ray.
+-- Overlap of linked texts: one row per cohort, over pairs of a discharge summary and the report of a linked X-ray.
 -- Variable: max_pairs; of more pairs a fixed draw is taken. A pair's overlap is the share of the report's distinct runs
 -- of eight words that the summary holds too: where it is high, the model can link the two by copying.
 with pairs as (

@@ -1,12 +1,14 @@
--- How much text is cut off? One row per source; tokens before truncation, special tokens included.
+-- How much text is cut off? One row per source and database; tokens before truncation, special tokens included.
 select
-    source,
+    tokens.source,
+    coalesce(cast(records.database as varchar), 'mimic_cxr') as database,
     count(*) as num_texts,
-    median(num_tokens) as median_tokens,
-    max(num_tokens) as max_tokens,
-    count(*) filter (where is_truncated) as num_truncated,
-    count(*) filter (where is_truncated) / count(*) as share_truncated,
-    1 - sum(len(token_indices)) / sum(num_tokens) as share_of_tokens_lost
-from text_tokens
-group by source
-order by source
+    median(tokens.num_tokens) as median_tokens,
+    max(tokens.num_tokens) as max_tokens,
+    count(*) filter (where tokens.is_truncated) as num_truncated,
+    count(*) filter (where tokens.is_truncated) / count(*) as share_truncated,
+    1 - sum(len(tokens.token_indices)) / sum(tokens.num_tokens) as share_of_tokens_lost
+from text_tokens as tokens
+left join ehr_records as records on tokens.source = 'ehr' and tokens.text_id = records.record_id
+group by tokens.source, database
+order by tokens.source, database

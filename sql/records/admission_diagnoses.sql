@@ -1,7 +1,8 @@
 -- Diagnoses: one row per hospital admission, with ICU stay or without, and distinct billed diagnosis as grouped.
 -- Variable: diagnosis_grouping: 'raw' codes; 'gem': ICD-9-CM mapped forward to ICD-10-CM where that has one target;
--- 'category': 3 characters (4 for the external causes of ICD-9); 'ccsr': the first of AHRQ's categories. A code that the
--- mapping does not know stays as it is, with its version. Subjects in MIMIC-III and its CareVue subset: as in ehr_records.
+-- 'category': 3 characters (4 for the external causes of ICD-9); 'ccsr': the first of AHRQ's categories. A code that
+-- the mapping does not know stays as it is, with its version. Subjects in MIMIC-III and its CareVue subset: as in
+-- ehr_records.
 with billed as (
     select
         'mimic_iv' as database,

@@ -80,9 +80,10 @@ without_forms as (
                 regexp_replace(
                     name,
                     '\b(iv|po|im|sc|ng|oral|nasal|rectal|ophth|topical'
-                    || '|extended|immediate|delayed|release|xl|xr|er|sr|cr|ec|dr|odt|enteric|coated|chewable|disintegrating'
+                    || '|extended|immediate|delayed|release|xl|xr|er|sr|cr|ec|dr|odt|enteric|coated|chewable'
+                    || '|disintegrating|cvl|picc|mdi|diskus'
                     || '|tablets?|tabs?|capsules?|caps?|solution|soln|sol|suspension|susp|syrup|elixir|liquid'
-                    || '|injection|inj|infusion|drip|flush|dwell|cvl|picc|nebs?|inhaler|inhalation|mdi|diskus|powder|patch|spray|drops'
+                    || '|injection|inj|infusion|drip|flush|dwell|nebs?|inhaler|inhalation|powder|patch|spray|drops'
                     || '|cream|ointment|oint|gel|jelly|lotion|suppository|enema|bag|vial|syringe'
                     || '|mcg|mg|g|ml|l|meq|mmol|units?|hr'
                     || '|replacement|desensitization|iso-osmotic|preservative|free|mini|plus)\b',

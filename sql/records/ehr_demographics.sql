@@ -1,11 +1,11 @@
 -- Demographics: one row per EHR record, as known at admission and at the first ICU stay; age in years.
 --
 -- One encoding for MIMIC-IV and MIMIC-III: a category that only one of them can have would name the database.
--- Ages over 89 are hidden at the source (91 in the year of MIMIC-IV's anchor, a birth 300 years before in MIMIC-III), so
--- every age over 89 is 91 here. Language, religion and marital status are left out. Insurance: Medicare, Medicaid, other.
--- Urgent admissions and those under observation are emergencies: MIMIC-III knows hardly any of the former (transfers are
--- emergencies there) and none of the latter. Care units: CSRU is CVICU, with the CCU cardiac; neurosurgical units are
--- surgical, mixed medical and surgical ones medical; the rest (NICU, PACU) are other.
+-- Ages over 89 are hidden at the source (91 in the year of MIMIC-IV's anchor, a birth 300 years before in MIMIC-III):
+-- every age over 89 is 91 here. Language, religion and marital status are left out. Insurance: Medicare, Medicaid,
+-- other. Urgent admissions and those under observation are emergencies: MIMIC-III knows hardly any of the former
+-- (transfers are emergencies there) and none of the latter. Care units: CSRU is CVICU, with the CCU cardiac;
+-- neurosurgical units are surgical, mixed medical and surgical ones medical; the rest (NICU, PACU) are other.
 with admissions as (
     select
         'mimic_iv' as database,
@@ -90,8 +90,8 @@ select
     end as insurance_group,
     case
         when admission_type in ('ELECTIVE', 'SURGICAL SAME DAY ADMISSION') then 'elective'
-        when admission_type in ('EW EMER.', 'DIRECT EMER.', 'EMERGENCY', 'URGENT') or admission_type like '%OBSERVATION%'
-            then 'emergency'
+        when admission_type in ('EW EMER.', 'DIRECT EMER.', 'EMERGENCY', 'URGENT') then 'emergency'
+        when admission_type like '%OBSERVATION%' then 'emergency'
         else 'unknown'
     end as admission_group,
     case

@@ -167,10 +167,15 @@ def test_text_truncation(database) -> None:
             "text_tokens": [
                 {"source": "cxr", "text_id": "1", "num_tokens": 2, "is_truncated": False, "token_indices": [1, 2]},
                 {"source": "cxr", "text_id": "2", "num_tokens": 6, "is_truncated": True, "token_indices": [1, 2, 3, 4]},
-            ]
+                {"source": "ehr", "text_id": "101", "num_tokens": 2, "is_truncated": False, "token_indices": [1, 2]},
+            ],
+            "ehr_records": [{"record_id": "101", "database": "mimic_iii"}],
         }
     )
-    assert ask(database, "text_truncation").rows() == [("cxr", 2, 4.0, 6, 1, 0.5, 0.25)]
+    assert ask(database, "text_truncation").rows() == [
+        ("cxr", "mimic_cxr", 2, 4.0, 6, 1, 0.5, 0.25),
+        ("ehr", "mimic_iii", 1, 2.0, 2, 0, 0.0, 0.0),
+    ]
 
 
 def test_histories_by_source(cohorts) -> None:
