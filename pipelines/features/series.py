@@ -15,14 +15,23 @@ in chunks of whole subjects, so memory does not grow with their number.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from pipelines.features.series_bins import SeriesColumn, column_features, fit_columns
-from pipelines.features.series_cells import count_cells, drop_features, match_cells
-from pipelines.features.series_hours import hourly_values, numbers_and_texts
+from pipelines.features.series_bins import SeriesColumn, column_features, count_values, fit_columns, merge_values
+from pipelines.features.series_cells import (
+    CellMatcher,
+    count_all,
+    count_cells,
+    drop_features,
+    encode_cells,
+    merge_counts,
+)
+from pipelines.features.series_hours import Hourly, hourly_values, numbers_and_texts
 
-READINGS_PER_CHUNK = 2_000_000
+READINGS_PER_CHUNK = 1_000_000
+STAYS_PER_CHUNK = 8_192
 MAX_WINDOW_HOURS = 255
 CELL_SCHEMA = {
     "subject_id": pl.Int64,
@@ -104,8 +113,9 @@ def fit_series(
     if features.is_empty():
         return SeriesVocabulary(features=features, settings=settings)
     hours = settings.window_hours
-    counts = [count_cells(match_cells(hourly, features), hours) for hourly in fitted.hourly]
-    kept = drop_features(features, counts, fitted.stay_ids, window_hours=hours, theta_2=settings.theta_2)
+    counts = merge_counts([count_cells(hourly, features, window_hours=hours) for hourly in fitted.hourly()])
+    ids = fitted.stay_ids
+    kept = drop_features(features, counts, num_stays=len(ids), whole=count_all(ids, hours), theta_2=settings.theta_2)
     return SeriesVocabulary(features=kept, settings=settings)
 
 
@@ -130,16 +140,17 @@ def encode_series(
         readings_per_chunk: how many readings are worked on at a time.
 
     Returns:
-        Rows of contract EhrSeries (subject_id, hadm_id, stay_id, bin, feature_index, value) in no order; a stay without
-        readings of fitted variables has none.
+        Rows of contract EhrSeries (subject_id, hadm_id, stay_id, bin, feature_index, value), by stay within ranges of
+        subjects; a stay without readings of fitted variables has none.
     """
 
     def cells(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
         left = n_rows
+        encode = _Encoder(vocabulary)
         for chunk in _chunks(readings, readings_per_chunk):
-            part = _encode_chunk(chunk, vocabulary)
+            part = encode(chunk)
             if predicate is not None:
                 part = part.filter(predicate)
             if with_columns is not None:
@@ -152,31 +163,40 @@ def encode_series(
     return register_io_source(cells, schema=CELL_SCHEMA)
 
 
-def _encode_chunk(readings: pl.LazyFrame, vocabulary: SeriesVocabulary) -> pl.DataFrame:
-    features = vocabulary.features
-    statistics = [s for s in ("min", "max", "mean") if s in set(features["statistic"].cast(pl.String))]
-    hourly = hourly_values(
-        numbers_and_texts(readings, window_hours=vocabulary.settings.window_hours),
-        variables=features["variable"].unique().sort(),
-        frequent=features.filter("is_filled")["variable"].unique().sort().to_list(),
-        statistics=tuple(statistics),
-        window_hours=vocabulary.settings.window_hours,
-    )
-    patients = readings.select("subject_id", "hadm_id", "stay_id").unique()
-    return (
-        match_cells(hourly, features)
-        .join(patients, on="stay_id", how="left")
-        .with_columns(pl.lit(1.0).alias("value"))
-        .select(pl.col(name).cast(dtype) for name, dtype in CELL_SCHEMA.items())
-        .collect(engine="streaming")
-    )
+class _Encoder:
+    def __init__(self, vocabulary: SeriesVocabulary) -> None:
+        features = vocabulary.features
+        self.window_hours = vocabulary.settings.window_hours
+        self.variables = features["variable"].unique().sort().to_list()
+        self.frequent = features.filter("is_filled")["variable"].unique().sort().to_list()
+        shown = set(features["statistic"].cast(pl.String))
+        self.statistics = [name for name in ("min", "max", "mean") if name in shown]
+        self.matcher = CellMatcher(features)
+
+    def __call__(self, readings: pl.LazyFrame) -> pl.DataFrame:
+        """Return the cells of a chunk of readings."""
+        hourly = hourly_values(
+            numbers_and_texts(readings, window_hours=self.window_hours).collect(engine="streaming"),
+            variables=self.variables,
+            frequent=self.frequent,
+            statistics=self.statistics,
+            window_hours=self.window_hours,
+        )
+        cells = encode_cells(hourly, self.matcher)
+        patients = readings.select("subject_id", "hadm_id", "stay_id").unique().collect(engine="streaming")
+        return (
+            cells.join(patients, on="stay_id", how="left", maintain_order="left")
+            .with_columns(pl.lit(1.0).alias("value"))
+            .select(pl.col(name).cast(dtype) for name, dtype in CELL_SCHEMA.items())
+        )
 
 
 def _chunks(readings: pl.LazyFrame, readings_per_chunk: int) -> list[pl.LazyFrame]:
-    """Split readings by ranges of subject_id: whole subjects, about so many readings each."""
-    subjects = readings.group_by("subject_id").len().sort("subject_id").collect(engine="streaming")
+    """Split readings by ranges of subject_id: whole subjects, about so many readings each, and not too many stays."""
+    each = pl.len() + pl.col("stay_id").n_unique() * (readings_per_chunk // STAYS_PER_CHUNK)
+    subjects = readings.group_by("subject_id").agg(each.alias("size")).sort("subject_id").collect(engine="streaming")
     ranges = (
-        subjects.with_columns(((pl.col("len").cum_sum() - 1) // readings_per_chunk).alias("chunk"))
+        subjects.with_columns(((pl.col("size").cum_sum() - 1) // readings_per_chunk).alias("chunk"))
         .group_by("chunk", maintain_order=True)
         .agg(pl.col("subject_id").min().alias("first"), pl.col("subject_id").max().alias("last"))
     )
@@ -190,53 +210,77 @@ def _chunks(readings: pl.LazyFrame, readings_per_chunk: int) -> list[pl.LazyFram
 
 @dataclass(frozen=True, kw_only=True)
 class _Fitted:
-    """What is known before features are dropped; `hourly` has one frame per chunk."""
+    """What is known before features are dropped."""
 
-    stay_ids: pl.LazyFrame
-    hourly: list[pl.LazyFrame]
+    stay_ids: np.ndarray
+    clean: list[pl.LazyFrame]
+    variables: pl.DataFrame
     columns: list[SeriesColumn]
+    settings: SeriesSettings
+
+    def hourly(self) -> Iterator[Hourly]:
+        """Return the hours of one chunk of stays after the other."""
+        return _hourly_of(self.clean, self.variables, self.settings)
 
 
-def _fit(readings: pl.LazyFrame, stays: pl.LazyFrame, settings: SeriesSettings, readings_per_chunk: int) -> _Fitted:
-    ids = stays.select("stay_id").unique().collect(engine="streaming")
-    if ids.is_empty():
-        raise ValueError("series: there is no stay to fit hourly features on; check ehr_stays and cohort_split")
-    clean = [
-        numbers_and_texts(chunk, window_hours=settings.window_hours).join(ids.lazy(), on="stay_id", how="semi")
-        for chunk in _chunks(readings, readings_per_chunk)
-    ]
-    variables = select_variables(clean, ids.height, settings)
-    hourly = [
-        hourly_values(
-            part,
-            variables=variables["variable"],
+def _hourly_of(clean: list[pl.LazyFrame], variables: pl.DataFrame, settings: SeriesSettings) -> Iterator[Hourly]:
+    for part in clean:
+        yield hourly_values(
+            part.collect(engine="streaming"),
+            variables=variables["variable"].to_list(),
             frequent=variables.filter("is_frequent")["variable"].to_list(),
             statistics=settings.statistics,
             window_hours=settings.window_hours,
         )
-        for part in clean
+
+
+def _fit(readings: pl.LazyFrame, stays: pl.LazyFrame, settings: SeriesSettings, readings_per_chunk: int) -> _Fitted:
+    ids = stays.select("stay_id").unique().sort("stay_id").collect(engine="streaming")
+    if ids.is_empty():
+        raise ValueError("series: there is no stay to fit hourly features on; check ehr_stays and cohort_split")
+    clean = [
+        numbers_and_texts(chunk.join(ids.lazy(), on="stay_id", how="semi"), window_hours=settings.window_hours)
+        for chunk in _chunks(readings, readings_per_chunk)
     ]
-    return _Fitted(stay_ids=ids.lazy(), hourly=hourly, columns=fit_columns(hourly, variables))
+    variables = select_variables([count_readings(part) for part in clean], ids.height, settings)
+    counts = merge_values([count_values(hourly) for hourly in _hourly_of(clean, variables, settings)])
+    return _Fitted(
+        stay_ids=ids["stay_id"].to_numpy(),
+        clean=clean,
+        variables=variables,
+        columns=fit_columns(counts, set(variables.filter("is_frequent")["variable"])),
+        settings=settings,
+    )
 
 
-def select_variables(clean: Sequence[pl.LazyFrame], num_stays: int, settings: SeriesSettings) -> pl.DataFrame:
+def count_readings(clean: pl.LazyFrame) -> pl.DataFrame:
+    """Count the stays, readings and texts of every variable, so that counts of different stays add up.
+
+    Args:
+        clean: output of `numbers_and_texts`.
+    """
+    of_stay = clean.group_by("stay_id", "variable").agg(
+        pl.len().alias("num_readings"), pl.col("text").count().alias("num_texts")
+    )
+    return (
+        of_stay.group_by("variable")
+        .agg(
+            pl.len().cast(pl.Int64).alias("num_stays"),
+            pl.col("num_readings").sum().cast(pl.Int64),
+            pl.col("num_texts").sum().cast(pl.Int64),
+        )
+        .collect(engine="streaming")
+    )
+
+
+def select_variables(counts: Sequence[pl.DataFrame], num_stays: int, settings: SeriesSettings) -> pl.DataFrame:
     """Return the variables that pass theta_1, sorted by name: variable, is_frequent (numeric, and read often).
 
     Args:
-        clean: outputs of `numbers_and_texts` over disjoint stays.
+        counts: outputs of `count_readings` over disjoint stays.
         num_stays: stays the share is taken of, those without readings included.
         settings: theta_1 and theta_freq.
     """
-    counts = [
-        part.group_by("variable")
-        .agg(
-            pl.col("stay_id").n_unique().cast(pl.Int64).alias("num_stays"),
-            pl.len().cast(pl.Int64).alias("num_readings"),
-            pl.col("text").count().cast(pl.Int64).alias("num_texts"),
-        )
-        .collect(engine="streaming")
-        for part in clean
-    ]
     is_frequent = (pl.col("num_texts") == 0) & (
         pl.col("num_readings") / num_stays >= settings.theta_freq * settings.window_hours
     )

@@ -1,12 +1,14 @@
 """Intervals and categories of hourly values: quintile edges from counts, and the names FIDDLE gives to features."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import polars as pl
+
+from pipelines.features.series_hours import Hourly
 
 NUM_QUANTILES = 5
 STATISTICS = ("mask", "value", "delta_time", "min", "max", "mean")
@@ -31,26 +33,51 @@ class SeriesColumn:
     categories: tuple[str, ...]
 
 
-def fit_columns(hourly: Sequence[pl.LazyFrame], variables: pl.DataFrame) -> list[SeriesColumn]:
+VALUE_SCHEMA = {
+    "variable": pl.String,
+    "statistic": pl.String,
+    "number": pl.Float64,
+    "text": pl.String,
+    "num_hours": pl.Int64,
+}
+
+
+def count_values(hourly: Hourly) -> pl.DataFrame:
+    """Count the hours that show each value, so that counts of different stays add up: columns of VALUE_SCHEMA."""
+    parts = [pl.DataFrame(schema=VALUE_SCHEMA)]
+    for column in hourly.columns:
+        once = column.number if (column.num_hours == 1).all() else np.repeat(column.number, column.num_hours)
+        numbers, counts = np.unique(once, return_counts=True)
+        shown = pl.DataFrame({"number": numbers, "num_hours": counts.astype(np.int64)})
+        found = [shown.with_columns(text=pl.lit(None, dtype=pl.String))]
+        if column.texts is not None:
+            texts = column.texts.group_by("text").agg(pl.len().cast(pl.Int64).alias("num_hours"))
+            found.append(texts.with_columns(number=pl.lit(None, dtype=pl.Float64)))
+        names = pl.lit(column.variable).alias("variable"), pl.lit(column.statistic).alias("statistic")
+        parts += [part.with_columns(names).select(*VALUE_SCHEMA) for part in found]
+    return pl.concat(parts)
+
+
+def merge_values(counts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Add up outputs of `count_values` over disjoint stays, in one order."""
+    value = ["variable", "statistic", "number", "text"]
+    together = pl.concat([pl.DataFrame(schema=VALUE_SCHEMA), *(part.select(*VALUE_SCHEMA) for part in counts)])
+    return together.group_by(value).agg(pl.col("num_hours").sum()).sort(value)
+
+
+def fit_columns(counts: pl.DataFrame, frequent: Collection[str]) -> list[SeriesColumn]:
     """Fit edges and categories of every (variable, statistic), in the order of their features.
 
     Args:
-        hourly: outputs of `hourly_values` over disjoint stays.
-        variables: output of `select_variables`.
+        counts: output of `merge_values`.
+        frequent: the variables that are summarised and filled.
 
     Returns:
         Columns in FIDDLE's order: masks, values of variables that are not frequent, delta times, values of frequent
         variables, then their statistics.
     """
-    value = ["variable", "statistic", "number", "text"]
-    counts = pl.concat(
-        part.group_by(value).agg(pl.len().cast(pl.Int64).alias("num_hours")).collect(engine="streaming")
-        for part in hourly
-    )
-    counts = counts.group_by(value).agg(pl.col("num_hours").sum()).sort(value)
-    filled = set(variables.filter("is_frequent")["variable"])
     columns = [
-        _fit_column(variable, statistic, variable in filled, rows)
+        _fit_column(variable, statistic, variable in frequent, rows)
         for (variable, statistic), rows in counts.group_by(["variable", "statistic"], maintain_order=True)
     ]
     return sorted(columns, key=_feature_order)

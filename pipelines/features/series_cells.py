@@ -1,148 +1,227 @@
-"""Cells of hourly features: which feature shows an hour's value, and which features are worth keeping."""
+"""Cells of hourly features: which feature shows an hour's value, and which features are worth keeping.
 
-from collections.abc import Sequence
+Features are told apart without holding their cells: every cell has a fingerprint, the product of a hash of its stay and
+a hash of its hour, modulo 2^64, and a feature has the sum over its cells. Such sums add up over disjoint stays of any
+shards; two features with the same sums (two lanes of 64 bits) have the same cells, and the sums of a
+complement and of its feature add up to those of all cells. The sum over a run of hours is one product.
+"""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from pipelines.features.series_bins import NUM_QUANTILES
+from pipelines.features.series_hours import Floats, Hourly, HourlyColumn, Ints
 
-MAX_RANGES = NUM_QUANTILES
-LANES = ("lane_0", "lane_1", "lane_2", "lane_3")
-
-
-def match_cells(hourly: pl.LazyFrame, features: pl.DataFrame) -> pl.LazyFrame:
-    """Return the (stay_id, bin, feature_index) whose hourly value a feature names, each once."""
-    on = ["variable", "statistic"]
-    keys = features.with_columns(pl.col("statistic").cast(pl.String))
-    texts = keys.filter(pl.col("category").is_not_null()).select(
-        *on, pl.col("category").alias("text"), pl.col("feature_index").alias("of_text")
-    )
-    slots = range(MAX_RANGES)
-    of_number = pl.coalesce(
-        pl.when(
-            (pl.col("number") <= pl.col(f"high_{k}"))
-            & ((pl.col("number") > pl.col(f"low_{k}")) | (pl.col("number") == pl.col(f"from_{k}")))
-        ).then(f"index_{k}")
-        for k in slots
-    )
-    return (
-        hourly.join(_ranges(keys).lazy(), on=on, how="left")
-        .join(texts.lazy(), on=[*on, "text"], how="left")
-        .select("stay_id", "bin", pl.coalesce(of_number, "of_text").alias("feature_index"))
-        .filter(pl.col("feature_index").is_not_null())
-    )
+LANES = ("lane_0", "lane_1")
+MAX_BINS = 256
+Hashes = NDArray[np.uint64]
+COUNT_SCHEMA = {
+    "feature_index": pl.Int32,
+    "num_cells": pl.Int64,
+    "num_stays": pl.Int64,
+    "num_full": pl.Int64,
+    **dict.fromkeys(LANES, pl.UInt64),
+}
 
 
-def _ranges(keys: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per variable and statistic with up to five ranges of numbers beside each other.
+@dataclass(frozen=True, kw_only=True)
+class _Slots:
+    """The features of one (variable, statistic): ranges of numbers, ascending, and texts.
 
     A number category is the range that holds this number alone, a mask the range around the 1 it shows.
     """
-    alone = (
-        pl.when(pl.col("statistic") == "mask").then(1.0).otherwise(pl.col("category").cast(pl.Float64, strict=False))
-    )
-    ranges = (
-        keys.with_columns(alone.alias("alone"))
-        .select(
-            "variable",
-            "statistic",
-            pl.col("feature_index").alias("index"),
-            pl.coalesce("low", "alone").alias("low"),
-            pl.coalesce("high", "alone").alias("high"),
-            pl.when("low_inclusive").then("low").otherwise("alone").alias("from"),
+
+    low: Floats
+    high: Floats
+    holds_low: NDArray[np.bool_]
+    index: Ints
+    of_text: dict[str, int]
+
+    def match(self, number: Floats) -> Ints:
+        """Return the feature_index of each number, -1 where no range holds it."""
+        if not len(self.index):
+            return np.full(len(number), -1)
+        place = np.minimum(np.searchsorted(self.high, number), len(self.index) - 1)
+        inside = (number <= self.high[place]) & (
+            (number > self.low[place]) | (self.holds_low[place] & (number == self.low[place]))
         )
-        .filter(pl.col("high").is_not_null())
-        .sort("index")
-        .group_by("variable", "statistic", maintain_order=True)
-        .agg("index", "low", "high", "from")
-    )
-    assert ranges.is_empty() or ranges["index"].list.len().max() <= MAX_RANGES  # type: ignore[operator]
-    return ranges.select(
-        "variable",
-        "statistic",
-        *(
-            pl.col(name).list.get(k, null_on_oob=True).alias(f"{name}_{k}")
-            for k in range(MAX_RANGES)
-            for name in ("index", "low", "high", "from")
-        ),
-    )
+        return np.where(inside, self.index[place], -1)
 
 
-def count_cells(cells: pl.LazyFrame, window_hours: int) -> pl.DataFrame:
-    """Count a feature's cells and stays, so that counts of different stays add up.
+class CellMatcher:
+    """Finds the features that hours show.
 
     Args:
-        cells: distinct (stay_id, bin, feature_index).
+        features: rows of contract SeriesFeatures, those dropped left out.
+    """
+
+    def __init__(self, features: pl.DataFrame) -> None:
+        alone = (
+            pl.when(pl.col("statistic").cast(pl.String) == "mask")
+            .then(1.0)
+            .otherwise(pl.col("category").cast(pl.Float64, strict=False))
+        )
+        ranges = features.select(
+            "variable",
+            pl.col("statistic").cast(pl.String),
+            "category",
+            pl.col("feature_index").cast(pl.Int64),
+            pl.coalesce("low", alone).alias("low"),
+            pl.coalesce("high", alone).alias("high"),
+            pl.when(pl.col("low").is_null()).then(True).otherwise("low_inclusive").alias("holds_low"),
+        )
+        self._slots: dict[tuple[str, str], _Slots] = {}
+        for (variable, statistic), part in ranges.group_by("variable", "statistic", maintain_order=True):
+            numbers = part.filter(pl.col("high").is_not_null()).sort("high", "low")
+            texts = part.filter(pl.col("high").is_null() & pl.col("category").is_not_null())
+            self._slots[str(variable), str(statistic)] = _Slots(
+                low=numbers["low"].to_numpy(),
+                high=numbers["high"].to_numpy(),
+                holds_low=numbers["holds_low"].to_numpy(),
+                index=numbers["feature_index"].to_numpy(),
+                of_text=dict(texts.select("category", "feature_index").iter_rows()),
+            )
+
+    def runs(self, hourly: Hourly) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
+        """Return, for each column and then for its texts, (feature_index, stay, first bin, hours) of its runs."""
+        for column in hourly.columns:
+            slots = self._slots.get((column.variable, column.statistic))
+            if slots is None:
+                continue
+            index = slots.match(column.number)
+            kept = np.flatnonzero(index >= 0)
+            if len(kept):
+                yield index[kept], column.stay[kept], column.bin[kept], column.num_hours[kept]
+            if column.texts is not None and slots.of_text:
+                yield from _text_runs(column, slots)
+
+
+def _text_runs(column: HourlyColumn, slots: _Slots) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
+    assert column.texts is not None
+    places = pl.DataFrame({"text": list(slots.of_text), "index": list(slots.of_text.values())})
+    found = column.texts.join(places, on="text", how="inner")
+    if found.height:
+        ones = np.ones(found.height, dtype=np.int64)
+        yield found["index"].to_numpy(), found["stay"].to_numpy(), found["bin"].to_numpy(), ones
+
+
+def encode_cells(hourly: Hourly, matcher: CellMatcher) -> pl.DataFrame:
+    """Return the non-zero cells (stay_id, bin, feature_index), each once, in this order."""
+    parts = list(matcher.runs(hourly))
+    width = 1 + max((int(index.max()) for index, *_ in parts), default=0)
+    keys = [np.empty(0, dtype=np.int64)]
+    for index, stay, first, num_hours in parts:
+        key = (stay * MAX_BINS + first) * width + index
+        if (num_hours == 1).all():
+            keys.append(key)
+            continue
+        ends = np.cumsum(num_hours)
+        later = np.arange(ends[-1]) - np.repeat(ends - num_hours, num_hours)
+        keys.append(np.repeat(key, num_hours) + later * width)
+    cells = np.sort(np.concatenate(keys))
+    hours, index = np.divmod(cells, width)
+    return pl.DataFrame(
+        {
+            "stay_id": hourly.stay_ids[hours // MAX_BINS] if len(cells) else np.empty(0, dtype=np.int64),
+            "bin": (hours % MAX_BINS).astype(np.int16),
+            "feature_index": index.astype(np.int32),
+        }
+    )
+
+
+def count_cells(hourly: Hourly, features: pl.DataFrame, *, window_hours: int) -> pl.DataFrame:
+    """Count the cells of every feature, so that counts of different stays add up.
+
+    Args:
+        hourly: hours of some stays.
+        features: rows of contract SeriesFeatures.
         window_hours: cells of a stay that is always one.
 
     Returns:
-        feature_index, num_cells, num_stays (with a cell), num_full (stays with all cells) and the lanes of the cells'
-        fingerprint, summed.
+        Columns of COUNT_SCHEMA: num_cells, num_stays (with a cell), num_full (stays with all cells) and the sums of the
+        cells' fingerprints, per feature with a cell.
     """
-    return (
-        cells.with_columns(_lanes())
-        .group_by("feature_index", "stay_id")
-        .agg(pl.len().cast(pl.UInt64).alias("num_cells"), pl.col(LANES).sum())
-        .group_by("feature_index")
-        .agg(
-            pl.col("num_cells").sum(),
-            pl.len().cast(pl.Int64).alias("num_stays"),
-            (pl.col("num_cells") == window_hours).sum().cast(pl.Int64).alias("num_full"),
-            pl.col(LANES).sum(),
-        )
-        .collect(engine="streaming")
+    of_stays, up_to = _stay_hashes(hourly.stay_ids), _bin_sums()
+    num_stays = len(hourly.stay_ids)
+    sums = np.zeros((len(LANES), features.height), dtype=np.uint64)
+    counts = np.zeros((3, features.height), dtype=np.int64)
+    assert features["feature_index"].to_list() == list(range(features.height))
+    for index, stay, first, num_hours in CellMatcher(features).runs(hourly):
+        lowest = int(index.min())
+        width = int(index.max()) - lowest + 1
+        for lane in range(len(LANES)):
+            cells = of_stays[lane][stay] * (up_to[lane][first + num_hours] - up_to[lane][first])
+            np.add.at(sums[lane], index, cells)
+        of_stay = np.bincount((index - lowest) * num_stays + stay, weights=num_hours, minlength=width * num_stays)
+        table = of_stay.reshape(width, num_stays)
+        for row, found in enumerate((table, table > 0, table == window_hours)):
+            counts[row, lowest : lowest + width] += found.sum(axis=1).astype(np.int64)
+    names = ("num_cells", "num_stays", "num_full")
+    frame = pl.DataFrame(
+        {
+            "feature_index": features["feature_index"],
+            **dict(zip(names, counts, strict=True)),
+            **dict(zip(LANES, sums, strict=True)),
+        },
+        schema=COUNT_SCHEMA,
     )
+    return frame.filter(pl.col("num_cells") > 0)
+
+
+def merge_counts(counts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Add up outputs of `count_cells` over disjoint stays; fingerprints modulo 2^64."""
+    together = pl.concat([pl.DataFrame(schema=COUNT_SCHEMA), *(part.select(*COUNT_SCHEMA) for part in counts)])
+    index = together["feature_index"].to_numpy()
+    size = int(index.max()) + 1 if len(index) else 0
+    merged: dict[str, NDArray[np.generic]] = {"feature_index": np.arange(size, dtype=np.int32)}
+    for name, dtype in list(COUNT_SCHEMA.items())[1:]:
+        sums = np.zeros(size, dtype=np.uint64 if dtype == pl.UInt64 else np.int64)
+        np.add.at(sums, index, together[name].to_numpy())
+        merged[name] = sums
+    return pl.DataFrame(merged, schema=COUNT_SCHEMA).filter(pl.col("num_cells") > 0)
+
+
+def count_all(stay_ids: Ints, window_hours: int) -> tuple[int, tuple[int, ...]]:
+    """Return the number of cells of all hours of the stays, and the sums of their fingerprints."""
+    lanes = [
+        int((of_stays * up_to[window_hours]).sum(dtype=np.uint64))
+        for of_stays, up_to in zip(_stay_hashes(stay_ids), _bin_sums(), strict=True)
+    ]
+    return len(stay_ids) * window_hours, tuple(lanes)
 
 
 def drop_features(
-    features: pl.DataFrame, counts: Sequence[pl.DataFrame], stay_ids: pl.LazyFrame, *, window_hours: int, theta_2: float
+    features: pl.DataFrame, counts: pl.DataFrame, *, num_stays: int, whole: tuple[int, tuple[int, ...]], theta_2: float
 ) -> pl.DataFrame:
     """Drop features by theta_2 and those that equal or complement an earlier one; number the rest from 0.
 
     Args:
         features: every feature, output of `column_features`.
-        counts: outputs of `count_cells` over disjoint stays.
-        stay_ids: distinct stay_id; those without cells count in every share and in complements.
-        window_hours: cells of a stay.
+        counts: output of `merge_counts` over all stays.
+        num_stays: stays of the fit; those without cells count in every share and in complements.
+        whole: sum of `count_all` over all stays.
         theta_2: share of the stays that must have a one, and a zero.
     """
-    num_stays = stay_ids.select(pl.len()).collect().item()
-    frequent = (
-        pl.concat(counts)
-        .group_by("feature_index")
-        .agg(pl.all().sum())
-        .filter((pl.col("num_stays") / num_stays > theta_2) & ((num_stays - pl.col("num_full")) / num_stays > theta_2))
-        .select("feature_index", "num_cells", *LANES)
+    kept = counts.filter(
+        (pl.col("num_stays") / num_stays > theta_2) & ((num_stays - pl.col("num_full")) / num_stays > theta_2)
     )
-    bins = pl.LazyFrame({"bin": range(window_hours)}, schema={"bin": pl.Int16})
-    whole = (
-        stay_ids.join(bins, how="cross")
-        .with_columns(_lanes())
-        .select(pl.len().cast(pl.UInt64).alias("num_cells"), pl.col(LANES).sum())
-        .collect(engine="streaming")
+    return _drop_aliases(
+        features.join(kept.select("feature_index", "num_cells", *LANES), on="feature_index").sort("feature_index"),
+        whole,
     )
-    return _drop_aliases(features.join(frequent, on="feature_index").sort("feature_index"), whole.row(0))
 
 
-def _lanes() -> list[pl.Expr]:
-    """Return expressions of a cell's fingerprint: their sums over a feature's cells tell equal features.
-
-    Sums of complements add up to the sums of all cells. A lane holds 32 bits, so two billion cells cannot overflow it.
-    """
-    cell = pl.col("stay_id") * 1024 + pl.col("bin").cast(pl.Int64)
-    hashes = [cell.hash(seed) for seed in range(len(LANES) // 2)]
-    low = [(value & 0xFFFFFFFF) for value in hashes]
-    high = [(value // 2**32) for value in hashes]
-    return [value.cast(pl.UInt64).alias(name) for name, value in zip(LANES, [*low, *high], strict=True)]
-
-
-def _drop_aliases(features: pl.DataFrame, whole: tuple[int, ...]) -> pl.DataFrame:
+def _drop_aliases(features: pl.DataFrame, whole: tuple[int, tuple[int, ...]]) -> pl.DataFrame:
+    num_cells, lanes = whole
     first: dict[tuple[int, ...], tuple[int, tuple[int, ...]]] = {}
     aliases: dict[int, list[str]] = {}
-    for index, name, *fingerprint in features.select("feature_index", "feature", "num_cells", *LANES).iter_rows():
-        own = tuple(fingerprint)
-        other = tuple(total - part for total, part in zip(whole, own, strict=True))
-        same = min(own, other)
+    for index, name, cells, *sums in features.select("feature_index", "feature", "num_cells", *LANES).iter_rows():
+        own = (cells, *sums)
+        rest = ((total - part) % 2**64 for total, part in zip(lanes, sums, strict=True))
+        same = min(own, (num_cells - cells, *rest))
         if same not in first:
             first[same] = (index, own)
             aliases[index] = []
@@ -159,3 +238,24 @@ def _drop_aliases(features: pl.DataFrame, whole: tuple[int, ...]) -> pl.DataFram
         .sort("feature_index")
         .with_columns(pl.int_range(pl.len(), dtype=pl.Int32).alias("feature_index"))
     )
+
+
+def _hash(values: Hashes) -> Hashes:
+    """Return splitmix64 of 64-bit numbers: every bit of the result depends on every bit of the number."""
+    mixed = values + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def _stay_hashes(stay_ids: Ints) -> list[Hashes]:
+    return [_hash(_hash(stay_ids.astype(np.uint64)) + np.uint64(lane)) for lane in range(len(LANES))]
+
+
+def _bin_sums() -> list[Hashes]:
+    """Return, per lane, the sums of the hashes of the first 0, 1, 2, ... hours."""
+    bins = np.arange(MAX_BINS, dtype=np.uint64)
+    return [
+        np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(_hash(bins + np.uint64(2**40 * (lane + 1))))])
+        for lane in range(len(LANES))
+    ]

@@ -121,7 +121,7 @@ select
         when statistic = 'delta_time' then 'hours since the last reading ' || shown
         when statistic = 'value' and is_filled then 'last reading so far ' || shown
         when statistic = 'value' then 'last reading of the hour ' || shown
-        else statistic || ' of the last hour with readings ' || shown
+        else statistic || ' of the hour, or the last reading before it, ' || shown
     end || if(unit is not null and unit not like '1 if %' and statistic not in ('mask', 'delta_time'), ' ' || unit, '')
     as meaning,
     variable,

@@ -138,15 +138,19 @@ def fitted_values(rows):
     from pipelines.features.series_hours import hourly_values, numbers_and_texts
 
     hourly = hourly_values(
-        numbers_and_texts(rows, window_hours=4),
-        variables=pl.Series(["a"]),
+        numbers_and_texts(rows, window_hours=4).collect(),
+        variables=["a"],
         frequent=["a"],
         statistics=("min", "max", "mean"),
         window_hours=4,
-    ).collect()
+    )
     return {
-        statistic: {(stay, hour): number for stay, hour, number in part.select("stay_id", "bin", "number").iter_rows()}
-        for (statistic,), part in hourly.group_by(["statistic"])
+        column.statistic: {
+            (int(hourly.stay_ids[stay]), int(first + later)): float(number)
+            for stay, first, hours, number in zip(column.stay, column.bin, column.num_hours, column.number, strict=True)
+            for later in range(hours)
+        }
+        for column in hourly.columns
     }
 
 
