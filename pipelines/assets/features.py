@@ -4,13 +4,11 @@ import polars as pl
 
 from data_contracts import features, links, records, tables
 from pipelines.assets import series
-from pipelines.assets.raw import combined_version, file_digests
+from pipelines.assets.images import cxr_images
 from pipelines.assets.series import pretrain_subjects
 from pipelines.assets.step import Build, sql_step, step
 from pipelines.features import demographics_shift as shift
-from pipelines.features import images, tokens
-from pipelines.resources import Workspace
-from pipelines.sources import TABLES
+from pipelines.features import tokens
 
 MOST_OVERLAP_PAIRS = 2000
 """Pairs of texts that are compared word by word; of more, a fixed draw."""
@@ -96,47 +94,6 @@ def text_tokens(build: Build) -> pl.LazyFrame | pl.DataFrame:
     return tokens.tokenize(
         texts, build.frame(features.TokenizerVocabulary), context_length=build.settings["context_length"]
     )
-
-
-@step(
-    features.CxrImages,
-    inputs=[records.CxrRecords],
-    settings=lambda profile: {key: value for key, value in profile.group("images").items() if key != "num_processes"},
-    raw=lambda workspace: image_digests(workspace),
-    raw_keys=("mimic_cxr__record_list",),
-    kinds=("opencv", "parquet"),
-)
-def cxr_images(build: Build) -> pl.DataFrame:
-    """Decode every film to grey pixels, once, into the image store."""
-    root = build.workspace.sources.root("mimic_cxr")
-    assert root is not None
-    films = build.frame(records.CxrRecords).select("dicom_id", "subject_id", "study_id", "path")
-    return images.decode_images(
-        films,
-        root=root,
-        store=build.workspace.image_store,
-        num_processes=build.workspace.profile.images.num_processes,
-        known=_decoded_before(build),
-        log=build.log,
-        **build.settings,
-    )
-
-
-def _decoded_before(build: Build) -> pl.DataFrame | None:
-    """Return the films that this code decoded with these settings: those whose file is unchanged are not read again."""
-    published = build.lake.manifest(features.CxrImages.table)
-    if published is None or (published.code_version, published.settings) != (build.step.code_version(), build.settings):
-        return None
-    return build.lake.scan(features.CxrImages.table).collect()
-
-
-def image_digests(workspace: Workspace) -> dict[str, str]:
-    """Return one version for all films."""
-    root = workspace.sources.root("mimic_cxr")
-    if root is None:
-        return {"raw:mimic_cxr/films": "mimic_cxr is not available"}
-    digests = file_digests(TABLES["mimic_cxr__headers"], root, home=workspace.home)
-    return {"raw:mimic_cxr/films": combined_version(digests)}
 
 
 STEPS = (

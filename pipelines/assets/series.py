@@ -7,7 +7,7 @@ are fitted on the stays of pre-training subjects and applied unchanged to every 
 import polars as pl
 
 from data_contracts import Contract, features, links, records, tables
-from pipelines.assets.step import Build, Step, sql_step, step
+from pipelines.assets.step import Build, Made, Step, sql_step, step
 from pipelines.features import concepts, series
 
 
@@ -36,12 +36,18 @@ def _fit_step(contract: type[Contract], readings: type[Contract]) -> Step:
         inputs=[readings, records.EhrStays, links.CohortSplit],
         settings=lambda profile: profile.group("series"),
     )
-    def fit(build: Build) -> pl.DataFrame:
-        """Fit the hourly features on the stays of pre-training subjects."""
-        subjects = pretrain_subjects(build)
-        stays = build.scan(records.EhrStays).join(subjects, on="subject_id", how="semi")
-        of_subjects = build.scan(readings).join(subjects, on="subject_id", how="semi")
-        return series.fit_series(of_subjects, stays, series.SeriesSettings(**build.settings)).features
+    def fit(build: Build) -> Made:
+        """Fit the hourly features on the stays of pre-training subjects; remember the variables whose edges moved."""
+        settings = series.SeriesSettings(**build.settings)
+        stays = build.scan(records.EhrStays).filter(pl.col("database").cast(pl.String) == "mimic_iv")
+        if settings.fit_on == "train":
+            stays = stays.join(pretrain_subjects(build), on="subject_id", how="semi")
+        of_stays = build.scan(readings).join(stays, on="stay_id", how="semi")
+        fitted = series.fit_series(of_stays, stays, settings).features
+        if build.lake.manifest(contract.table) is None:
+            return Made(fitted)
+        before = build.lake.scan(contract.table).collect()
+        return Made(fitted, extra={"moved_variables": series.moved_variables(fitted, before)})
 
     return fit
 

@@ -53,6 +53,8 @@ class SeriesSettings:
         theta_2: a feature is kept if more than this share of the stays has a one of it, and a zero.
         theta_freq: a numeric variable is frequent if it has at least this many readings per hour and stay on average.
         statistics: what of an hour's readings a frequent variable shows beside its last value.
+        fit_on: train fits on the stays of pre-training subjects, all on those of every MIMIC-IV subject, held-out ones
+            too, as FIDDLE does.
     """
 
     window_hours: int = 48
@@ -60,11 +62,14 @@ class SeriesSettings:
     theta_2: float = 0.001
     theta_freq: float = 1.0
     statistics: tuple[str, ...] = ("min", "max", "mean")
+    fit_on: str = "train"
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.statistics) - {"min", "max", "mean"})
         if unknown:
             raise ValueError(f"series: statistics {unknown} are unknown; choose from min, max, mean")
+        if self.fit_on not in ("train", "all"):
+            raise ValueError(f"series: fit_on is {self.fit_on!r}; choose from train, all")
         if not 1 <= self.window_hours <= MAX_WINDOW_HOURS:
             raise ValueError(f"series: window_hours is {self.window_hours}; it must be from 1 to {MAX_WINDOW_HOURS}")
 
@@ -125,6 +130,23 @@ def fitted_columns(
     """Return edges and categories per (variable, statistic) as `fit_series` fits them, before features are dropped."""
     columns = _fit(readings, stays, settings, READINGS_PER_CHUNK).columns
     return {(column.variable, column.statistic): column for column in columns}
+
+
+def moved_variables(features: pl.DataFrame, before: pl.DataFrame) -> list[str]:
+    """Return the variables whose intervals or categories differ between two fits, sorted; new and lost ones too.
+
+    Args:
+        features: rows of contract SeriesFeatures.
+        before: rows of an earlier version.
+    """
+    shown = ["variable", "statistic", "category", "low", "high", "low_inclusive", "is_filled"]
+    now, then = (
+        part.select(pl.col("statistic").cast(pl.String), pl.exclude("statistic")) for part in (features, before)
+    )
+    changed = [
+        one.join(other, on=shown, how="anti", nulls_equal=True)["variable"] for one, other in ((now, then), (then, now))
+    ]
+    return sorted(set(pl.concat(changed)))
 
 
 def encode_series(

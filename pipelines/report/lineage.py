@@ -34,12 +34,14 @@ class Ancestry:
     Attributes:
         manifests: by table; where two versions of a table were used, the current one.
         raw_files: digest by `<source>/<file>`.
+        releases: the release of each raw source that was read, where it is known.
         absent: raw sources that were not there.
         replaced: `(table, input)` where the input has been published anew since.
     """
 
     manifests: dict[str, Manifest]
     raw_files: dict[str, str]
+    releases: dict[str, str]
     absent: tuple[str, ...]
     replaced: tuple[tuple[str, str], ...]
 
@@ -82,9 +84,21 @@ def trace(lake: Lake, tables: Iterable[str]) -> Ancestry:
     return Ancestry(
         manifests=dict(sorted(manifests.items(), key=lambda item: (LAYERS.index(item[1].layer), item[0]))),
         raw_files={name: value for name, value in sorted(raw_files.items()) if value != ABSENT},
+        releases=_releases(manifests.values()),
         absent=tuple(sorted(name for name, value in raw_files.items() if value == ABSENT)),
         replaced=tuple(sorted(replaced)),
     )
+
+
+def _releases(manifests: Iterable[Manifest]) -> dict[str, str]:
+    """Return the release by source, as the tables that were read from its files remember it."""
+    return {
+        name.removeprefix(RAW).split("/", 1)[0]: str(manifest.extra["release"])
+        for manifest in manifests
+        if manifest.extra.get("release")
+        for name in manifest.inputs
+        if name.startswith(RAW)
+    }
 
 
 def lineage_section(
@@ -209,7 +223,10 @@ def _raw_table(ancestry: Ancestry, synthetic_sources: Sequence[str]) -> Part:
         Row(
             label=name,
             badge="synthetic" if name.split("/", 1)[0] in synthetic_sources else "",
-            cells=(Cell(text=value, is_code=True),),
+            cells=(
+                Cell(text=ancestry.releases.get(name.split("/", 1)[0], "")),
+                Cell(text=value, is_code=True),
+            ),
         )
         for name, value in ancestry.raw_files.items()
     ]
@@ -217,7 +234,10 @@ def _raw_table(ancestry: Ancestry, synthetic_sources: Sequence[str]) -> Part:
         caption=f"Raw files ({count(len(rows))})",
         anchor="raw-files",
         head="Source and file",
-        columns=(Column(label="sha256 (many small files count as one group)", is_number=False),),
+        columns=(
+            Column(label="Release", is_number=False),
+            Column(label="sha256 (many small files count as one group)", is_number=False),
+        ),
         rows=tuple(rows),
         is_folded=True,
     )

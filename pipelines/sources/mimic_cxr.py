@@ -80,11 +80,16 @@ def list_reports(table: RawTable, root: Path) -> list[Path]:
 
 def list_header_times(table: RawTable, root: Path) -> list[str]:
     """Return size and time of every listed DICOM file: far too many bytes to hash for what a header says."""
+    return [_listing_line(root, path) for path in film_paths(table, root)]
+
+
+def film_paths(table: RawTable, root: Path) -> list[str]:
+    """Return the path of every film of the record list, which `table` names."""
     (record_list,) = table.find(root)
-    return [listing_line(root, path) for path in _listed_paths(record_list)]
+    return _listed_paths(record_list)
 
 
-def listing_line(root: Path, path: str) -> str:
+def _listing_line(root: Path, path: str) -> str:
     """Return path, size and time of a file; of one that is not there, the path alone."""
     try:
         status = os.stat(os.path.join(root, path))  # noqa: PTH116, PTH118 - 377,110 of them

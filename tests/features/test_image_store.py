@@ -107,3 +107,15 @@ def test_every_picture_added_is_found_with_its_pixels(tmp_path_factory, batches,
         assert not places.select("shard", "row").is_duplicated().any()
         assert places.group_by("shard").len()["len"].max() <= per_shard
         assert places.select(pl.col("row").min()).item() == 0
+
+
+def test_a_reader_gives_batches_by_position(tmp_path):
+    store = ImageStore(tmp_path, images_per_shard=2)
+    digests = store.add(picture(k) for k in range(7))
+    reader = store.reader(digests)
+    assert reader.read(np.array([6, 0, 6, 3]))[:, 0, 0].tolist() == [6, 0, 6, 3]
+    buffer = np.empty((2, 3, 3), dtype=np.uint8)
+    assert reader.read([5, 2], out=buffer) is buffer
+    assert buffer[:, 0, 0].tolist() == [5, 2]
+    with pytest.raises(ImagesMissing):
+        store.reader([*digests, "0" * 64])

@@ -120,7 +120,7 @@ def _records() -> dict[str, list[dict[str, Any]]]:
             {
                 "record_id": str(hadm_id), "subject_id": subject, "hadm_id": hadm_id, "admit_time": START,
                 "discharge_time": START + timedelta(days=3), "first_icu_time": START, "record_time": START,
-                "num_stays": 1,
+                "num_stays": 1, "database": "mimic_iv", "is_in_carevue_subset": False,
             }
             for subject, hadm_id in EHR
         ],
@@ -128,6 +128,7 @@ def _records() -> dict[str, list[dict[str, Any]]]:
             {
                 "subject_id": subject, "hadm_id": hadm_id, "stay_id": hadm_id + 1, "stay_index": 0, "in_time": START,
                 "out_time": None, "first_careunit": "MICU", "los_hours": None,
+                "database": "mimic_iv", "system": "mimic_iv",
             }
             for subject, hadm_id in EHR
         ],
@@ -141,7 +142,8 @@ def _records() -> dict[str, list[dict[str, Any]]]:
             for subject, study_id, dicom_id in CXR
         ],
         "cxr_reports": [
-            {"subject_id": subject, "study_id": study_id, "text": "PLANTED SECRET REPORT"}
+            {"subject_id": subject, "study_id": study_id, "section": "full", "is_fall_back": False,
+             "text": "PLANTED SECRET REPORT"}
             for subject, study_id in sorted({(subject, study_id) for subject, study_id, _ in CXR})
         ],
     }  # fmt: skip
@@ -264,8 +266,11 @@ def publish(lake: Lake, name: str, rows: list[dict[str, Any]]) -> None:
         code_version="c0de" * 4,
         inputs=inputs,
         settings={"theta_days": 30.0} if name == "same_patient_pairs" else {},
+        extra={"release": "demo 2.2"} if name == "ehr_records" else {},
     )
-    cost = Measurement(seconds=10.0 + ORDER.index(name), cpu_seconds=9.0, peak_mb=250.0, created_time="x")
+    cost = Measurement(
+        seconds=10.0 + ORDER.index(name), cpu_seconds=9.0, peak_mb=250.0, created_time="2026-01-02T03:04:05+00:00"
+    )
     lake.record_timing(name, cost)
 
 
