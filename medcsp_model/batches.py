@@ -8,12 +8,11 @@ source, and a batch is `size` consecutive slots.
 What does not live here: arrays of the records themselves (`medcsp_model.collate`).
 """
 
+import math
 import zlib
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +23,7 @@ from medcsp_model.settings import BatchSettings
 
 Ints = NDArray[np.int64]
 NONE = -1
+REACH = 32  # batches on either side in which to look for a place to exchange
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,12 @@ def num_steps(plan: Plan, epochs: float) -> int:
 
 
 class _SlotPlan:
-    """Cuts a pass of slots, one pass an epoch, into batches; drops what a small corpus makes meet twice."""
+    """Cuts a pass of slots, one pass an epoch, into batches.
+
+    The slots of an epoch are its body and its tail, the part of a batch which the next epoch finishes. A tail is drawn
+    by itself, so that the epoch after it can keep out of its way without planning the whole epoch before: any batch
+    costs one epoch at most.
+    """
 
     def __init__(self, inputs: PlanInputs, *, settings: BatchSettings, seed: int) -> None:
         self.inputs, self.settings, self.seed = inputs, settings, seed
@@ -105,8 +110,8 @@ class _SlotPlan:
         self.others = [name for name in counts if name != self.anchor]
         self.num_anchors = counts[self.anchor]
         self.size = min(settings.size, self.num_anchors)
-        self._raw = lru_cache(maxsize=2)(self._raw_epoch)
-        self._epoch = lru_cache(maxsize=2)(self._joined_epoch)
+        self._tail = lru_cache(maxsize=4)(self._plan_tail)
+        self._body = lru_cache(maxsize=2)(self._plan_body)
 
     def batch(self, step: int) -> dict[str, Ints]:
         """Distinct record indices of each source in the batch of a step (0, 1, ...)."""
@@ -115,73 +120,46 @@ class _SlotPlan:
         while start < stop:
             epoch, place = divmod(start, self.num_anchors)
             length = min(stop - start, self.num_anchors - place)
-            for name, slots in self._epoch(epoch).items():
+            skipped = self.num_anchors - self._tail_length(epoch)
+            part, place = (self._body(epoch), place) if place < skipped else (self._tail(epoch), place - skipped)
+            for name, slots in part.items():
                 parts[name].append(slots[place : place + length])
             start += length
         return {name: _distinct(np.concatenate(values)) for name, values in parts.items()}
 
     def epoch(self, epoch: int) -> dict[str, Ints]:
         """Slots of one pass by source: record indices, -1 for an empty place."""
-        return self._epoch(epoch)
+        body, tail = self._body(epoch), self._tail(epoch)
+        return {name: np.concatenate([slots, tail[name]]) for name, slots in body.items()}
 
-    def _boundary(self, epoch: int) -> int:
-        """Slots of an epoch that finish the batch which the epoch before began."""
-        return -epoch * self.num_anchors % self.size
+    def _tail_length(self, epoch: int) -> int:
+        """Slots of an epoch that begin a batch which the next epoch finishes; none before the first epoch."""
+        return (epoch + 1) * self.num_anchors % self.size
 
-    def _segments(self, epoch: int) -> Ints:
-        """Number of the batch of every slot of an epoch."""
-        return (epoch * self.num_anchors + np.arange(self.num_anchors)) // self.size
+    def _before(self, epoch: int) -> dict[str, Ints]:
+        """Records of the unfinished batch that an epoch begins with."""
+        if not self._tail_length(epoch - 1):
+            return {name: np.empty(0, dtype=np.int64) for name in self.inputs.records}
+        return self._tail(epoch - 1)
 
-    def _raw_epoch(self, epoch: int) -> dict[str, Ints]:
+    def _starts(self, epoch: int) -> Ints:
+        """Boundaries of the batches in the body of an epoch: 0, the end of the first one, ..., the body's length."""
+        length = self.num_anchors - self._tail_length(epoch)
+        head = -self._tail_length(epoch - 1) % self.size
+        return np.concatenate([[0], np.arange(head or self.size, length + 1, self.size)]).astype(np.int64)
+
+    def _plan_tail(self, epoch: int) -> dict[str, Ints]:
         raise NotImplementedError
 
-    def _kinds(self, slots: Mapping[str, Ints], epoch: int) -> Ints:
-        """Slots of equal kind may change places."""
+    def _plan_body(self, epoch: int) -> dict[str, Ints]:
         raise NotImplementedError
 
-    def _joined_epoch(self, epoch: int) -> dict[str, Ints]:
-        """An epoch whose first slots hold no record of the unfinished batch of the epoch before.
+    def _rng(self, *numbers: int | str) -> np.random.Generator:
+        words = [zlib.crc32(number.encode()) if isinstance(number, str) else number for number in numbers]
+        return np.random.default_rng([self.seed, *words])
 
-        Only slots outside the last batch change places, so that an epoch's end, which the next one must know, depends
-        on that epoch alone.
-        """
-        slots = {name: values.copy() for name, values in self._raw(epoch).items()}
-        head = self._boundary(epoch)
-        if not head or not epoch:
-            return slots
-        before = self._raw(epoch - 1)
-        tail = {name: set(values[head - self.size :].tolist()) - {NONE} for name, values in before.items()}
-        clash = np.zeros(self.num_anchors, dtype=bool)
-        for name, values in slots.items():
-            clash |= np.isin(values, list(tail[name]))
-        kinds, segments = self._kinds(slots, epoch), self._segments(epoch)
-        last = self.num_anchors - self._boundary_after(epoch)
-        free = [place for place in range(head, last) if not clash[place]]
-        for place in np.flatnonzero(clash[:head]):
-            self._exchange(slots, int(place), free, kinds, segments)
-        return slots
-
-    def _boundary_after(self, epoch: int) -> int:
-        return (self.size - self._boundary(epoch + 1)) % self.size
-
-    def _exchange(self, slots: dict[str, Ints], place: int, free: list[int], kinds: Ints, segments: Ints) -> None:
-        def fits(target: int) -> bool:
-            if kinds[target] != kinds[place]:
-                return False
-            for values in slots.values():
-                here, there = segments == segments[place], segments == segments[target]
-                if values[target] != NONE and np.count_nonzero(values[here] == values[target]):
-                    return False
-                if values[place] != NONE and np.count_nonzero(values[there] == values[place]):
-                    return False
-            return True
-
-        for target in free:
-            if fits(target):
-                for values in slots.values():
-                    values[place], values[target] = values[target], values[place]
-                free.remove(target)
-                return
+    def _fill(self, name: str, slots: Ints, starts: Ints, stream: Ints, *, taken: Ints) -> Ints:
+        return _fill(slots, starts, stream, taken=taken, num_records=len(self.inputs.subject[name]))
 
 
 def _distinct(values: Ints) -> Ints:
@@ -193,25 +171,35 @@ def _distinct(values: Ints) -> Ints:
 class RandomPlan(_SlotPlan):
     """Independent draws: a permutation of the anchors an epoch, permutations of the others one after another."""
 
-    def _raw_epoch(self, epoch: int) -> dict[str, Ints]:
-        slots = {self.anchor: self._permutation(self.anchor, epoch)}
+    def _plan_tail(self, epoch: int) -> dict[str, Ints]:
+        length, tail = self._tail_length(epoch), {}
+        for name, records in self.inputs.records.items():
+            drawn = self._rng("tail", name, epoch).choice(records, size=min(length, len(records)), replace=False)
+            tail[name] = np.concatenate([drawn, np.full(length - len(drawn), NONE)]).astype(np.int64)
+        return tail
+
+    def _plan_body(self, epoch: int) -> dict[str, Ints]:
+        starts, before = self._starts(epoch), self._before(epoch)
+        anchors = self._permutation(self.anchor, epoch)
+        anchors = anchors[~np.isin(anchors, self._tail(epoch)[self.anchor])]
+        clash = np.isin(anchors, before[self.anchor])
+        order = _keep_apart(clash, np.zeros(len(anchors), dtype=np.int64), np.arange(len(anchors)), starts, 0)
+        slots = {self.anchor: anchors[order]}
         for name in self.others:
-            slots[name] = self._stream(name, epoch)
+            room = _room(np.full(starts[-1], NONE), starts, len(self.inputs.records[name]), len(before[name]))
+            stream = self._stream(name, epoch * self.num_anchors, int(room.sum()))
+            slots[name] = self._fill(name, np.full(starts[-1], NONE), starts, stream, taken=before[name])
         return slots
 
-    def _kinds(self, slots: Mapping[str, Ints], epoch: int) -> Ints:
-        return np.zeros(self.num_anchors, dtype=np.int64)
-
     def _permutation(self, name: str, turn: int) -> Ints:
-        rng = np.random.default_rng([self.seed, zlib.crc32(name.encode()), turn])
-        return rng.permutation(self.inputs.records[name]).astype(np.int64)
+        return self._rng(name, turn).permutation(self.inputs.records[name]).astype(np.int64)
 
-    def _stream(self, name: str, epoch: int) -> Ints:
-        """The part of the endless stream of permutations that falls into an epoch, without repeats inside a batch."""
-        count, start = len(self.inputs.records[name]), epoch * self.num_anchors
-        turns = range(start // count, (start + self.num_anchors - 1) // count + 1)
-        stream = np.concatenate([self._permutation(name, turn) for turn in turns])[start - turns[0] * count :]
-        return _fill(self._segments(epoch), deque(stream.tolist()), np.full(self.num_anchors, NONE))
+    def _stream(self, name: str, start: int, length: int) -> Ints:
+        """A part of the endless stream of permutations."""
+        count = len(self.inputs.records[name])
+        turns = range(start // count, max(start + length - 1, start) // count + 1)
+        stream = np.concatenate([self._permutation(name, turn) for turn in turns])
+        return stream[start - turns[0] * count :][:length]
 
 
 class LinkedPlan(_SlotPlan):
@@ -220,35 +208,90 @@ class LinkedPlan(_SlotPlan):
     Of each linked anchor one partner inside the window is chosen first, no record more than `max_draws` times an epoch.
     Anchors with and without a partner are then spread evenly over the epoch, and so are one patient's linked anchors;
     in each batch the first `share * size` linked patients keep their partner. A fill record is one drawn least so far,
-    again at most `max_draws` times.
+    again at most `max_draws` times; among equals the turn passes on from epoch to epoch.
     """
 
     def __init__(self, inputs: PlanInputs, *, settings: BatchSettings, seed: int) -> None:
         super().__init__(inputs, settings=settings, seed=seed)
+        self._anchors = inputs.records[self.anchor].astype(np.int64)
+        self._subject = np.unique(inputs.subject[self.anchor][self._anchors], return_inverse=True)[1].ravel()
         self._linked = {name: self._partners(name) for name in self.others}
+        self._turn = {name: self._rng("turn", name).permutation(len(inputs.records[name])) for name in self.others}
+        self._rank = {name: np.argsort(turn) for name, turn in self._turn.items()}
+        self._tail_links = lru_cache(maxsize=4)(self._plan_tail_links)
+        self._quota = math.ceil(settings.share * self.size)
+        stratum = np.zeros(self.num_anchors, dtype=np.int64)
+        for number, (indptr, _) in enumerate(self._linked.values()):
+            stratum |= (np.diff(indptr) > 0).astype(np.int64) << number
+        kinds = sorted(np.unique(stratum).tolist(), key=lambda kind: (-kind.bit_count(), kind))
+        self._strata = [np.flatnonzero(stratum == kind) for kind in kinds]
 
-    def _raw_epoch(self, epoch: int) -> dict[str, Ints]:
-        rng = np.random.default_rng([self.seed, epoch])
-        anchors = self.inputs.records[self.anchor]
-        chosen = {name: self._choose_partners(name, rng) for name in self.others}
-        stratum = np.zeros(len(anchors), dtype=np.int64)
-        for number, name in enumerate(self.others):
-            stratum += (chosen[name] != NONE).astype(np.int64) << number
-        order = _spread(stratum, self.inputs.subject[self.anchor][anchors], rng)
-        slots = {self.anchor: anchors[order].astype(np.int64)}
-        segments = self._segments(epoch)
+    def _plan_tail(self, epoch: int) -> dict[str, Ints]:
+        rows, partners = self._tail_links(epoch)
+        tail = {self.anchor: self._anchors[rows]}
         for name in self.others:
-            partners = self._keep_share(chosen[name][order], slots[self.anchor], segments)
-            slots[name] = self._fill(name, partners, segments, epoch, rng)
+            slots, turn = partners[name].copy(), self._turn[name]
+            places = np.arange(min(2 * len(rows), len(turn))) + epoch * self.num_anchors
+            fill = self.inputs.records[name][turn[places % len(turn)]]
+            empty = np.flatnonzero(slots == NONE)
+            fill = fill[~np.isin(fill, slots)][: len(empty)]
+            slots[empty[: len(fill)]] = fill
+            tail[name] = slots
+        return tail
+
+    def _plan_tail_links(self, epoch: int) -> tuple[Ints, dict[str, Ints]]:
+        """Rows of a tail's anchors and their partners by source."""
+        length, none = self._tail_length(epoch), np.empty(0, dtype=np.int64)
+        if not length:
+            return none, dict.fromkeys(self.others, none)
+        rng = self._rng("tail", epoch)
+        rows, starts, quota = self._tail_anchors(length, rng), np.array([0, length]), np.array([self._quota])
+        partners = {}
+        for name in self.others:
+            chosen = self._choose_partners(name, rows, self._count(name, none), rng)
+            partners[name] = self._keep_share(chosen, self._subject[rows], starts, quota)
+        return rows, partners
+
+    def _tail_anchors(self, length: int, rng: np.random.Generator) -> Ints:
+        """Rows of anchors in their strata's shares, linked ones rounded up, as far as can be of different subjects."""
+        drawn, total = [np.empty(0, dtype=np.int64)], 0
+        for rows in self._strata:
+            before, total = total, total + len(rows)
+            count = -(-length * total // self.num_anchors) - -(-length * before // self.num_anchors)
+            some = rng.choice(rows, size=min(len(rows), 2 * count), replace=False)
+            drawn.append(some[_order(_occurrence(self._subject[some]))][:count])
+        return rng.permutation(np.concatenate(drawn))
+
+    def _plan_body(self, epoch: int) -> dict[str, Ints]:
+        rng, starts = self._rng("body", epoch), self._starts(epoch)
+        before, tail = self._before(epoch), self._tail(epoch)
+        num_before = {name: np.count_nonzero(self._tail_links(epoch - 1)[1][name] != NONE) for name in self.others}
+        draws = {name: self._count(name, tail[name]) for name in self.others}
+        rows = rng.permutation(self.num_anchors)
+        rows = rows[~_mark(self._anchors, tail[self.anchor])[rows]]
+        chosen = {name: self._choose_partners(name, rows, draws[name], rng) for name in self.others}
+        stratum = np.zeros(len(rows), dtype=np.int64)
+        for number, name in enumerate(self.others):
+            stratum |= (chosen[name] != NONE).astype(np.int64) << number
+        order = _spread(stratum, self._subject[rows], rng)
+        clash = _mark(self._anchors, before[self.anchor])[rows]
+        for name in self.others:
+            clash |= (chosen[name] != NONE) & _mark(np.arange(len(draws[name])), before[name])[chosen[name]]
+        order = order[_keep_apart(clash[order], stratum[order], self._subject[rows[order]], starts, self._quota)]
+        slots = {self.anchor: self._anchors[rows[order]]}
+        for name in self.others:
+            partners = chosen[name][order]
+            partners[: starts[1]][np.isin(partners[: starts[1]], before[name])] = NONE
+            quota = np.full(len(starts) - 1, self._quota)
+            quota[:1] -= num_before[name]
+            partners = self._keep_share(partners, self._subject[rows[order]], starts, quota)
+            room = _room(partners, starts, len(self.inputs.records[name]), len(before[name]))
+            stream = self._fill_stream(name, draws[name] + self._count(name, partners), int(room.sum()), epoch, rng)
+            slots[name] = self._fill(name, partners, starts, stream, taken=before[name])
         return slots
 
-    def _kinds(self, slots: Mapping[str, Ints], epoch: int) -> Ints:
-        kinds = np.zeros(self.num_anchors, dtype=np.int64)
-        for number, name in enumerate(self.others):
-            subject = self.inputs.subject[name][slots[name]]
-            same = subject == self.inputs.subject[self.anchor][slots[self.anchor]]
-            kinds += ((slots[name] != NONE) & same).astype(np.int64) << number
-        return kinds
+    def _count(self, name: str, slots: Ints) -> Ints:
+        return np.bincount(slots[slots != NONE], minlength=len(self.inputs.subject[name]))
 
     def _partners(self, name: str) -> tuple[Ints, Ints]:
         """Linked records of each anchor as compressed sparse rows (boundaries, records)."""
@@ -264,73 +307,116 @@ class LinkedPlan(_SlotPlan):
         place = np.searchsorted(rows, anchor[kept])
         by_anchor = np.lexsort((other[kept], place))
         counts = np.bincount(place, minlength=len(rows))
-        return np.concatenate([[0], np.cumsum(counts)]), other[kept][by_anchor]
+        return np.concatenate([[0], np.cumsum(counts)]), other[kept][by_anchor].astype(np.int64)
 
-    def _choose_partners(self, name: str, rng: np.random.Generator) -> Ints:
-        """One partner of each anchor that has any, no record more than `max_draws` times; -1 for none."""
+    def _choose_partners(self, name: str, rows: Ints, draws: Ints, rng: np.random.Generator) -> Ints:
+        """One partner of each anchor that has any; with `draws` no record more than `max_draws` times; -1 for none."""
         indptr, linked = self._linked[name]
-        counts = np.diff(indptr)
-        chosen = np.full(len(counts), NONE, dtype=np.int64)
-        rows = rng.permutation(np.flatnonzero(counts))
-        chosen[rows] = linked[indptr[rows] + (rng.random(len(rows)) * counts[rows]).astype(np.int64)]
+        first, counts = indptr[rows], indptr[rows + 1] - indptr[rows]
+        places = np.flatnonzero(counts)
+        picked = linked[first[places] + (rng.random(len(places)) * counts[places]).astype(np.int64)]
         limit = self.settings.max_draws
-        over = rows[_occurrence(chosen[rows]) >= limit]
-        chosen[over] = NONE
-        draws = np.bincount(chosen[chosen != NONE], minlength=len(self.inputs.subject[name]))
-        for row in over[counts[over] > 1]:
-            candidates = linked[indptr[row] : indptr[row + 1]]
+        over = _occurrence(picked) + draws[picked] >= limit
+        chosen = np.full(len(rows), NONE, dtype=np.int64)
+        chosen[places[~over]] = picked[~over]
+        draws = draws + self._count(name, picked[~over])
+        for place in places[over & (counts[places] > 1)]:
+            candidates = linked[first[place] : first[place] + counts[place]]
             best = candidates[np.argmin(draws[candidates])]
             if draws[best] < limit:
-                chosen[row] = best
+                chosen[place] = best
                 draws[best] += 1
         return chosen
 
-    def _keep_share(self, partners: Ints, anchors: Ints, segments: Ints) -> Ints:
-        """Partners of the first `share` of each batch's places, one a patient; -1 elsewhere."""
+    def _keep_share(self, partners: Ints, subject: Ints, starts: Ints, quota: Ints) -> Ints:
+        """Partners of the first places of each batch up to its quota, one a patient; -1 elsewhere."""
         places = np.flatnonzero(partners != NONE)
-        subject = self.inputs.subject[self.anchor][anchors[places]]
-        first = places[_occurrence(np.stack([segments[places], subject])) == 0]
-        lengths = np.bincount(segments - segments[0])
-        quota = np.ceil(self.settings.share * lengths).astype(np.int64)
-        kept = first[_occurrence(segments[first]) < quota[segments[first] - segments[0]]]
+        batch = _batch_of(starts)[places]
+        new = _occurrence(batch * (int(subject.max(initial=0)) + 1) + subject[places]) == 0
+        places, batch = places[new], batch[new]
+        kept = places[_first_of_batch(batch, quota)]
         result = np.full(len(partners), NONE, dtype=np.int64)
         result[kept] = partners[kept]
         return result
 
-    def _fill(self, name: str, slots: Ints, segments: Ints, epoch: int, rng: np.random.Generator) -> Ints:
+    def _fill_stream(self, name: str, draws: Ints, length: int, epoch: int, rng: np.random.Generator) -> Ints:
+        """Records to fill empty places with, each one's repeats far apart."""
         records = self.inputs.records[name]
-        draws = np.bincount(slots[slots != NONE], minlength=len(self.inputs.subject[name]))[records]
-        turn = np.random.default_rng([self.seed, zlib.crc32(name.encode())]).permutation(len(records))
-        places = int(np.count_nonzero(slots == NONE))
-        more = _level(draws, places, limit=self.settings.max_draws, rotation=(turn - epoch * places) % len(records))
+        rotation = (self._rank[name] - epoch * length) % len(records)
+        more = _level(draws[records], length, limit=self.settings.max_draws, rotation=rotation)
         copies = np.repeat(np.arange(len(records)), more)
-        key = (_occurrence(copies) + rng.random(len(records))[copies]) / more[copies]
-        stream = records[copies[np.argsort(key, kind="stable")]]
-        return _fill(segments, deque(stream.tolist()), slots)
+        repeat = np.arange(len(copies)) - np.repeat(np.cumsum(more) - more, more)
+        return records[copies[_order(_grain((repeat + rng.random(len(records))[copies]) / more[copies]))]]
+
+
+def _grain(share: NDArray[np.float64]) -> Ints:
+    """Numbers in [0, 1) as whole numbers below 2^32."""
+    return (share * 2.0**32).astype(np.int64)
+
+
+def _order(key: Ints) -> Ints:
+    """Stable argsort of whole numbers from 0 up: sorting keys that carry their places is several times as fast."""
+    bits = len(key).bit_length()
+    if int(key.max(initial=0)).bit_length() + bits > 63:
+        return np.argsort(key, kind="stable")
+    return np.sort((key << bits) | np.arange(len(key))) & ((1 << bits) - 1)
 
 
 def _occurrence(values: Ints) -> Ints:
-    """How often each value (or column of values) stood before, int64 of the last axis's length."""
-    columns = np.atleast_2d(values)
-    order = np.lexsort(columns[::-1])
-    new = np.ones(columns.shape[1], dtype=bool)
-    new[1:] = (columns[:, order[1:]] != columns[:, order[:-1]]).any(axis=0)
-    starts = np.flatnonzero(new)
-    run = np.arange(len(order)) - starts[np.cumsum(new) - 1] if len(order) else np.empty(0, dtype=np.int64)
+    """How often each value (whole numbers from 0 up) stood before, int64 of the same length."""
+    order = _order(values)
+    held = values[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = held[1:] != held[:-1]
+    place = np.arange(len(order))
     result = np.empty(len(order), dtype=np.int64)
-    result[order] = run
+    result[order] = place - np.maximum.accumulate(np.where(new, place, 0))
     return result
+
+
+def _mark(values: Ints, some: Ints) -> NDArray[np.bool_]:
+    """Which ascending values are among a few others."""
+    marks = np.zeros(len(values), dtype=bool)
+    marks[np.searchsorted(values, some[some != NONE])] = True
+    return marks
 
 
 def _spread(stratum: Ints, subject: Ints, rng: np.random.Generator) -> Ints:
     """An order in which every stretch holds each stratum in its share and the records of a subject lie apart."""
-    shuffled = rng.permutation(len(stratum))
-    group = np.unique(np.stack([stratum, subject]), axis=1, return_inverse=True)[1].ravel()[shuffled]
-    apart = (_occurrence(group) + rng.random(group.max() + 1)[group]) / np.bincount(group)[group]
-    shuffled = shuffled[np.argsort(apart, kind="stable")]
-    kind = stratum[shuffled]
-    share = (_occurrence(kind) + rng.random(kind.max() + 1)[kind]) / np.bincount(kind)[kind]
-    return shuffled[np.argsort(share, kind="stable")].astype(np.int64)
+    group = (subject << int(stratum.max(initial=0)).bit_length()) | stratum
+    sizes = np.bincount(group)
+    apart = (_occurrence(group) + rng.random(len(sizes))[group]) / sizes[group]
+    order = _order((stratum << 32) | _grain(apart))
+    kind, counts = stratum[order], np.bincount(stratum)
+    rank = np.arange(len(order)) - (np.cumsum(counts) - counts)[kind]
+    return order[_order(_grain((rank + rng.random(len(counts))[kind]) / counts[kind]))]
+
+
+def _keep_apart(clash: NDArray[np.bool_], stratum: Ints, subject: Ints, starts: Ints, quota: int) -> Ints:
+    """An order in which clashing places have left the first batch, in exchange with others of their stratum.
+
+    Where the linked anchors of a batch are of fewer subjects than the quota, those of one subject part too.
+    """
+    batch, order, subject = _batch_of(starts), np.arange(len(clash)), subject.copy()
+    linked = np.flatnonzero(stratum)
+    new = _occurrence(batch[linked] * (int(subject.max(initial=0)) + 1) + subject[linked]) == 0
+    short = np.bincount(batch[linked[new]], minlength=len(starts)) < quota
+    parting = clash & (batch == 0)
+    parting[linked[~new & short[batch[linked]]]] = True
+    for place in np.flatnonzero(parting)[: 4 * len(starts)]:
+        here = batch[place]
+        near = slice(starts[max(here - REACH, 0)], starts[min(here + REACH, len(starts) - 2) + 1])
+        wrong = clash[near] if here == 0 else clash[place] & (batch[near] == 0)
+        alike = (stratum[near] == stratum[place]) & (batch[near] != here) & ~parting[near] & ~wrong
+        alike = near.start + np.flatnonzero(alike)
+        fresh = alike[~np.isin(subject[alike], subject[starts[here] : starts[here + 1]])]
+        fits = (at for at in fresh if not (subject[starts[batch[at]] : starts[batch[at] + 1]] == subject[place]).any())
+        target = next(fits, alike[0] if here == 0 and clash[place] and len(alike) else None)
+        if target is not None:
+            order[place], order[target] = order[target], order[place]
+            subject[place], subject[target] = subject[target], subject[place]
+            clash[place], clash[target] = clash[target], clash[place]
+    return order
 
 
 def _level(draws: Ints, places: int, *, limit: int, rotation: Ints) -> Ints:
@@ -342,42 +428,80 @@ def _level(draws: Ints, places: int, *, limit: int, rotation: Ints) -> Ints:
     more = np.maximum(low - draws, 0)
     rest = places - int(more.sum())
     open_records = np.flatnonzero((draws + more == low) & (low < limit))
-    more[open_records[np.argsort(rotation[open_records], kind="stable")[:rest]]] += 1
+    more[open_records[_order(rotation[open_records])[:rest]]] += 1
     return more
 
 
-def _fill(segments: Ints, stream: deque[int], slots: Ints) -> Ints:
-    """Fill the empty slots of each batch from the stream; what a batch already holds waits for the next one."""
+def _batch_of(starts: Ints) -> Ints:
+    """Number of the batch of every slot."""
+    return np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+
+
+def _first_of_batch(batch: Ints, limit: Ints) -> NDArray[np.bool_]:
+    """Which of some slots, given by the ascending numbers of their batches, are among the first `limit` of theirs."""
+    counts = np.bincount(batch, minlength=len(limit))
+    return np.arange(len(batch)) - (np.cumsum(counts) - counts)[batch] < limit[batch]
+
+
+def _room(slots: Ints, starts: Ints, num_records: int, num_before: int) -> Ints:
+    """How many empty places of each batch distinct records can fill."""
+    held = np.add.reduceat(slots != NONE, starts[:-1]) if len(starts) > 1 else np.empty(0, dtype=np.int64)
+    left = np.full(len(held), num_records)
+    left[:1] -= num_before
+    return np.clip(np.diff(starts) - held, 0, np.maximum(left - held, 0))
+
+
+def _fill(slots: Ints, starts: Ints, stream: Ints, *, taken: Ints, num_records: int) -> Ints:
+    """Fill empty places of each batch from the stream, no record twice in a batch, none of `taken` in the first one.
+
+    What a batch already holds changes places with a record of a batch nearby; what fits nowhere stays out. A stream too
+    short for all places is spread over them.
+    """
     filled = slots.copy()
-    boundaries = [0, *(np.flatnonzero(np.diff(segments)) + 1).tolist(), len(segments)]
-    for start, stop in pairwise(boundaries):
-        part = filled[start:stop]
-        held = set(part.tolist())
-        waiting: list[int] = []
-        for place in np.flatnonzero(part == NONE):
-            while stream and stream[0] in held:
-                waiting.append(stream.popleft())
-            if not stream:
-                break
-            part[place] = stream.popleft()
-            held.add(int(part[place]))
-        stream.extendleft(reversed(waiting))
-    _place_leftovers(filled, slots == NONE, segments, stream)
+    room = _room(slots, starts, num_records, len(taken))
+    empty = np.flatnonzero(slots == NONE)
+    empty = empty[_first_of_batch(_batch_of(starts)[empty], room)]
+    places = empty[np.arange(len(stream)) * len(empty) // max(len(stream), 1)]
+    filled[places] = stream
+    movable = np.zeros(len(slots), dtype=bool)
+    movable[places] = True
+    for place in _conflicts(filled, movable, starts, taken):
+        _move(filled, movable, int(place), starts, taken, num_records)
     return filled
 
 
-def _place_leftovers(filled: Ints, movable: NDArray[np.bool_], segments: Ints, stream: deque[int]) -> None:
-    """Give the last records of the stream a place by moving one filled in before; what fits nowhere stays out."""
-    for place in np.flatnonzero(filled == NONE):
-        here = set(filled[segments == segments[place]].tolist())
-        for record in list(stream):
-            holding = np.unique(segments[filled == record])
-            free = movable & ~np.isin(segments, holding) & (filled != NONE) & ~np.isin(filled, list(here))
-            if free.any():
-                target = np.flatnonzero(free)[-1]
-                filled[place], filled[target] = filled[target], record
-                stream.remove(record)
-                break
+def _conflicts(filled: Ints, movable: NDArray[np.bool_], starts: Ints, taken: Ints) -> Ints:
+    """Movable places whose record the batch holds elsewhere, or the first one must not hold."""
+    held = np.flatnonzero(filled != NONE)
+    key = ((_batch_of(starts)[held] * (int(filled.max(initial=0)) + 1) + filled[held]) << 1) | movable[held]
+    order = _order(key)
+    twice = held[order[1:][key[order[1:]] >> 1 == key[order[:-1]] >> 1]]
+    first = np.flatnonzero(movable[: starts[1]] & np.isin(filled[: starts[1]], taken)) if len(starts) > 1 else twice
+    return np.union1d(twice, first)
+
+
+def _move(filled: Ints, movable: NDArray[np.bool_], place: int, starts: Ints, taken: Ints, num_records: int) -> None:
+    here, record = int(np.searchsorted(starts, place, side="right")) - 1, filled[place]
+    mine = filled[starts[here] : starts[here + 1]]
+    unwanted = here == 0 and bool((taken == record).any())
+    if np.count_nonzero(mine == record) < 2 and not unwanted:
+        return
+    held = np.zeros(num_records + 1, dtype=bool)
+    held[mine] = held[NONE] = True
+    if here == 0:
+        held[taken] = True
+    for there in (here + sign * distance for distance in range(1, REACH) for sign in (1, -1)):
+        if not 0 <= there < len(starts) - 1:
+            continue
+        part = slice(starts[there], starts[there + 1])
+        if (filled[part] == record).any() or (there == 0 and (taken == record).any()):
+            continue
+        fits = np.flatnonzero(movable[part] & ~held[filled[part]])
+        if len(fits):
+            target = starts[there] + fits[0]
+            filled[place], filled[target] = filled[target], record
+            return
+    filled[place] = NONE
 
 
 def link_rows(num_records: int, s: Ints, t: Ints) -> tuple[Ints, Ints]:

@@ -45,6 +45,28 @@ def test_linked_batches_hold_their_share(sizes, share, size):
         assert len(batch["ehr"]) == len(batch["cxr"]) == size
 
 
+@pytest.mark.parametrize(("share", "floor"), [(0.6, 16), (0.3, 9)])
+def test_batches_across_epochs_hold_their_share_too(share, floor):
+    inputs = index_corpus(**DEMO, linked_share=share)
+    plan = make_plan(inputs, settings=BatchSettings(size=32), seed=0)
+    across = [step for step in range(num_steps(plan, 25) - 1) if step * 32 // 450 != (step * 32 + 31) // 450]
+    assert len(across) > 20
+    assert linked_counts(inputs, plan, across)[:, :2].min() >= floor
+    for step in across:
+        assert all(len(rows) == 32 for rows in plan.batch(step).values())
+
+
+def test_a_far_step_needs_no_epoch_before_it():
+    inputs = index_corpus(**DEMO, linked_share=0.6)
+    plan = make_plan(inputs, settings=BatchSettings(size=32), seed=0)
+    planned = []
+    body = plan._plan_body
+    plan._body = lambda epoch: planned.append(epoch) or body(epoch)
+    plan.batch(14 * 450 // 32)
+    plan.batch(1_000_000)
+    assert set(planned) <= {14, 1_000_000 * 32 // 450, (1_000_000 * 32 + 31) // 450}
+
+
 def test_paper_counts_gain_over_random_draws():
     inputs = index_corpus(**PAPER, linked_share=0.6)
     steps = range(0, 1225, 10)
