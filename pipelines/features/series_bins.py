@@ -44,18 +44,44 @@ VALUE_SCHEMA = {
 
 def count_values(hourly: Hourly) -> pl.DataFrame:
     """Count the hours that show each value, so that counts of different stays add up: columns of VALUE_SCHEMA."""
-    parts = [pl.DataFrame(schema=VALUE_SCHEMA)]
-    for column in hourly.columns:
-        once = column.number if (column.num_hours == 1).all() else np.repeat(column.number, column.num_hours)
-        numbers, counts = np.unique(once, return_counts=True)
-        shown = pl.DataFrame({"number": numbers, "num_hours": counts.astype(np.int64)})
-        found = [shown.with_columns(text=pl.lit(None, dtype=pl.String))]
-        if column.texts is not None:
-            texts = column.texts.group_by("text").agg(pl.len().cast(pl.Int64).alias("num_hours"))
-            found.append(texts.with_columns(number=pl.lit(None, dtype=pl.Float64)))
-        names = pl.lit(column.variable).alias("variable"), pl.lit(column.statistic).alias("statistic")
-        parts += [part.with_columns(names).select(*VALUE_SCHEMA) for part in found]
-    return pl.concat(parts)
+    found = [
+        np.unique(
+            column.number if (column.num_hours == 1).all() else np.repeat(column.number, column.num_hours),
+            return_counts=True,
+        )
+        for column in hourly.columns
+    ]
+    places = np.repeat(np.arange(len(found)), [len(values) for values, _ in found])
+    numbers = pl.DataFrame(
+        {
+            "place": places,
+            "number": np.concatenate([np.empty(0), *(values for values, _ in found)]),
+            "text": pl.repeat(None, len(places), dtype=pl.String, eager=True),
+            "num_hours": np.concatenate([np.empty(0, dtype=np.int64), *(counts for _, counts in found)]),
+        }
+    )
+    texts = [
+        column.texts.select(pl.lit(place, dtype=pl.Int64).alias("place"), "text")
+        for place, column in enumerate(hourly.columns)
+        if column.texts is not None
+    ]
+    if texts:
+        of_texts = pl.concat(texts).group_by("place", "text").agg(pl.len().cast(pl.Int64).alias("num_hours"))
+        numbers = pl.concat(
+            [
+                numbers,
+                of_texts.select("place", number=pl.lit(None, dtype=pl.Float64), text="text", num_hours="num_hours"),
+            ]
+        )
+    names = pl.DataFrame(
+        {
+            "place": np.arange(len(found)),
+            "variable": [column.variable for column in hourly.columns],
+            "statistic": [column.statistic for column in hourly.columns],
+        },
+        schema_overrides={"variable": pl.String, "statistic": pl.String},
+    )
+    return numbers.join(names, on="place").select(*VALUE_SCHEMA)
 
 
 def merge_values(counts: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -74,16 +74,25 @@ class CellMatcher:
             pl.when(pl.col("low").is_null()).then(True).otherwise("low_inclusive").alias("holds_low"),
         )
         self._slots: dict[tuple[str, str], _Slots] = {}
-        for (variable, statistic), part in ranges.group_by("variable", "statistic", maintain_order=True):
-            numbers = part.filter(pl.col("high").is_not_null()).sort("high", "low")
-            texts = part.filter(pl.col("high").is_null() & pl.col("category").is_not_null())
-            self._slots[str(variable), str(statistic)] = _Slots(
-                low=numbers["low"].to_numpy(),
-                high=numbers["high"].to_numpy(),
-                holds_low=numbers["holds_low"].to_numpy(),
-                index=numbers["feature_index"].to_numpy(),
-                of_text=dict(texts.select("category", "feature_index").iter_rows()),
+        numbers = ranges.filter(pl.col("high").is_not_null()).sort("variable", "statistic", "high", "low")
+        texts = ranges.filter(pl.col("high").is_null() & pl.col("category").is_not_null())
+        of_texts: dict[tuple[str, str], dict[str, int]] = {}
+        for variable, statistic, text, index in texts.select(
+            "variable", "statistic", "category", "feature_index"
+        ).iter_rows():
+            of_texts.setdefault((variable, statistic), {})[text] = index
+        arrays = {name: numbers[name].to_numpy() for name in ("low", "high", "holds_low", "feature_index")}
+        runs = numbers.select(pl.struct("variable", "statistic").rle().alias("run")).unnest("run").unnest("value")
+        start = 0
+        for length, variable, statistic in runs.select("len", "variable", "statistic").iter_rows():
+            low, high, holds_low, index = (array[start : start + length] for array in arrays.values())
+            start += length
+            self._slots[variable, statistic] = _Slots(
+                low=low, high=high, holds_low=holds_low, index=index, of_text=of_texts.pop((variable, statistic), {})
             )
+        empty, no = np.empty(0), np.empty(0, dtype=np.int64)
+        for key, own in of_texts.items():
+            self._slots[key] = _Slots(low=empty, high=empty, holds_low=no.astype(np.bool_), index=no, of_text=own)
 
     def runs(self, hourly: Hourly) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
         """Return, for each column and then for its texts, (feature_index, stay, first bin, hours) of its runs."""
