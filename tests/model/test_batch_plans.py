@@ -67,6 +67,21 @@ def test_a_far_step_needs_no_epoch_before_it():
     assert set(planned) <= {14, 1_000_000 * 32 // 450, (1_000_000 * 32 + 31) // 450}
 
 
+@pytest.mark.parametrize(("sizes", "share", "size"), [(PAPER, 0.3, 128), (DEMO, 0.6, 32), (DEMO, 0.3, 32)])
+def test_batches_that_straddle_epochs_hold_their_share(sizes, share, size):
+    inputs = index_corpus(**sizes, linked_share=share)
+    plan = make_plan(inputs, settings=BatchSettings(size=size), seed=2)
+    floor = min(0.5, 0.95 * len(np.unique(inputs.links["ehr", "cxr"][1])) / sizes["num_cxr"]) * size
+    straddling = [epoch * sizes["num_cxr"] // size for epoch in range(1, 4)]
+    assert linked_counts(inputs, plan, straddling)[:, :2].min() >= int(floor)
+    for step in straddling:
+        batch = plan.batch(step)
+        assert len(batch["ehr"]) == len(batch["cxr"]) == size
+    for epoch in range(1, 3):
+        assert np.array_equal(np.sort(plan.epoch(epoch)["cxr"]), np.arange(sizes["num_cxr"]))
+        assert draws_in_epoch(plan, "ehr", epoch, sizes["num_ehr"]).max() <= 16
+
+
 def test_paper_counts_gain_over_random_draws():
     inputs = index_corpus(**PAPER, linked_share=0.6)
     steps = range(0, 1225, 10)
