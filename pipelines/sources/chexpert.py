@@ -10,14 +10,18 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.sources.csv_files import read_header
-from pipelines.sources.observations import OBSERVATIONS, scan_labels
+from pipelines.sources.csv_files import read_header, scan_csv
+from pipelines.sources.observations import OBSERVATIONS, TITLES, scan_labels
 from pipelines.sources.raw_table import RawTable, Source, find_below
 from pipelines.sources.refusals import SourceError
+from pipelines.sources.releases import Release
 from pipelines.sources.typed_columns import typed
 
 IMAGE_LISTS = {"train": ("train.csv",), "valid": ("valid.csv",), "test": ("test_labels.csv", "test.csv")}
 """Names under which the list of each part may lie."""
+
+SMALL = "-small"
+"""How the folder of the small release ends, which the paths in its lists begin with."""
 
 _VIEW_COLUMNS = {"sex": "Sex", "age": "Age", "frontal_lateral": "Frontal/Lateral", "ap_pa": "AP/PA"}
 _WITHOUT_FIRST_FOLDER = r"^/?[^/]+/"
@@ -50,8 +54,7 @@ def list_images(table: RawTable, root: Path) -> list[Path]:
     Raises:
         SourceError: there is none.
     """
-    found = [_find(root, names) for names in IMAGE_LISTS.values()]
-    lists = [path for path in found if path is not None]
+    lists = _lists(root)
     if not lists:
         raise SourceError(
             f"{table.variable}={root}: table {table.table} needs train.csv or valid.csv, which are not there; "
@@ -73,6 +76,11 @@ def _read_list(table: RawTable, path: Path) -> pl.LazyFrame:
     return frame.with_columns(pl.col("image_id").str.replace(_WITHOUT_FIRST_FOLDER, ""), *absent).select(
         "image_id", *_VIEW_COLUMNS, *OBSERVATIONS
     )
+
+
+def _lists(root: Path) -> list[Path]:
+    found = [_find(root, names) for names in IMAGE_LISTS.values()]
+    return [path for path in found if path is not None]
 
 
 def _find(root: Path, names: tuple[str, ...]) -> Path | None:
@@ -115,6 +123,26 @@ class _Places:
         return None if batch is None else f"{batch}{rest}"
 
 
+def _lacks(root: Path) -> list[str]:
+    """Return what the lists of a tree lack: they, or columns of theirs."""
+    lists = _lists(root)
+    lacking = []
+    for path in lists:
+        header = {name.lower() for name in read_header(path)}
+        if missing := [name for name in ("Path", *TITLES.values()) if name.lower() not in header]:
+            lacking.append(f"{'columns' if missing[1:] else 'column'} {', '.join(missing)} of {path}")
+    return lacking if lists else ["file train.csv or valid.csv"]
+
+
+def _is_small(root: Path) -> bool:
+    """Return whether the lists name the folder of the small release; where they are empty, whether a folder does."""
+    for path in _lists(root):
+        first = scan_csv(path, columns={"path": "Path"}, table="chexpert__images").head(1).collect()["path"].to_list()
+        if first and first[0]:
+            return SMALL in first[0].lower()
+    return any(folder.name.lower().endswith(SMALL) for folder in (root.resolve(), *_folders(root)))
+
+
 SOURCE = Source(
     name="chexpert",
     required=False,
@@ -144,4 +172,8 @@ SOURCE = Source(
     ),
     where="CheXpert-v1.0 or CheXpert-v1.0-small (Stanford AIMI): the folder that holds train.csv and valid.csv",
     folder="chexpert",
+    releases=(
+        Release(name="small", structure=_lacks, sign=f"paths of a folder that ends in {SMALL}", look=_is_small),
+        Release(name="full", structure=_lacks, sign="other paths", look=lambda root: not _is_small(root)),
+    ),
 )

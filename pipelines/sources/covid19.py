@@ -12,6 +12,7 @@ import polars as pl
 from data_contracts.tables.covid19 import COVID19_CLASSES
 from pipelines.sources.raw_table import RawTable, Source, find_below
 from pipelines.sources.refusals import SourceError
+from pipelines.sources.releases import Release
 from pipelines.sources.sheets import read_sheet
 from pipelines.sources.typed_columns import typed
 
@@ -90,6 +91,19 @@ def _urls(sheet: Path | None) -> dict[str, str]:
     return {row["FILE NAME"].lower(): row["URL"] for row in rows if "FILE NAME" in row and "URL" in row}
 
 
+def _lacks(root: Path, *, inner: str) -> list[str]:
+    """Return which class folders lack images of their own, or of an inner folder."""
+    try:
+        base = _base(root)
+    except SourceError:
+        return [f"folder {label}" for label in COVID19_CLASSES]
+    return [
+        f"images in {base / label / inner}"
+        for label in _labels(base)
+        if (base / label / "images").is_dir() != bool(inner) or not _names(base / label / inner)
+    ]
+
+
 SOURCE = Source(
     name="covid19",
     required=False,
@@ -105,4 +119,8 @@ SOURCE = Source(
     ),
     where="kaggle.com/datasets/tawsifurrahman/covid19-radiography-database: the folder that holds COVID/ and Normal/",
     folder="covid19",
+    releases=(
+        Release(name="v4", structure=lambda root: _lacks(root, inner="")),
+        Release(name="v5", structure=lambda root: _lacks(root, inner="images")),
+    ),
 )

@@ -16,13 +16,15 @@ from polars.io.plugins import register_io_source
 
 from lake.inside import Inside, OutsideRootError
 from pipelines.sources.csv_files import scan_csv
-from pipelines.sources.mimic_cxr_jpg import study_time
+from pipelines.sources.mimic_cxr_jpg import releases_told_by, study_time
 from pipelines.sources.raw_table import RawTable, Source, find_below
 from pipelines.sources.typed_columns import typed
 from pipelines.sources.zip_files import open_zip
 
 STUDY_LIST = "cxr-study-list.csv.gz"
 RECORD_LIST = "cxr-record-list.csv.gz"
+PROVIDER_LIST = "cxr-provider-list.csv.gz"
+"""Came with 2.1.0; who ordered and read a film is read by nobody here."""
 REPORTS_ZIP = "mimic-cxr-reports.zip"
 REPORTS_FOLDER = "mimic-cxr-reports"
 """Where the zip lands if it is unpacked into a folder of its own name."""
@@ -205,6 +207,11 @@ def _header(inside: Inside, listed: str | None) -> Columns:
     }
 
 
+_COLUMNS = {
+    RECORD_LIST: ("subject_id", "study_id", "dicom_id", "path"),
+    STUDY_LIST: ("subject_id", "study_id", "path"),
+}
+
 SOURCE = Source(
     name="mimic_cxr",
     required=True,
@@ -229,4 +236,5 @@ SOURCE = Source(
     ),
     where="physionet.org/content/mimic-cxr: the folder that holds files/, the two cxr-*-list.csv.gz and the reports",
     folder="mimic-cxr",
+    releases=releases_told_by(PROVIDER_LIST, columns=_COLUMNS),
 )

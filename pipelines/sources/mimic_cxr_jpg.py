@@ -3,15 +3,23 @@
 Its JPG images lie where the DICOM files of MIMIC-CXR do, with another ending; decoding them is `pipelines.features`.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from pipelines.sources.csv_files import scan_csv
+from pipelines.sources.files_below import find_below
 from pipelines.sources.observations import scan_labels
 from pipelines.sources.raw_table import RawTable, Source
+from pipelines.sources.releases import Release, named_release
 from pipelines.sources.typed_columns import typed
+
+METADATA = "mimic-cxr-2.0.0-metadata.csv.gz"
+TEST_LABELS = "mimic-cxr-2.1.0-test-set-labeled.csv"
+"""Came with 2.1.0."""
+RELEASES = ("2.0.0", "2.1.0")
 
 _COLUMNS = {
     "dicom_id": "dicom_id",
@@ -52,6 +60,24 @@ def read_labels(table: RawTable, root: Path, *, ids: tuple[str, ...], old_names:
     return typed(frame, table.contract)
 
 
+def releases_told_by(file: str, *, columns: Mapping[str, tuple[str, ...]]) -> tuple[Release, ...]:
+    """Return releases 2.0.0 and 2.1.0 of MIMIC-CXR or MIMIC-CXR-JPG, whose tables have the same columns.
+
+    Args:
+        file: what came with 2.1.0. A tree without it is of 2.1.0 only where its folder or its papers say so.
+        columns: columns of the files that both releases have.
+    """
+    old, new = RELEASES
+
+    def is_new(root: Path) -> bool:
+        return find_below(root, file) is not None or named_release(root, [*RELEASES]) == new
+
+    return (
+        Release(name=old, columns=columns, sign=f"no {file}", look=lambda root: not is_new(root)),
+        Release(name=new, columns=columns, sign=f"{file}, or a folder or papers that name {new}", look=is_new),
+    )
+
+
 def _optional(name: str, file: str, **options: object) -> RawTable:
     return RawTable(table=f"mimic_cxr_jpg__{name}", source="mimic_cxr_jpg", files=(file,), optional=True, **options)  # type: ignore[arg-type]
 
@@ -65,7 +91,7 @@ SOURCE = Source(
         RawTable(
             table="mimic_cxr_jpg__metadata",
             source="mimic_cxr_jpg",
-            files=("mimic-cxr-2.0.0-metadata.csv.gz",),
+            files=(METADATA,),
             reader=read_metadata,
         ),
         _optional("split", "mimic-cxr-2.0.0-split.csv.gz"),
@@ -73,10 +99,11 @@ SOURCE = Source(
         _optional("negbio", "mimic-cxr-2.0.0-negbio.csv.gz", reader=_read_study_labels),
         _optional(
             "test_labels",
-            "mimic-cxr-2.1.0-test-set-labeled.csv",
+            TEST_LABELS,
             reader=partial(read_labels, ids=("study_id",), old_names=True),
         ),
     ),
-    where="physionet.org/content/mimic-cxr-jpg: the folder that holds mimic-cxr-2.0.0-metadata.csv.gz",
+    where=f"physionet.org/content/mimic-cxr-jpg: the folder that holds {METADATA}",
     folder="mimic-cxr-jpg",
+    releases=releases_told_by(TEST_LABELS, columns={METADATA: tuple(_COLUMNS.values())}),
 )

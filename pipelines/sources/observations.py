@@ -9,6 +9,8 @@ from data_contracts.tables.observations import Observations
 from pipelines.sources.csv_files import scan_csv
 
 OBSERVATIONS = tuple(Observations.columns())
+TITLES = {name: name.replace("_", " ") for name in OBSERVATIONS}
+"""Observation to its column in the files, letters in any case."""
 _OLD_NAMES = {"lung_opacity": "Airspace Opacity"}
 
 
@@ -24,6 +26,5 @@ def scan_labels(path: Path, *, columns: Mapping[str, str], table: str, old_names
     Raises:
         SourceError: columns are missing, or the file is broken.
     """
-    titles = {name: name.replace("_", " ") for name in OBSERVATIONS}
-    frame = scan_csv(path, columns={**columns, **titles, **(_OLD_NAMES if old_names else {})}, table=table)
+    frame = scan_csv(path, columns={**columns, **TITLES, **(_OLD_NAMES if old_names else {})}, table=table)
     return frame.with_columns(pl.col(name).str.replace(r"\.0*$", "") for name in OBSERVATIONS)

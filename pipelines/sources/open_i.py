@@ -16,6 +16,7 @@ from lake.inside import Inside, OutsideRootError
 from pipelines.sources.csv_files import scan_csv
 from pipelines.sources.raw_table import RawTable, Source, find_below
 from pipelines.sources.refusals import SourceError
+from pipelines.sources.releases import Release
 from pipelines.sources.typed_columns import typed
 
 XML_FOLDER = "ecgen-radiology"
@@ -173,6 +174,18 @@ def _image_files(root: Path) -> dict[str, str]:
     return {}
 
 
+_COLUMNS = {
+    REPORTS_CSV: ("uid", "MeSH", "Problems", "image", *SECTIONS),
+    PROJECTIONS_CSV: ("uid", "filename", "projection"),
+}
+
+
+def _lacks_of_nlm(root: Path) -> list[str]:
+    if _xml_folder(root) is None:
+        return [f"folder {XML_FOLDER}"]
+    return [] if _xml_files(root) else [f".xml files in {XML_FOLDER}"]
+
+
 SOURCE = Source(
     name="open_i",
     required=False,
@@ -195,4 +208,13 @@ SOURCE = Source(
     ),
     where=f"openi.nlm.nih.gov (NLMCXR_reports.tgz and NLMCXR_png.tgz): the folder that holds {XML_FOLDER}/",
     folder="open-i",
+    releases=(
+        Release(
+            name="Kaggle",
+            columns=_COLUMNS,
+            sign=f"no folder {XML_FOLDER}",
+            look=lambda root: _xml_folder(root) is None,
+        ),
+        Release(name="NLM", structure=_lacks_of_nlm),
+    ),
 )

@@ -35,6 +35,7 @@ class Release:
         name: as the publisher numbers it, such as "2.2" or "demo 2.2".
         files: paths below the root that it holds (`find_below` finds them).
         columns: columns that the headers of CSV files must have, by path; letters in any case.
+        structure: what else the tree lacks of it, in words; for folders, and files whose place is not fixed.
         sign: what in the data tells it from releases of the same structure, in words, for the refusal.
         look: whether the data shows that sign; asked only where the structure fits.
     """
@@ -42,6 +43,7 @@ class Release:
     name: str
     files: tuple[str, ...] = ()
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    structure: Callable[[Path], list[str]] | None = None
     sign: str = ""
     look: Callable[[Path], bool] | None = None
 
@@ -57,7 +59,7 @@ class Release:
             found = {name.lower() for name in read_header(path)} if wanted else set()
             if missing := [name for name in wanted if name.lower() not in found]:
                 lacking.append(f"{'columns' if len(missing) > 1 else 'column'} {', '.join(missing)} of {path}")
-        return lacking
+        return [*lacking, *(self.structure(root) if self.structure is not None else [])]
 
 
 def detect_release(source: "Source", root: Path) -> str:
@@ -91,11 +93,12 @@ def detect_release(source: "Source", root: Path) -> str:
             f"its files are those of one, but none of these holds: {signs}; {source.where}"
         )
     names = [release.name for release in shown]
-    return (
-        (_named_by_folder(root, names) or _named_by_papers(root, names) or " or ".join(names))
-        if names[1:]
-        else names[0]
-    )
+    return (named_release(root, names) or " or ".join(names)) if names[1:] else names[0]
+
+
+def named_release(root: Path, names: list[str]) -> str:
+    """Return which of some releases the root's folder, its change log or its readme names; empty where none does."""
+    return _named_by_folder(root, names) or _named_by_papers(root, names)
 
 
 def has_open_licence(root: Path) -> bool:

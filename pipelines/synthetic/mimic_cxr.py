@@ -57,6 +57,8 @@ def write_mimic_cxr(
         for path, text in texts.items():
             (root / path).write_text(text)
     _write_lists(root, studies, subject_id, folders)
+    if settings.mimic_cxr_release == "2.1.0":
+        _write_providers(root, studies, subject_id)
     return quirks
 
 
@@ -223,6 +225,16 @@ def _write_lists(root: Path, studies: Studies, subject_id: np.ndarray, folders: 
     )
     write_csv_gz(root / "cxr-record-list.csv.gz", images.sort("subject_id", "study_id", "dicom_id"))
     write_csv_gz(root / "cxr-study-list.csv.gz", reports.sort("subject_id", "study_id"))
+
+
+def _write_providers(root: Path, studies: Studies, subject_id: np.ndarray) -> None:
+    """Write the list that came with 2.1.0: who ordered and who read each study, of a few made-up people."""
+    people = {
+        f"{role}_provider_id": [f"P{(study * factor) % 97:03d}" for study in studies.study_id.tolist()]
+        for role, factor in (("ordering", 3), ("attending", 5), ("resident", 7))
+    }
+    rows = pl.DataFrame({"subject_id": subject_id, "study_id": studies.study_id, **people})
+    write_csv_gz(root / "cxr-provider-list.csv.gz", rows.sort("subject_id", "study_id"))
 
 
 def study_date(time: np.datetime64) -> str:
