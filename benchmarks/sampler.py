@@ -1,7 +1,7 @@
 """The link-aware plan at the paper's counts: CPU seconds until the first batch, and to any step of a run.
 
-Prints one JSON object: start_seconds (the plan and its first batch), seek_seconds (the slowest of ten far steps, each of
-another epoch, asked of a plan that stands at its first one); keys ending in _30 where 30 % of the images are linked.
+Prints one JSON object: start_seconds (the plan and its first batch), seek_seconds (the slowest of ten far steps, each
+of another epoch, asked of a plan at its first one); keys ending in _30 where 30 % of the images are linked.
 """
 
 import json

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medcsp_model.batches import link_rows, linked_in_batch
+from medcsp_model.batches import link_rows, linked_in_batch, linked_pairs
 from medcsp_model.corpus import KINDS, Codes, Corpus, Dense, Image, Modality, Series, Source, Text, ragged
 
 Ints = NDArray[np.int64]
@@ -33,6 +33,23 @@ class Inputs:
     rows: Tensor
     x: Tensor
     index: Tensor
+
+
+@dataclass(frozen=True)
+class Identities:
+    """Who the records of a batch are, without their inputs: what the losses ask beside embeddings.
+
+    Attributes:
+        present_NM: bool, which modalities a record has.
+        subject_N, study_N, text_N: int64; text -1 for none.
+        history_NH: multi-hot diagnosis history.
+    """
+
+    present_NM: Tensor
+    subject_N: Tensor
+    study_N: Tensor
+    text_N: Tensor
+    history_NH: Tensor
 
 
 @dataclass(frozen=True)
@@ -88,17 +105,36 @@ class Collate:
 
     def source(self, name: str, records: Ints) -> SourceBatch:
         """The batch of some records of one source."""
-        source = self.corpus.sources[name]
-        texts = [modality for modality in source.modalities.values() if isinstance(modality, Text)]
-        text = texts[0].row[records] if texts else np.full(len(records), -1)
+        source, known = self.corpus.sources[name], self.identities(name, records)
         return SourceBatch(
             records=records,
-            subject_N=self._to_device(source.subject_id[records]),
-            study_N=self._to_device(source.study_id[records]),
-            text_N=self._to_device(text),
-            history_NH=self._multi_hot(source.history, records),
+            subject_N=known.subject_N,
+            study_N=known.study_N,
+            text_N=known.text_N,
+            history_NH=known.history_NH,
             inputs={key: self.inputs(source, key, records) for key in source.modalities},
         )
+
+    def identities(self, name: str, records: Ints) -> Identities:
+        """Who some records of one source are."""
+        source = self.corpus.sources[name]
+        texts = [modality for modality in source.modalities.values() if isinstance(modality, Text)]
+        present = [modality.present[records] for modality in source.modalities.values()]
+        return Identities(
+            present_NM=self._to_device(np.stack(present, axis=1)),
+            subject_N=self._to_device(source.subject_id[records]),
+            study_N=self._to_device(source.study_id[records]),
+            text_N=self._to_device(texts[0].row[records] if texts else np.full(len(records), -1)),
+            history_NH=self._multi_hot(source.history, records),
+        )
+
+    def linked_pairs(self, records: Mapping[str, Ints]) -> dict[tuple[str, str], Tensor]:
+        """Places of linked records in a batch by pair of sources, int64 (2, k)."""
+        return {
+            pair: self._to_device(linked_pairs(records, pair, links))
+            for pair, links in self._links.items()
+            if set(pair) <= set(records)
+        }
 
     def inputs(self, source: Source, modality: str, records: Ints) -> Inputs:
         """Inputs of one modality for those of the records that have it."""
@@ -126,7 +162,10 @@ class Collate:
         return x, index
 
     def _to_device(self, array: NDArray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
 
     def _multi_hot(self, codes: Codes, records: Ints) -> Tensor:
         lengths, places = ragged(codes.indptr, records)

@@ -1,14 +1,17 @@
 """The three losses of MedCSP, in float32, over any number of sources.
 
-Shape legend: N, T records of a source; M its modalities; D embedding width; H history width.
-c_i is the mean of the embeddings of the modalities that record i has, n(x) = x/|x|, sim_ij = n(c_i).n(c_j)/tau.
+Shape legend: N, T records of a source; R rows of N that are computed at once; M its modalities; D embedding width; H
+history width; P linked pairs. c_i is the mean of the embeddings of the modalities that record i has, n(x) = x/|x|,
+sim_ij = n(c_i).n(c_j)/tau.
 
 What lives here: formulas on tensors. What does not: where embeddings and links come from (`medcsp_model.model`,
-`medcsp_model.collate`). The mean of nothing is 0 with a live graph, and no row without a positive or a candidate ever
-meets an infinite logit: absent entries get a large negative finite one, whose gradient is exactly 0.
+`medcsp_model.collate`). Every loss is a weighted sum of terms, each a sum over rows divided by how many rows count, so
+that rows can be computed in tiles (`medcsp_model.tiles`) and shared among processes. The mean of nothing is 0 with a
+live graph, and no row without a positive or a candidate ever meets an infinite logit: absent entries get a large
+negative finite one, whose gradient is exactly 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -16,7 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medcsp_model.encoders import widen
 from medcsp_model.settings import LossSettings
+from medcsp_model.tiles import LogitStatistics, sum_rows
 
 ABSENT = -1e30
 
@@ -52,140 +57,204 @@ class Losses:
     d: Tensor
 
 
+@dataclass(frozen=True)
+class Term:
+    """A part of one of the losses: weight x total / count, where total and count run over the rows asked for."""
+
+    loss: str
+    weight: float
+    total: Tensor
+    count: Tensor
+
+
 def record_means(batch: Embedded) -> tuple[Tensor, Tensor]:
     """Mean of the modalities each record has.
 
     Returns:
         (c_ND, defined_N): zeros and False for a record without any modality.
     """
-    weight_NM = batch.present_NM.to(batch.e_NMD.dtype)
-    total_ND = (batch.e_NMD * weight_NM[:, :, None]).sum(1)
+    e_NMD = widen(batch.e_NMD)
+    weight_NM = batch.present_NM.to(e_NMD.dtype)
+    total_ND = (e_NMD * weight_NM[:, :, None]).sum(1)
     return total_ND / weight_NM.sum(1).clamp(min=1)[:, None], batch.present_NM.any(1)
 
 
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    return (values * mask).sum() / mask.sum().clamp(min=1)
+class _Side:
+    """A source with its records' unit centroids and histories, made once for all terms; `rows` are the anchors."""
+
+    def __init__(self, batch: Embedded, rows: range) -> None:
+        self.batch, self.rows = batch, rows
+        self.e_NMD = widen(batch.e_NMD)
+        self.weight_NM = batch.present_NM.to(self.e_NMD.dtype)
+        self.total_ND, self.count_N = (self.e_NMD * self.weight_NM[:, :, None]).sum(1), self.weight_NM.sum(1)
+        mean_ND, self.defined_N = record_means(batch)
+        self.unit_ND = F.normalize(mean_ND, dim=-1)
+        self.history_NH = F.normalize(batch.history_NH.to(self.e_NMD.dtype), dim=-1)
+        self.has_history_N = batch.history_NH.any(1)
 
 
-def _similarity(left: Tensor, right: Tensor, tau: float) -> Tensor:
-    return F.normalize(left, dim=-1) @ F.normalize(right, dim=-1).T / tau
-
-
-def _others(batch: Embedded, rule: str) -> Tensor:
-    others_NN = ~torch.eye(len(batch.subject_N), dtype=torch.bool, device=batch.subject_N.device)
+def _others(batch: Embedded, rows: slice, rule: str) -> Tensor:
+    row_R = torch.arange(rows.start, rows.stop, device=batch.subject_N.device)
+    others_RN = row_R[:, None] != torch.arange(len(batch.subject_N), device=row_R.device)[None, :]
     if rule in ("study", "text"):
-        others_NN &= batch.study_N[:, None] != batch.study_N[None, :]
+        others_RN &= batch.study_N[rows, None] != batch.study_N[None, :]
     if rule == "text":
-        others_NN &= (batch.text_N[:, None] != batch.text_N[None, :]) | (batch.text_N < 0)[:, None]
-    return others_NN
+        others_RN &= (batch.text_N[rows, None] != batch.text_N[None, :]) | (batch.text_N[rows] < 0)[:, None]
+    return others_RN
 
 
-def align_loss(batch: Embedded, *, settings: LossSettings) -> Tensor:
+def _align_terms(side: _Side, settings: LossSettings, statistics: LogitStatistics | None) -> Iterator[Term]:
     """L_A of one source: each modality of a record finds its record among the source's other records.
 
     1/|M| sum_m 1/|Q_m| sum_{i in Q_m} -log softmax_{j in {i} + N_i}(n(e_im).n(k_j)/tau)[i], where Q_m are the records
     with m and at least two modalities, k_j is the full or leave-one-out mean, N_i per `a_negatives` where k_j exists.
     """
-    weight_NM = batch.present_NM.to(batch.e_NMD.dtype)
-    total_ND, count_N = (batch.e_NMD * weight_NM[:, :, None]).sum(1), weight_NM.sum(1)
-    others_NN = _others(batch, settings.a_negatives)
-    self_NN = torch.eye(len(count_N), dtype=torch.bool, device=count_N.device)
-    num_modalities = batch.e_NMD.shape[1]
-    loss = batch.e_NMD.sum() * 0
+    batch, num_modalities = side.batch, side.e_NMD.shape[1]
     for m in range(num_modalities):
-        own_N = weight_NM[:, m] if settings.centroid == "leave_one_out" else torch.zeros_like(count_N)
-        key_ND = (total_ND - own_N[:, None] * batch.e_NMD[:, m]) / (count_N - own_N).clamp(min=1)[:, None]
-        has_key_N = count_N - own_N > 0
-        logits_NN = _similarity(batch.e_NMD[:, m], key_ND, settings.tau)
-        logits_NN = logits_NN.masked_fill(~(self_NN | (others_NN & has_key_N[None, :])), ABSENT)
-        loss_N = logits_NN.logsumexp(1) - logits_NN.diagonal()
-        loss = loss + _masked_mean(loss_N, batch.present_NM[:, m] & (count_N >= 2))
-    return loss / max(num_modalities, 1)
+        own_N = side.weight_NM[:, m] if settings.centroid == "leave_one_out" else torch.zeros_like(side.count_N)
+        rest_N = side.count_N - own_N
+        key_ND = (side.total_ND - own_N[:, None] * side.e_NMD[:, m]) / rest_N.clamp(min=1)[:, None]
+        asks_N = batch.present_NM[:, m] & (side.count_N >= 2)
+
+        def rows_of(
+            rows: slice, query_ND: Tensor, key_ND: Tensor, has_key_N: Tensor = rest_N > 0, asks_N: Tensor = asks_N
+        ) -> tuple[Tensor, Tensor]:
+            logits_RN = query_ND[rows] @ key_ND.T / settings.tau
+            own_R = logits_RN.diagonal(rows.start)
+            others_RN = _others(batch, rows, settings.a_negatives) & has_key_N[None, :]
+            if statistics is not None:
+                statistics.add("a_positive", own_R, asks_N[rows])
+                statistics.add("a_negative", logits_RN, others_RN & asks_N[rows, None])
+            kept_RN = others_RN.diagonal_scatter(torch.ones_like(own_R, dtype=torch.bool), rows.start)
+            loss_R = logits_RN.masked_fill(~kept_RN, ABSENT).logsumexp(1) - own_R
+            return (loss_R * asks_N[rows]).sum(), asks_N[rows].sum()
+
+        units = F.normalize(side.e_NMD[:, m], dim=-1), F.normalize(key_ND, dim=-1)
+        yield Term("a", 1 / num_modalities, *sum_rows(rows_of, side.rows, *units, tile=settings.tile))
 
 
-def patient_loss(s: Embedded, t: Embedded, linked_NT: Tensor, *, settings: LossSettings) -> Tensor:
+def _patient_term(
+    s: _Side, t: _Side, linked_2P: Tensor, weight: float, settings: LossSettings, statistics: LogitStatistics | None
+) -> Term:
     """l^P from s to t: a record finds the same patient's records inside the window, among other patients' records.
 
     1/|A| sum_{i in A} 1/|P_i| sum_{p in P_i} -log[x_ip / (x_ip + sum_{j in N_i} x_ij)] with x = exp(sim). P_i are the
     linked records, N_i those of other patients: the same patient outside the window is in neither.
     """
-    (c_ND, defined_N), (c_TD, defined_T) = record_means(s), record_means(t)
-    sim_NT = _similarity(c_ND, c_TD, settings.tau)
-    positive_NT = linked_NT & defined_N[:, None] & defined_T[None, :]
-    negative_NT = (s.subject_N[:, None] != t.subject_N[None, :]) & defined_T[None, :]
-    rest_N = sim_NT.masked_fill(~negative_NT, ABSENT).logsumexp(1)
-    loss_NT = F.softplus(rest_N[:, None] - sim_NT) * positive_NT
-    count_N = positive_NT.sum(1)
-    return _masked_mean(loss_NT.sum(1) / count_N.clamp(min=1), count_N > 0)
+
+    def rows_of(rows: slice, unit_ND: Tensor, unit_TD: Tensor) -> tuple[Tensor, Tensor]:
+        sim_RT = unit_ND[rows] @ unit_TD.T / settings.tau
+        here_2P = linked_2P[:, (linked_2P[0] >= rows.start) & (linked_2P[0] < rows.stop)]
+        positive_RT = torch.zeros_like(sim_RT, dtype=torch.bool)
+        positive_RT[here_2P[0] - rows.start, here_2P[1]] = True
+        positive_RT &= s.defined_N[rows, None] & t.defined_N[None, :]
+        negative_RT = (s.batch.subject_N[rows, None] != t.batch.subject_N[None, :]) & t.defined_N[None, :]
+        rest_R = sim_RT.masked_fill(~negative_RT, ABSENT).logsumexp(1)
+        loss_RT = F.softplus(rest_R[:, None] - sim_RT) * positive_RT
+        count_R = positive_RT.sum(1)
+        if statistics is not None:
+            statistics.add("p_positive", sim_RT, positive_RT)
+            statistics.add("p_negative", sim_RT, negative_RT & (count_R > 0)[:, None])
+        return (loss_RT.sum(1) / count_R.clamp(min=1)).sum(), (count_R > 0).sum()
+
+    return Term("p", weight, *sum_rows(rows_of, s.rows, s.unit_ND, t.unit_ND, tile=settings.tile))
 
 
-def diagnosis_loss(s: Embedded, t: Embedded, *, settings: LossSettings) -> Tensor:
+def _diagnosis_term(
+    s: _Side, t: _Side, weight: float, settings: LossSettings, statistics: LogitStatistics | None
+) -> Term:
     """l^D from s to t: similarities of embeddings follow the similarities of diagnosis histories.
 
     alpha_ij = h_i.h_j/(|h_i||h_j|). `softmax` and `row` give the mean over anchors of the cross entropy of
     p = softmax_{R_i}(sim) against q = softmax_{R_i}(alpha/tau_d) or alpha/sum alpha (rows of zeros dropped);
     `unnormalised` the mean over all pairs (i, j in R_i) of -alpha_ij log p_ij.
     """
-    (c_ND, defined_N), (c_TD, defined_T) = record_means(s), record_means(t)
-    h_NH, h_TH = s.history_NH.to(c_ND.dtype), t.history_NH.to(c_ND.dtype)
-    allowed_NT = defined_N[:, None] & defined_T[None, :]
-    if settings.d_exclude_same_patient:
-        allowed_NT = allowed_NT & (s.subject_N[:, None] != t.subject_N[None, :])
-    if settings.d_require_history:
-        allowed_NT = allowed_NT & h_NH.any(1)[:, None] & h_TH.any(1)[None, :]
-    alpha_NT = (F.normalize(h_NH, dim=-1) @ F.normalize(h_TH, dim=-1).T) * allowed_NT
-    anchor_N = allowed_NT.any(1)
-    sim_NT = _similarity(c_ND, c_TD, settings.tau)
-    log_p_NT = sim_NT.masked_fill(~allowed_NT, ABSENT).log_softmax(1).masked_fill(~allowed_NT, 0.0)
-    if settings.d_target == "unnormalised":
-        return _masked_mean(-alpha_NT * log_p_NT, allowed_NT)
-    if settings.d_target == "row":
-        total_N = alpha_NT.sum(1)
-        anchor_N = anchor_N & (total_N > 0)
-        q_NT = alpha_NT / torch.where(total_N > 0, total_N, 1.0)[:, None]
-    else:
-        q_NT = (alpha_NT / settings.tau_d).masked_fill(~allowed_NT, ABSENT).softmax(1)
-    return _masked_mean(-(q_NT * log_p_NT).sum(1), anchor_N)
+
+    def rows_of(rows: slice, unit_ND: Tensor, unit_TD: Tensor) -> tuple[Tensor, Tensor]:
+        allowed_RT = s.defined_N[rows, None] & t.defined_N[None, :]
+        if settings.d_exclude_same_patient:
+            allowed_RT = allowed_RT & (s.batch.subject_N[rows, None] != t.batch.subject_N[None, :])
+        if settings.d_require_history:
+            allowed_RT = allowed_RT & s.has_history_N[rows, None] & t.has_history_N[None, :]
+        alpha_RT = (s.history_NH[rows] @ t.history_NH.T) * allowed_RT
+        anchor_R = allowed_RT.any(1)
+        sim_RT = unit_ND[rows] @ unit_TD.T / settings.tau
+        if statistics is not None:
+            statistics.add("d_positive", sim_RT, alpha_RT > 0)
+            statistics.add("d_negative", sim_RT, allowed_RT & (alpha_RT == 0))
+        log_p_RT = sim_RT.masked_fill(~allowed_RT, ABSENT).log_softmax(1).masked_fill(~allowed_RT, 0.0)
+        if settings.d_target == "unnormalised":
+            return (-alpha_RT * log_p_RT).sum(), allowed_RT.sum()
+        if settings.d_target == "row":
+            total_R = alpha_RT.sum(1)
+            anchor_R = anchor_R & (total_R > 0)
+            q_RT = alpha_RT / torch.where(total_R > 0, total_R, 1.0)[:, None]
+        else:
+            q_RT = (alpha_RT / settings.tau_d).masked_fill(~allowed_RT, ABSENT).softmax(1)
+        return (-(q_RT * log_p_RT).sum(1) * anchor_R).sum(), anchor_R.sum()
+
+    return Term("d", weight, *sum_rows(rows_of, s.rows, s.unit_ND, t.unit_ND, tile=settings.tile))
+
+
+def _terms(
+    sides: Mapping[str, _Side],
+    linked: Mapping[tuple[str, str], Tensor],
+    settings: LossSettings,
+    statistics: LogitStatistics | None,
+) -> list[Term]:
+    terms = [term for side in sides.values() for term in _align_terms(side, settings, statistics)]
+    pairs = list(combinations(sides, 2))
+    linked_pairs = [(s, t) for s, t in pairs if (s, t) in linked or (t, s) in linked]
+    num_directions = 2 if settings.directions == "both" else 1
+    for s, t in pairs:
+        forward = _as_pairs(linked[s, t]) if (s, t) in linked else None
+        if (t, s) in linked and forward is None:
+            forward = _as_pairs(linked[t, s]).flip(0)
+        directions = [(sides[s], sides[t], forward), (sides[t], sides[s], None if forward is None else forward.flip(0))]
+        for left, right, linked_2P in directions[:num_directions]:
+            weight = 1 / (len(pairs) * num_directions)
+            terms.append(_diagnosis_term(left, right, weight, settings, statistics))
+            if linked_2P is not None:
+                weight = 1 / (len(linked_pairs) * num_directions)
+                terms.append(_patient_term(left, right, linked_2P, weight, settings, statistics))
+    return terms
+
+
+def _as_pairs(linked: Tensor) -> Tensor:
+    return linked.nonzero().T if linked.dtype == torch.bool else linked
 
 
 def compute_losses(
-    batch: Mapping[str, Embedded], linked: Mapping[tuple[str, str], Tensor], *, settings: LossSettings
+    batch: Mapping[str, Embedded],
+    linked: Mapping[tuple[str, str], Tensor],
+    *,
+    settings: LossSettings,
+    rows: Mapping[str, range] | None = None,
+    sum_counts: Callable[[Tensor], Tensor] = lambda counts: counts,
+    statistics: LogitStatistics | None = None,
 ) -> Losses:
-    """All three losses of a batch.
+    """All three losses of a batch, or one process's part of them.
 
     Args:
         batch: sources by name, in the corpus's order; `directions = "forward"` means from the earlier to the later.
-        linked: bool (N, T) per pair of sources (s, t): same patient and inside the window.
+        linked: per pair of sources (s, t) the records of the same patient inside the window: places int64 (2, P), or
+            bool (N, T).
         settings: weights and switches.
+        rows: anchors of each source that this process answers for; all of them where not given.
+        sum_counts: adds the counts of all processes, so that their parts add up to the losses of the whole batch.
+        statistics: collects the logits, where given.
 
     Returns:
         L_A summed over sources; L_P averaged over the linked pairs of sources and L_D over all pairs, each either
         l_st or (l_st + l_ts)/2.
     """
-    sources = {name: _as_float(source) for name, source in batch.items()}
-    zero = torch.stack([source.e_NMD.sum() * 0 for source in sources.values()]).sum()
-    a = zero + sum(align_loss(source, settings=settings) for source in sources.values() if len(source.subject_N))
-    both = settings.directions == "both"
-    pairs_p, pairs_d = [], []
-    for s, t in combinations(sources, 2):
-        left, right = sources[s], sources[t]
-        if not len(left.subject_N) or not len(right.subject_N):
-            continue
-        pairs_d.append(diagnosis_loss(left, right, settings=settings))
-        if both:
-            pairs_d[-1] = (pairs_d[-1] + diagnosis_loss(right, left, settings=settings)) / 2
-        if (s, t) not in linked and (t, s) not in linked:
-            continue
-        linked_NT = linked[s, t] if (s, t) in linked else linked[t, s].T
-        pairs_p.append(patient_loss(left, right, linked_NT, settings=settings))
-        if both:
-            pairs_p[-1] = (pairs_p[-1] + patient_loss(right, left, linked_NT.T, settings=settings)) / 2
-    p = torch.stack([zero, *pairs_p]).sum() / max(len(pairs_p), 1)
-    d = torch.stack([zero, *pairs_d]).sum() / max(len(pairs_d), 1)
+    rows = rows or {name: range(len(source.subject_N)) for name, source in batch.items()}
+    sides = {name: _Side(source, rows[name]) for name, source in batch.items() if len(source.subject_N)}
+    zero = torch.stack([widen(source.e_NMD).sum() * 0 for source in batch.values()]).sum()
+    terms = _terms(sides, linked, settings, statistics)
+    counts = sum_counts(torch.stack([term.count for term in terms])) if terms else zero.new_empty(0)
+    values = dict.fromkeys(("a", "p", "d"), zero)
+    for term, count in zip(terms, counts, strict=True):
+        values[term.loss] = values[term.loss] + term.weight * term.total / count.clamp(min=1)
+    a, p, d = values["a"], values["p"], values["d"]
     return Losses(settings.lambda_a * a + settings.lambda_p * p + settings.lambda_d * d, a, p, d)
-
-
-def _as_float(batch: Embedded) -> Embedded:
-    e_NMD = batch.e_NMD if batch.e_NMD.dtype == torch.float64 else batch.e_NMD.float()
-    fields = (batch.present_NM, batch.subject_N, batch.study_N, batch.text_N, batch.history_NH)
-    return Embedded(e_NMD, *fields)

@@ -1,6 +1,7 @@
 """The losses against an independent float64 version written with loops over sets, straight from the formulas."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcsp_model.losses import Embedded, compute_losses, patient_loss
+from medcsp_model.losses import Embedded, compute_losses
 from medcsp_model.settings import LossSettings, default, paper
+from medcsp_model.tiles import LogitStatistics
 
 
 def unit(x):
@@ -171,6 +173,7 @@ SWITCHES = st.builds(
     d_target=st.sampled_from(["unnormalised", "row", "softmax"]),
     d_exclude_same_patient=st.booleans(),
     d_require_history=st.booleans(),
+    tile=st.sampled_from([1, 3, 1024]),
 )
 
 
@@ -217,7 +220,7 @@ def test_several_positives_and_a_record_outside_the_window(o):
         embeddings = batch["cxr"]["e"].copy()
         embeddings[2] = outside
         embedded, masks = to_torch(batch | {"cxr": batch["cxr"] | {"e": embeddings}}, {("ehr", "cxr"): linked})
-        return float(patient_loss(embedded["ehr"], embedded["cxr"], masks["ehr", "cxr"], settings=o).detach())
+        return float(compute_losses(embedded, masks, settings=replace(o, directions="forward")).p.detach())
 
     near, far = batch["ehr"]["e"][0], -batch["ehr"]["e"][0]
     batch["ehr"]["subject"] = np.array([0, 0, 0])
@@ -275,3 +278,62 @@ def test_float32_agrees_with_float64():
     narrow = compute_losses(single, masks, settings=LossSettings())
     assert narrow.total.dtype == torch.float32
     assert float(narrow.total) == pytest.approx(float(wide.total.detach()), rel=1e-5)
+
+
+def split_rows(batch, size):
+    return [
+        {name: range(len(b["e"]) * rank // size, len(b["e"]) * (rank + 1) // size) for name, b in batch.items()}
+        for rank in range(size)
+    ]
+
+
+@RECIPES
+def test_parts_of_the_rows_add_up(o):
+    """What several processes compute, each its own rows: sums over counts of all rows are the whole loss."""
+    batch, linked = random_batch(12)
+    whole = check(batch, linked, o)
+    embedded, masks = to_torch(batch, linked)
+    asked = []
+    compute_losses(embedded, masks, settings=o, sum_counts=lambda counts: asked.append(counts) or counts)
+    parts = [
+        compute_losses(embedded, masks, settings=o, rows=rows, sum_counts=lambda _: asked[0])
+        for rows in split_rows(batch, 3)
+    ]
+    assert float(sum(part.total for part in parts).detach()) == pytest.approx(whole[0], rel=1e-12)
+
+
+@RECIPES
+def test_tiles_change_neither_loss_nor_gradient(o):
+    batch = {"ehr": plain(40), "cxr": plain(50, seed=1, subject=np.arange(20, 70))}
+    linked = {("ehr", "cxr"): batch["ehr"]["subject"][:, None] == batch["cxr"]["subject"][None, :]}
+    gradients, totals = [], []
+    for tile in (7, 1024):
+        embedded, masks = to_torch(batch, linked)
+        single = {name: replace(b, e_NMD=b.e_NMD.detach().float().requires_grad_()) for name, b in embedded.items()}
+        losses = compute_losses(single, masks, settings=replace(o, tile=tile))
+        losses.total.backward()
+        totals.append(float(losses.total.detach()))
+        gradients.append(torch.cat([b.e_NMD.grad.flatten() for b in single.values()]))
+    assert totals[0] == pytest.approx(totals[1], rel=1e-6)
+    assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 1e-6
+
+
+def test_logit_statistics_are_those_of_the_pairs():
+    batch = {"ehr": plain(4), "cxr": plain(4, seed=1)}
+    linked = np.zeros((4, 4), dtype=bool)
+    linked[0, 0] = linked[2, 2] = True
+    for tile in (1, 1024):
+        embedded, masks = to_torch(batch, {("ehr", "cxr"): linked})
+        statistics = LogitStatistics()
+        o = LossSettings(tile=tile, directions="forward")
+        compute_losses(embedded, masks, settings=o, statistics=statistics)
+        x = {pair: np.log(value) for pair, value in similarities(batch["ehr"], batch["cxr"], o.tau).items()}
+        positive = [x[0, 0], x[2, 2]]
+        negative = [x[i, j] for i in (0, 2) for j in range(4) if i != j]
+        values = statistics.values()
+        assert values["logit_p_positive_mean"] == pytest.approx(np.mean(positive))
+        assert values["logit_p_positive_max"] == pytest.approx(np.max(positive))
+        assert values["logit_p_negative_mean"] == pytest.approx(np.mean(negative))
+        assert values["logit_p_negative_max"] == pytest.approx(np.max(negative))
+        assert values["logit_a_positive_mean"] > values["logit_a_negative_mean"]
+    assert LogitStatistics().values()["logit_a_positive_mean"] is None
