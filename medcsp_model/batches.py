@@ -8,6 +8,7 @@ source, and a batch is `size` consecutive slots.
 What does not live here: arrays of the records themselves (`medcsp_model.collate`).
 """
 
+import hashlib
 import math
 import zlib
 from collections.abc import Mapping
@@ -43,13 +44,19 @@ class PlanInputs:
     anchor: str = ""
 
     @classmethod
-    def from_corpus(cls, corpus: Corpus, *, split: str) -> "PlanInputs":
-        """Records of one split; a source that has none of them takes no part.
+    def from_corpus(
+        cls, corpus: Corpus, *, split: str, validation_share: float = 0.0, validation_seed: int = 0
+    ) -> "PlanInputs":
+        """Records of one split without its validation subjects; a source that has none of them takes no part.
 
         Raises:
             ValueError: the split is unknown or empty.
         """
-        records = {name: corpus.records(name, splits=[split]) for name in corpus.sources}
+        records = {}
+        for name, source in corpus.sources.items():
+            rows = corpus.records(name, splits=[split])
+            held_out = is_validation(source.subject_id[rows], share=validation_share, seed=validation_seed)
+            records[name] = rows[~held_out]
         records = {name: rows for name, rows in records.items() if len(rows)}
         if not records:
             raise ValueError(f"{corpus.folder}: no record in split {split!r}; splits: {corpus.splits}")
@@ -65,6 +72,15 @@ class PlanInputs:
             if any(isinstance(modality, Image) for modality in corpus.sources[name].modalities.values())
         }
         return cls(records, subject, links, max(with_images, key=lambda name: with_images[name], default=""))
+
+
+def is_validation(subject: Ints, *, share: float, seed: int) -> NDArray[np.bool_]:
+    """Which records are of validation subjects: the leading 52 bits of md5 of "seed:subject", as a share of 2^52."""
+    distinct, place = np.unique(subject, return_inverse=True)
+    if not share:
+        return np.zeros(len(subject), dtype=bool)
+    digests = [hashlib.md5(f"{seed}:{value}".encode(), usedforsecurity=False).hexdigest() for value in distinct]
+    return np.array([int(digest[:13], 16) < share * 2**52 for digest in digests], dtype=bool)[place.ravel()]
 
 
 class Plan(Protocol):

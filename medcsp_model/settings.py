@@ -127,6 +127,8 @@ class BatchSettings:
         max_draws: draws of one non-anchor record an epoch.
         anchor: source passed over once an epoch; empty takes the largest that has images, else the largest.
         split: split of the corpus to train on.
+        validation_share: share of that split's subjects, by a seeded hash, kept out of training and searched meanwhile.
+        validation_seed: of that hash, apart from the run's own so that runs of several seeds keep out the same.
     """
 
     plan: Literal["linked", "random"] = "linked"
@@ -135,6 +137,8 @@ class BatchSettings:
     max_draws: int = 16
     anchor: str = ""
     split: str = "pretrain"
+    validation_share: float = 0.0
+    validation_seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +205,8 @@ class RunSettings:
             the number it began with.
         num_threads: CPU threads; 0 takes torch's own choice. A resumed run keeps the number it began with.
         log_every: steps between two lines of log and metrics.
+        validate_every: steps between two searches among the validation subjects, written with the next line of
+            metrics; 0 never searches.
         save_every: steps between two saved states.
     """
 
@@ -211,6 +217,7 @@ class RunSettings:
     micro_batch: int = 0
     num_threads: int = 0
     log_every: int = 50
+    validate_every: int = 0
     save_every: int = 500
 
 
@@ -340,6 +347,8 @@ def _check(settings: Settings) -> None:
         raise ValueError(f"settings.run.micro_batch: must be 0 or more, got {settings.run.micro_batch}")
     if not 0 <= settings.batch.share <= 1:
         raise ValueError(f"settings.batch.share: must lie in [0, 1], got {settings.batch.share}")
+    if not 0 <= settings.batch.validation_share < 1:
+        raise ValueError(f"settings.batch.validation_share: must lie in [0, 1), got {settings.batch.validation_share}")
     if settings.optimiser.steps <= 0 and settings.optimiser.epochs <= 0:
         raise ValueError("settings.optimiser: set steps or epochs above 0")
 
@@ -362,6 +371,7 @@ def paper() -> Settings:
 def default() -> Settings:
     """The paper's sizes with every repair on: linked batches, leave-one-out keys, both directions, sharp targets."""
     return Settings(
+        batch=BatchSettings(validation_share=0.02),
         augmentation=Augmentation(shift=0.05, scale=0.05, rotate_degrees=5.0, brightness=0.1, contrast=0.2),
         optimiser=OptimiserSettings(
             lr=1e-4,
@@ -372,7 +382,7 @@ def default() -> Settings:
             schedule="cosine",
             clip_norm=1.0,
         ),
-        run=RunSettings(precision="bfloat16"),
+        run=RunSettings(validate_every=500, precision="bfloat16"),
     )
 
 

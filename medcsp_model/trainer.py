@@ -22,6 +22,7 @@ from medcsp_model.losses import Losses, compute_losses
 from medcsp_model.model import MedCSP, ModelDescription
 from medcsp_model.settings import OptimiserSettings, Settings
 from medcsp_model.towers import load_tower_weights
+from medcsp_model.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,13 @@ class Trainer:
         run = settings.run
         cuda = run.device == "cuda" or (run.device == "auto" and torch.cuda.is_available())
         self.device = torch.device("cuda" if cuda else "cpu")
-        inputs = PlanInputs.from_corpus(corpus, split=settings.batch.split)
+        chosen = settings.batch
+        inputs = PlanInputs.from_corpus(
+            corpus,
+            split=chosen.split,
+            validation_share=chosen.validation_share,
+            validation_seed=chosen.validation_seed,
+        )
         self.plan = make_plan(inputs, settings=settings.batch, seed=run.seed)
         self.total = settings.optimiser.steps or num_steps(self.plan, settings.optimiser.epochs)
 
@@ -137,6 +144,7 @@ class Trainer:
             context_length=description.towers["bert"]["max_position_embeddings"],
             encode_distinct=text.encode_distinct,
         )
+        self.validation = Validation(self.corpus, settings=self.settings.batch, collate=self.collate)
         done = int(found[1]["step"]) if found else 0
         self._cut_metrics(done)
         if not found:
@@ -219,6 +227,10 @@ class Trainer:
         last = lines[-1]
         averaged = {key: float(np.mean([line[key] for line in lines])) for key in last if key not in ("step", "epoch")}
         mean = {"step": last["step"], "epoch": last["epoch"], **averaged, "learning_rate": last["learning_rate"]}
+        every = self.settings.run.validate_every
+        before = int(last["step"]) - len(lines)
+        if every and (last["step"] == self.total or last["step"] // every > before // every):
+            mean |= self.validation.measure(self.model)
         with (self.folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(mean, sort_keys=True) + "\n")
             file.flush()
