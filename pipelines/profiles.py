@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import medcsp_model.settings as recipes
 from pipelines.features.series import SeriesSettings
-from pipelines.synthetic.settings import SyntheticSettings
+from pipelines.synthetic.settings import DEMO_SUBJECTS, FOLDERS, SyntheticSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +154,7 @@ def demo() -> Profile:
         training=recipes.demo(),
         retrieval=RetrievalSettings(min_lift=3.0),
         num_shards=4,
-        synthetic=SyntheticSettings(),
+        synthetic=SyntheticSettings(sources=tuple(FOLDERS), num_holdout_subjects=DEMO_SUBJECTS),
     )
 
 

@@ -17,6 +17,8 @@ from pipelines.sources import SOURCES
 from pipelines.sources.checksums import MODES, Mode
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+COMPANION = ("mimic_cxr", "mimic_cxr_jpg")
+"""What is written for the subjects of a real EHR tree."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +139,10 @@ def _root(variable: str, environment: Mapping[str, str]) -> Path | None:
 def _with_synthetic(real: dict[str, Path], *, home: Path, profile: Profile) -> Sources:
     if profile.synthetic is None:
         return Sources(roots=real)
-    # Notes belong to the patients of the EHR tree: beside a real one, invented notes would pass for its own.
-    written = {"mimic_cxr", "mimic_cxr_jpg"} | ({"mimic_iv_note", "mimic_iv"} if "mimic_iv" not in real else set())
+    # Beside a real EHR tree there is an X-ray companion alone: invented notes would pass for its patients' own.
+    written = set(COMPANION if "mimic_iv" in real else profile.synthetic.sources) - real.keys()
     if "mimic_cxr" in real:
-        written -= {"mimic_cxr", "mimic_cxr_jpg"}
-    written -= real.keys()
+        written -= set(COMPANION)
     raw = home / "raw"
     made = {name: raw / SOURCES[name].folder for name in SOURCES if name in written}
     return Sources(roots={**made, **real}, synthetic=frozenset(made))

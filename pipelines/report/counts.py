@@ -17,6 +17,7 @@ SPLIT_TITLES = {
     "pretrain": ("Pre-training", "the model learns from these"),
     "ehr_holdout": ("Held out", "kept from the model, the vocabularies and the tokenizer"),
     "retrieval_mimic_cxr": ("Retrieval evaluation", "X-rays of patients without EHR; the model never sees them"),
+    "mimic_iii": ("MIMIC-III", "another database; the model never sees it"),
     "unused": ("Unused", "X-rays of patients without EHR, not drawn for the evaluation"),
 }
 RAW_OF = {"ehr": "mimic_iv", "cxr": "mimic_cxr"}
@@ -90,8 +91,9 @@ def counts_section(
 
 
 def _read(lake: Lake, absent: Mapping[str, str]) -> _Read:
-    ehr = lake.scan("ehr_records").select("subject_id", "hadm_id", "num_stays").collect()
-    codes = lake.scan("ehr_codes").select("hadm_id", "kind", "code", "icd_version")
+    mimic_iv = pl.col("database").cast(pl.String) == "mimic_iv"
+    ehr = lake.scan("ehr_records").filter(mimic_iv).select("subject_id", "hadm_id", "num_stays").collect()
+    codes = _of(lake, "ehr_codes", ehr).select("hadm_id", "kind", "code", "icd_version")
     per_kind = codes.group_by("hadm_id", "kind").len().collect()
     distinct = codes.unique(["kind", "code", "icd_version"]).group_by("kind").len().collect()
     per_record = {
@@ -111,6 +113,11 @@ def _read(lake: Lake, absent: Mapping[str, str]) -> _Read:
     )
 
 
+def _of(lake: Lake, table: str, ehr: pl.DataFrame) -> pl.LazyFrame:
+    """Return the rows of a table that belong to some admissions."""
+    return lake.scan(table).join(ehr.lazy().select("hadm_id"), on="hadm_id", how="semi")
+
+
 def _subjects(records: pl.DataFrame) -> set[int]:
     return set(records.get_column("subject_id").to_list())
 
@@ -126,7 +133,7 @@ def _table_1(read: _Read, synthetic_sources: Sequence[str]) -> Table:
     ]
     return Table(
         caption="Patients, records and what they hold",
-        head="All records, before any split",
+        head="All records of MIMIC-IV and MIMIC-CXR, before any split",
         columns=(*columns, Column(label="Paper, EHR", is_muted=True), Column(label="Paper, CXR", is_muted=True)),
         rows=(*_patient_rows(read), *_ehr_rows(read), *_cxr_rows(read), *_text_rows(read)),
         note="The paper’s columns are its Table 1 (what it pre-trains on: X-ray patients only where they have an EHR "
@@ -159,11 +166,14 @@ def _patient_rows(read: _Read) -> list[Row]:
 
 def _ehr_rows(read: _Read) -> list[Row]:
     num_stays = sum(read.ehr.get_column("num_stays").to_list())
-    notes: Cell | str = count(read.rows("ehr_notes"))
+    num_used, num_notes = (
+        int(_of(read.lake, table, read.ehr).select(pl.len()).collect().item()) for table in ("ehr_stays", "ehr_notes")
+    )
+    notes: Cell | str = count(num_notes)
     if NOTES in read.absent:
         notes = Cell(badge="not available")
     return [
-        _row("ICU stays", count(num_stays), detail=f"{count(read.rows('ehr_stays'))} of them used, the first of each"),
+        _row("ICU stays", count(num_stays), detail=f"{count(num_used)} of them used, the first of each"),
         _row("Discharge summaries", notes),
         _row(
             "Distinct diagnosis codes",
@@ -180,7 +190,7 @@ def _ehr_rows(read: _Read) -> list[Row]:
         ),
         _row("Drugs per record, mean", mean_cell(read.per_record["drug"])),
         _row("Hourly features", count(read.rows("series_features"))),
-        _row("Non-zero hourly cells", count(read.rows("ehr_series"))),
+        _row("Non-zero hourly cells", count(read.rows("ehr_series")), detail="of the stays of every database"),
     ]
 
 
@@ -194,8 +204,8 @@ def _cxr_rows(read: _Read) -> list[Row]:
 
 
 def _text_rows(read: _Read) -> list[Row]:
-    tokens = read.lake.scan("text_tokens").select("source", "num_tokens", "is_truncated").collect()
-    histories = read.lake.scan("diagnosis_histories").select("source", "num_codes").collect()
+    tokens = _own(read, "text_tokens", "text_id").select("source", "num_tokens", "is_truncated").collect()
+    histories = _own(read, "diagnosis_histories", "record_id").select("source", "num_codes").collect()
     lengths, cut, without, codes = [], [], [], []
     for source in ("ehr", "cxr"):
         texts = tokens.filter(pl.col("source") == source)
@@ -211,6 +221,14 @@ def _text_rows(read: _Read) -> list[Row]:
         _row("Records without a diagnosis history", *without),
         _row("Codes per history, median", *codes, detail="of the records that have one"),
     ]
+
+
+def _own(read: _Read, table: str, column: str) -> pl.LazyFrame:
+    """Return the rows of a table of both sources, those of other databases left out."""
+    admissions = read.ehr.lazy().select(pl.col("hadm_id").cast(pl.String).alias(column))
+    rows = read.lake.scan(table)
+    is_ehr = pl.col("source").cast(pl.String) == "ehr"
+    return pl.concat([rows.filter(is_ehr).join(admissions, on=column, how="semi"), rows.filter(~is_ehr)])
 
 
 def _cohorts(lake: Lake) -> pl.DataFrame:

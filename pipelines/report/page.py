@@ -14,11 +14,12 @@ import polars as pl
 from data_contracts.evaluation import Report
 from lake import Lake
 from lake.files import locked, write_atomic
-from pipelines.report import retrieval
+from pipelines.report import databases, retrieval
 from pipelines.report.charts import draw
 from pipelines.report.content import Cell, Column, Note, Row, Section, Table
 from pipelines.report.costs import costs_section
 from pipelines.report.counts import counts_section
+from pipelines.report.databases import databases_section
 from pipelines.report.formats import maths, release
 from pipelines.report.lineage import lineage_section, trace
 from pipelines.report.pairs import pairs_section
@@ -46,6 +47,7 @@ INPUTS = (
     "ehr_series",
     "text_tokens",
     "cxr_images",
+    *databases.TABLES,
     "pretrain_corpus",
     retrieval.GALLERY,
     CHECKPOINT,
@@ -89,6 +91,7 @@ def build_page(
     sections = [
         counts_section(lake, manifests=manifests, synthetic_sources=synthetic_sources, absent_sources=absent_sources),
         pairs_section(lake),
+        databases_section(lake),
         pretraining_section(lake),
         retrieval_section(lake),
         lineage_section(

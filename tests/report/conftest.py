@@ -165,6 +165,7 @@ def _links() -> dict[str, list[dict[str, Any]]]:
             {
                 "source": source, "record_id": record_id, "subject_id": subject,
                 "num_codes": 0 if subject > 112 else 4, "code_indices": [] if subject > 112 else [0, 1, 2, 3],
+                "num_out_of_vocabulary": 0,
             }
             for source, record_id, subject, _ in records
         ],
@@ -214,6 +215,43 @@ def _features() -> dict[str, list[dict[str, Any]]]:
     }  # fmt: skip
 
 
+def _databases() -> dict[str, list[dict[str, Any]]]:
+    coverage = {"num_records": 14, "num_records_without_codes": 1, "num_records_all_unknown": 0, "num_codes": 40}
+    people = {"auroc": 0.625, "num_folds": 5, "num_records": 30, "num_mimic_iv_records": 14}
+    pairs = {"num_pairs": 20, "num_pairs_with_overlap": 5, "num_pairs_mostly_shared": 1, "num_runs": 200}
+    return {
+        "vocabulary_coverage": [
+            {
+                "kind": kind, "database": database, "split": split, **coverage,
+                "num_out_of_vocabulary": 10, "share_out_of_vocabulary": 0.25,
+            }
+            for kind in ("diagnosis", "drug")
+            for database, split in (("mimic_iii", "mimic_iii"), ("mimic_iv", "pretrain"))
+        ],
+        "concept_coverage": [
+            {
+                "concept": concept, "system": system, "unit": "1/min", "num_variables": int(share > 0),
+                "num_stays": 100, "num_stays_with_value": int(100 * share), "share_of_stays": share,
+            }
+            for concept, share in (("heart_rate", 0.9), ("respiratory_rate", 0.04), ("peep", 0.0))
+            for system in ("carevue", "mimic_iv")
+        ],
+        "demographics_shift": [
+            {
+                "database": "mimic_iii", "rank": rank, "encoded_column": column, "weight": 1.0, "mean": 0.5,
+                "mimic_iv_mean": 0.25, **people,
+            }
+            for rank, column in enumerate(("age_years", "gender_m", "race_group_white"), start=1)
+        ],
+        "note_report_overlap": [
+            {
+                "split": "pretrain", **pairs, "num_shared_runs": 30, "share_of_runs": 0.15, "median_share": 0.0,
+                "upper_share": 0.6,
+            }
+        ],
+    }  # fmt: skip
+
+
 INPUTS_OF = {
     "ehr_records": {"raw:mimic_iv/hosp/admissions.csv.gz": "11" * 32, "raw:mimic_iv/icu/icustays.csv.gz": "22" * 32},
     "ehr_notes": {"raw:mimic_iv_note": "absent"},
@@ -243,7 +281,7 @@ def rows_of(lake: Lake, name: str) -> list[dict[str, Any]]:
         checkpoint = lake.manifest("pretrain_checkpoint")
         assert checkpoint is not None
         return metrics(checkpoint.fingerprint)
-    rows = {**_records(), **_links(), **_features(), "pretrain_checkpoint": curve()}
+    rows = {**_records(), **_links(), **_features(), **_databases(), "pretrain_checkpoint": curve()}
     rows |= {"pretrain_corpus": contents("pretrain"), "retrieval_mimic_cxr_corpus": contents("retrieval")}
     return rows[name]
 

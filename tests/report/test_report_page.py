@@ -113,6 +113,14 @@ def test_modalities_show_what_is_missing(reader: Reader) -> None:
     assert not any(row and row[0] == "CXR · records" for row in reader.rows)
 
 
+def test_databases_stand_beside_each_other(reader: Reader) -> None:
+    assert reader.row("drug, mimic_iii") == ["14", "1", "40", "25.0 %"]
+    assert reader.row("carevue") == ["100", "2", "2", "1"]
+    assert reader.row("mimic_iii, age_years") == ["0.62", "0.50", "0.25"]
+    assert reader.row("mimic_iii, gender_m")[0] == ""
+    assert reader.row("pretrain") == ["20", "25.0 %", "15.0 %"]
+
+
 def test_the_gaps_fall_into_the_right_bars(page: Page) -> None:
     bars = dict(re.findall(r"<title>([^<:]+): (\d+) pairs</title>", page.html))
     assert bars["0 days"] == "18"
@@ -147,7 +155,8 @@ def test_every_number_leads_back_to_its_files(planted: Lake, reader: Reader) -> 
         manifest = planted.manifest(table)
         assert manifest is not None
         assert reader.row(table, 5)[:2] == [f"{manifest.rows:,}", manifest.version]
-    assert reader.row("mimic_iv/icu/icustays.csv.gz") == ["22" * 32]
+    assert reader.row("mimic_iv/icu/icustays.csv.gz") == ["demo 2.2", "22" * 32]
+    assert reader.row("mimic_cxr/cxr-record-list.csv.gz") == ["", "33" * 32]
     assert "1 raw file" in reader.row("cxr_records", 5)[-1]
     assert reader.row("retrieval_mimic_cxr", 5)[-1] == "pretrain_checkpoint , retrieval_mimic_cxr_corpus"
     assert "4 files or groups of files of 2 sources" in reader.words
@@ -207,6 +216,7 @@ def test_sections_meet_their_contract(page: Page) -> None:
     assert sections["section"].to_list() == [
         "data_counts",
         "linked_pairs",
+        "databases",
         "pre_training",
         "retrieval",
         "lineage",
