@@ -222,7 +222,7 @@ def test_sections_meet_their_contract(page: Page) -> None:
         "lineage",
         "settings",
     ]
-    assert sections["content_sha256"].n_unique() == 6
+    assert sections["content_sha256"].n_unique() == 7
     assert dict(sections.select("section", "num_rows").iter_rows())["linked_pairs"] == 32
 
 
