@@ -71,7 +71,7 @@ def test_an_unknown_profile_is_a_clear_error(name: str, message: str) -> None:
 def test_absent_notes_are_said_once_and_masked_in_the_corpus(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    absent = real(workspace, mimic_iv_note=None, mimic_cxr_jpg=None)
+    absent = real(workspace, mimic_iv_note=None, mimic_cxr_jpg=None, mimic_iii=None, mimic_iii_carevue=None)
     announce(absent)
     told = capsys.readouterr().out
     assert told.count("set MEDCSP_MIMIC_IV_NOTE") == told.count("set MEDCSP_MIMIC_CXR_JPG") == 1

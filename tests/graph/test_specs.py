@@ -144,7 +144,12 @@ def test_column_lineage_is_parsed_from_the_sql(table: str, column: str) -> None:
 def test_every_key_column_of_a_sql_step_comes_from_somewhere(table: str) -> None:
     found = lineage_of(table)
     assert set(found) == set(CONTRACTS[table].columns())
-    assert {column for column in CONTRACTS[table].key if not found[column]} <= {"source", "other_source", "kind", "space"}
+    assert {column for column in CONTRACTS[table].key if not found[column]} <= {
+        "source",
+        "other_source",
+        "kind",
+        "space",
+    }
 
 
 def test_only_the_cpu_part_is_in_the_refresh_job(definitions: dg.Definitions) -> None:

@@ -11,13 +11,13 @@ from pipelines.profiles import (
     RetrievalSettings,
     VocabularySettings,
 )
-from pipelines.synthetic.settings import SyntheticSettings
+from pipelines.synthetic.settings import FOLDERS, SyntheticSettings
 
 IMAGE_SIZE = 64
 
 
 def tiny() -> Profile:
-    """24 EHR subjects, 12 of them with X-rays, 12 more with X-rays alone; six steps of training."""
+    """24 EHR subjects, 12 of them with X-rays, 12 more with X-rays alone, a dozen of MIMIC-III; six training steps."""
     return Profile(
         name="tiny",
         cohorts=CohortSettings(retrieval_share=1.0),
@@ -32,7 +32,18 @@ def tiny() -> Profile:
         retrieval=RetrievalSettings(num_draws=50),
         num_shards=3,
         synthetic=SyntheticSettings(
-            num_ehr_subjects=24, num_linked_subjects=12, num_cxr_only_subjects=12, image_size=IMAGE_SIZE, seed=3
+            num_ehr_subjects=24,
+            num_linked_subjects=12,
+            num_cxr_only_subjects=12,
+            image_size=IMAGE_SIZE,
+            seed=3,
+            sources=tuple(FOLDERS),
+            num_metavision_subjects=6,
+            num_carevue_subjects=6,
+            num_twins=2,
+            num_open_i=4,
+            num_covid19=2,
+            num_chexpert=2,
         ),
     )
 
