@@ -26,6 +26,7 @@ HEAD_BYTES = 1 << 16
 PIXEL_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 """(7FE0,0010) as little and as big endian files write it."""
 UNDEFINED_LENGTH = 0xFFFFFFFF
+OTHER_SIZE = "pixel data is not of the size that the header says"
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def read_values(path: Path, content: Content, header: DicomHeader) -> NDArray[An
     except dicom_damage() as error:
         raise ImageError(path, "pixel data is damaged or cut off") from error
     if values.shape != (header.height, header.width):
-        raise ImageError(path, "pixel data is not of the size that the header says")
+        raise ImageError(path, OTHER_SIZE)
     return values
 
 
@@ -176,6 +177,9 @@ def _decoded_values(path: Path, content: Content, header: DicomHeader) -> NDArra
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         size = codestream_size(next(generate_frames(dataset.PixelData, number_of_frames=1)))
         if size is not None and size != (header.height, header.width):
-            raise ImageError(path, "pixel data is not of the size that the header says")
+            raise ImageError(path, OTHER_SIZE)
+    elif len(dataset.PixelData) > -(-header.height * header.width * int(dataset.BitsAllocated) // 8) + 1:
+        # pydicom would leave out what is too much, and the rows of a film would be cut in the wrong places
+        raise ImageError(path, OTHER_SIZE)
     values: NDArray[Any] = dataset.pixel_array
     return values

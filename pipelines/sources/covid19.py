@@ -17,6 +17,7 @@ from pipelines.sources.sheets import read_sheet
 from pipelines.sources.typed_columns import typed
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+_SHEET_COLUMNS = ("FILE NAME", "URL")
 OUTER_FOLDER = "COVID-19_Radiography_Dataset"
 
 
@@ -87,8 +88,9 @@ def _names(folder: Path) -> set[str]:
 
 def _urls(sheet: Path | None) -> dict[str, str]:
     """Return lower-case image name to origin."""
-    rows = read_sheet(sheet) if sheet is not None else []
-    return {row["FILE NAME"].lower(): row["URL"] for row in rows if "FILE NAME" in row and "URL" in row}
+    name, url = _SHEET_COLUMNS
+    rows = read_sheet(sheet, columns=_SHEET_COLUMNS) if sheet is not None else []
+    return {row[name].lower(): row[url] for row in rows if name in row and url in row}
 
 
 def _lacks(root: Path, *, inner: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Reads the first sheet of an .xlsx workbook as text: a zip file of XML, of which plain cells are all we need."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,20 +14,30 @@ STRINGS = "xl/sharedStrings.xml"
 _NAMESPACE = re.compile(r"^\{[^}]*\}")
 
 
-def read_sheet(path: Path) -> list[dict[str, str]]:
-    """Return the rows below the header row, header name to text; empty cells are left out.
+def read_sheet(path: Path, *, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Return the rows below the header row, column to text; empty cells and other columns are left out.
+
+    Args:
+        path: the workbook.
+        columns: names in the header row, which may have letters in any case.
 
     Raises:
-        SourceError: the file is no workbook, or a part of it is damaged or too large.
+        SourceError: the file is no workbook, a part of it is damaged or too large, or a column is missing.
     """
     with open_zip(path) as members:
         sheet = _part(members, SHEET)
         if sheet is None:
             raise SourceError(f"{path}: holds no {SHEET}; it is not an .xlsx workbook")
         shared = [_text(item) for item in _all(_part(members, STRINGS), "si")]
-    rows = [_cells(row, shared, path) for row in _all(sheet, "row")]
-    header = rows[0] if rows else {}
-    return [{header[column]: text for column, text in row.items() if column in header} for row in rows[1:]]
+    header, *rows = [_cells(row, shared, path) for row in _all(sheet, "row")] or [{}]
+    places = {text.strip().lower(): place for place, text in header.items()}
+    if missing := [name for name in columns if name.lower() not in places]:
+        raise SourceError(
+            f"{path}: needs the columns {', '.join(missing)}, which the header lacks; "
+            f"found {', '.join(header.values()) or 'none'}"
+        )
+    wanted = {places[name.lower()]: name for name in columns}
+    return [{wanted[place]: text for place, text in row.items() if place in wanted} for row in rows]
 
 
 def _part(members: ZipMembers, name: str) -> ElementTree.Element | None:

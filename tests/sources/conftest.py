@@ -1,6 +1,7 @@
 """Writes tiny raw trees."""
 
 import gzip
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,8 @@ import polars as pl
 import pytest
 
 from pipelines.synthetic import SyntheticSettings, write_sources
+
+sys.path.insert(0, str(Path(__file__).parent))  # for xray_mutations
 
 Writer = Callable[[str, str, Iterable[str]], Path]
 
