@@ -199,7 +199,6 @@ class RunSettings:
         seed: of the weights, the batches and the dropout.
         device: `auto` takes CUDA where there is one.
         precision: of the towers; the losses are float32 at least. float64 is for tests of exactness.
-        compile: torch.compile of the towers; `auto` on CUDA alone, where a run is long enough to pay for it.
         micro_batch: records of each source that a process embeds at once; of more it caches the embeddings and their
             gradient, and embeds again part by part. 0 takes as many as the device's memory holds. A resumed run keeps
             the number it began with.
@@ -213,7 +212,6 @@ class RunSettings:
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
-    compile: Literal["auto", "on", "off"] = "auto"
     micro_batch: int = 0
     num_threads: int = 0
     log_every: int = 50

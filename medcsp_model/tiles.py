@@ -7,10 +7,12 @@ the embeddings, which is small.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+
+from medcsp_model.distributed import Ranks
 
 Rows = Callable[..., tuple[Tensor, Tensor]]
 """A function of a slice of rows and of tensors: the sum over the rows, and how many of them count."""
@@ -80,11 +82,17 @@ class LogitStatistics:
             self.count_6[place] += len(chosen)
             self.max_6[place] = torch.maximum(self.max_6[place], chosen.max().to(torch.float64))
 
-    def values(self) -> dict[str, float | None]:
-        """`logit_<name>_mean` and `logit_<name>_max`; None where there was no such logit."""
-        answer: dict[str, float | None] = {}
+    def over(self, ranks: Ranks) -> Self:
+        """Of the anchors of all processes."""
+        self.sum_6, self.count_6, self.max_6 = ranks.sum(self.sum_6), ranks.sum(self.count_6), ranks.max(self.max_6)
+        return self
+
+    def values(self) -> dict[str, float]:
+        """`logit_<name>_mean` and `logit_<name>_max`; without those of which there was no such logit."""
+        answer: dict[str, float] = {}
         for place, name in enumerate(self.NAMES):
             count = float(self.count_6[place])
-            answer[f"logit_{name}_mean"] = float(self.sum_6[place]) / count if count else None
-            answer[f"logit_{name}_max"] = float(self.max_6[place]) if count else None
+            if count:
+                answer[f"logit_{name}_mean"] = float(self.sum_6[place]) / count
+                answer[f"logit_{name}_max"] = float(self.max_6[place])
         return answer

@@ -1,11 +1,15 @@
 """Train: `python -m medcsp_model.train --settings run.json`, with {"corpus", "run_folder", "settings"} in run.json.
 
+Several GPUs or nodes: `torchrun --nproc-per-node=8 -m medcsp_model.train --settings run.json`; `batch.size` is that of
+all processes together, and all must see the run folder.
+
 Finished before: returns at once. Stopped before: goes on from the last whole state, bitwise as if never stopped (same
 machine, same number of threads). SIGTERM saves the state and exits with 143. In the run folder:
 
     model.safetensors, model.json   the finished model and all that is needed to build it again
     metrics.jsonl                   means since the line before: step, epoch, loss, loss_a, loss_p, loss_d, grad_norm,
-                                    num_linked, learning_rate, seconds
+                                    num_linked, learning_rate, seconds, data_wait_seconds, samples_per_second; of the
+                                    line's last step logit_<loss>_<positive or negative>_<mean or max>
     done.json                       last losses, steps, speed, histogram of linked pairs in a batch
     states/                         the last two states; non_finite_step_<n>.json if a loss was no number
 """
@@ -40,10 +44,12 @@ def main() -> int:
     run = read_run(KEYS)
     corpus, settings = Corpus.open(run["corpus"]), Settings.from_json(run["settings"])
     # Loading torch takes seconds: a wrong run.json is refused before.
+    from medcsp_model.distributed import connected
     from medcsp_model.trainer import StoppedError, Trainer
 
     try:
-        Trainer(corpus, settings=settings, folder=Path(run["run_folder"]), should_stop=stop).run()
+        with connected(settings.run.device) as ranks:
+            Trainer(corpus, settings=settings, folder=Path(run["run_folder"]), should_stop=stop, ranks=ranks).run()
     except StoppedError as stopped:
         print(stopped, flush=True)
         return 128 + signal.SIGTERM

@@ -1,12 +1,13 @@
-"""The training loop: a step is a function of (settings, corpus, step), so a run resumes from its state bit by bit."""
+"""The training loop: a step is a function of (settings, corpus, step), so a run resumes from its state bit by bit.
+
+Several processes run the same loop; the first one alone writes files and logs.
+"""
 
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,17 @@ from medcsp_model.batches import PlanInputs, make_plan, num_steps
 from medcsp_model.checkpoint import last_state, load_state, save_state, write_json, write_tensors
 from medcsp_model.collate import Batch, Collate
 from medcsp_model.corpus import Corpus
-from medcsp_model.losses import Losses, compute_losses
+from medcsp_model.distributed import Ranks, choose_device
+from medcsp_model.gradient_cache import GradientCache, fitting_micro_batch, free_memory, measure_on_cuda
+from medcsp_model.journal import append_line, cut_lines, last_line
 from medcsp_model.model import MedCSP, ModelDescription
+from medcsp_model.prefetch import Prefetch
 from medcsp_model.settings import OptimiserSettings, Settings
+from medcsp_model.step import add_gradients
+from medcsp_model.tiles import LogitStatistics
 from medcsp_model.towers import load_tower_weights
 from medcsp_model.validation import Validation
+from medcsp_model.work import Work, make_work
 
 log = logging.getLogger(__name__)
 
@@ -66,22 +73,28 @@ class Trainer:
         corpus: an open corpus.
         settings: all settings.
         folder: the run folder; a finished run in it is left alone, a partial one goes on.
-        should_stop: asked after every step; a true answer saves the state and raises `StoppedError`.
+        should_stop: asked after every step; a true answer in any process saves the state and raises `StoppedError`.
+        ranks: the processes of the run, all of which see the same folder; this one alone where not given.
 
     Raises:
         ValueError: the folder holds a run of other settings or another corpus, or settings and corpus do not fit.
     """
 
     def __init__(
-        self, corpus: Corpus, *, settings: Settings, folder: Path, should_stop: Callable[[], bool] = lambda: False
+        self,
+        corpus: Corpus,
+        *,
+        settings: Settings,
+        folder: Path,
+        should_stop: Callable[[], bool] = lambda: False,
+        ranks: Ranks | None = None,
     ) -> None:
         self.corpus, self.settings, self.folder, self.should_stop = corpus, settings, folder, should_stop
-        self.fingerprint = {"corpus": corpus.fingerprint, "settings": settings.to_json()}
-        folder.mkdir(parents=True, exist_ok=True)
-        self._check_folder()
-        run = settings.run
-        cuda = run.device == "cuda" or (run.device == "auto" and torch.cuda.is_available())
-        self.device = torch.device("cuda" if cuda else "cpu")
+        self.ranks = ranks or Ranks(device=choose_device(settings.run.device))
+        self.device = self.ranks.device
+        self.metrics = folder / "metrics.jsonl"
+        if self.ranks.is_first:
+            self._claim_folder()
         chosen = settings.batch
         inputs = PlanInputs.from_corpus(
             corpus,
@@ -89,39 +102,51 @@ class Trainer:
             validation_share=chosen.validation_share,
             validation_seed=chosen.validation_seed,
         )
-        self.plan = make_plan(inputs, settings=settings.batch, seed=run.seed)
+        self.plan = make_plan(inputs, settings=settings.batch, seed=settings.run.seed)
         self.total = settings.optimiser.steps or num_steps(self.plan, settings.optimiser.epochs)
 
-    def _check_folder(self) -> None:
+    def _claim_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "run_fingerprint.json"
-        if path.is_file() and json.loads(path.read_text()) != self.fingerprint:
+        fingerprint = {"corpus": self.corpus.fingerprint, "settings": self.settings.to_json()}
+        if path.is_file() and json.loads(path.read_text()) != fingerprint:
             raise ValueError(f"{self.folder}: holds a run of other settings or another corpus; give a new run_folder")
-        write_json(path, self.fingerprint)
+        write_json(path, fingerprint)
+
+    def _say(self, message: str, *values: object) -> None:
+        if self.ranks.is_first:
+            log.info(message, *values)
 
     def run(self) -> dict[str, Any]:
         """Train, or go on, or return at once; returns what done.json says."""
-        done = self.folder / "done.json"
-        if done.is_file():
-            log.info("%s: finished before", self.folder)
-            finished: dict[str, Any] = json.loads(done.read_text())
-            return finished
+        if self.ranks.from_first((self.folder / "done.json").is_file()):
+            self._say("%s: finished before", self.folder)
+            return self._read_done()
         start = self._prepare()
         began, histogram, lines = time.perf_counter(), *self._read_progress(start)
-        for step in range(start, self.total):
-            line = self._step(step)
-            lines.append(line)
-            key = str(line["num_linked"])
-            histogram[key] = histogram.get(key, 0) + 1
-            last = step + 1 == self.total
-            if last or (step + 1) % self.settings.run.log_every == 0:
-                self._report(lines, time.perf_counter() - began, step + 1 - start)
-                lines = []
-            stop = self.should_stop()
-            if last or stop or (step + 1) % self.settings.run.save_every == 0:
-                self._save(step + 1, histogram, lines)
-            if stop and not last:
-                raise StoppedError(f"{self.folder}: stopped after step {step + 1} of {self.total}, state saved")
+        with Prefetch(self._work, stop=self.total, device=self.device) as inputs:
+            for step in range(start, self.total):
+                line, logits = self._step(step, *inputs.get(step))
+                lines.append(line)
+                key = str(line["num_linked"])
+                histogram[key] = histogram.get(key, 0) + 1
+                last = step + 1 == self.total
+                if self._is_logged(step):
+                    left = (self.total - step - 1) * (time.perf_counter() - began) / (step + 1 - start)
+                    self._report(lines, logits, left)
+                    lines = []
+                stop = self.ranks.any(self.should_stop())
+                if last or stop or (step + 1) % self.settings.run.save_every == 0:
+                    self._save(step + 1, histogram, lines)
+                if stop and not last:
+                    raise StoppedError(f"{self.folder}: stopped after step {step + 1} of {self.total}, state saved")
         return self._finish(time.perf_counter() - began, self.total - start, histogram)
+
+    def _is_logged(self, step: int) -> bool:
+        return step + 1 == self.total or (step + 1) % self.settings.run.log_every == 0
+
+    def _work(self, step: int) -> Work:
+        return make_work(step, plan=self.plan, collate=self.collate, ranks=self.ranks, micro_batch=self.micro_batch)
 
     def _prepare(self) -> int:
         """Build or load everything; returns the number of steps done before."""
@@ -132,6 +157,8 @@ class Trainer:
         torch.manual_seed(self.settings.run.seed)
         description = ModelDescription.of_corpus(self.corpus, settings=self.settings)
         self.model = MedCSP(description)
+        if self.settings.run.precision == "float64":
+            self.model.double()
         if self.settings.model.towers_folder and not found:
             load_tower_weights(self.model.towers, self.settings.model.towers_folder)
         self.model.to(self.device).train()
@@ -145,32 +172,59 @@ class Trainer:
             encode_distinct=text.encode_distinct,
         )
         self.validation = Validation(self.corpus, settings=self.settings.batch, collate=self.collate)
+        if found:
+            load_state(found[0], model=self.model, optimiser=self.optimiser)
+        self.cache = GradientCache(self.model, ranks=self.ranks, precision=self.settings.run.precision)
+        same_ranks = found is not None and found[1]["num_ranks"] == self.ranks.size
+        self.micro_batch = found[1]["micro_batch"] if found and same_ranks else self._choose_micro_batch()
         done = int(found[1]["step"]) if found else 0
-        self._cut_metrics(done)
-        if not found:
-            log.info("training %d steps of %d on %s", self.total, self.plan.size, self.device)
-            return 0
-        load_state(found[0], model=self.model, optimiser=self.optimiser)
-        log.info("going on after step %d of %d on %s with %d threads", done, self.total, self.device, threads)
+        assert self.ranks.from_first(done) == done, "the processes see different run folders"
+        if self.ranks.is_first:
+            cut_lines(self.metrics, done)
+        self._say(
+            "training %d steps of %d on %s%s",
+            self.total - done,
+            self.plan.size,
+            self.device if self.ranks.size == 1 else f"{self.ranks.size} processes",
+            f", after step {done}, with {threads} threads" if found else "",
+        )
         return done
 
-    def _step(self, step: int) -> dict[str, Any]:
+    def _choose_micro_batch(self) -> int:
+        """Records of each source to embed at once, measured on a CUDA device where the settings leave it open."""
+        chosen = self.settings.run.micro_batch
+        if chosen or self.device.type != "cuda":
+            return chosen
+        records = self.plan.batch(0)
+
+        def make(count: int) -> Batch:
+            return Batch({name: self.collate.source(name, rows[:count]) for name, rows in records.items()}, {})
+
+        size = len(Ranks(size=self.ranks.size, rank=self.ranks.size - 1).share(self.plan.size))
+        measure = measure_on_cuda(self.cache, make, model=self.model)
+        fits = self.ranks.smallest(fitting_micro_batch(measure, size=size, free=free_memory(self.model)))
+        if fits < size:
+            self._say("embedding %d of %d records at a time: more do not fit the device", fits, size)
+        return fits if fits < size else 0
+
+    def _step(self, step: int, work: Work, waited: float) -> tuple[dict[str, Any], dict[str, float]]:
+        """One step; returns its numbers, and the logits' where they are reported."""
         began = time.perf_counter()
-        torch.manual_seed(int(np.random.SeedSequence([self.settings.run.seed, step]).generate_state(1)[0]))
-        factor = learning_rate(step, total=self.total, settings=self.settings.optimiser)
+        settings, ranks = self.settings, self.ranks
+        factor = learning_rate(step, total=self.total, settings=settings.optimiser)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base_lr"] * factor
-        batch = self.collate(self.plan.batch(step))
-        losses = self._losses(batch)
+        seeds = np.random.SeedSequence([settings.run.seed, step, ranks.rank]).generate_state(len(work.parts)).tolist()
+        statistics = LogitStatistics(self.device) if self._is_logged(step) else None
         self.optimiser.zero_grad(set_to_none=True)
-        losses.total.backward()
-        clip = self.settings.optimiser.clip_norm or math.inf
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), clip))
-        values = {key: float(getattr(losses, key).detach()) for key in ("total", "a", "p", "d")}
+        values = add_gradients(
+            work, cache=self.cache, ranks=ranks, settings=settings.loss, seeds=seeds, statistics=statistics
+        )
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), settings.optimiser.clip_norm or math.inf))
         if not (math.isfinite(values["total"]) and math.isfinite(norm)):
-            self._refuse(step, batch, values | {"grad_norm": norm})
+            self._refuse(step, work, values | {"grad_norm": norm})
         self.optimiser.step()
-        return {
+        line = {
             "step": step + 1,
             "epoch": round((step + 1) * self.plan.size / self.plan.num_anchors, 4),
             "loss": values["total"],
@@ -178,24 +232,21 @@ class Trainer:
             "loss_p": values["p"],
             "loss_d": values["d"],
             "grad_norm": norm,
-            "num_linked": sum(int(mask.sum()) for mask in batch.linked.values()),
-            "learning_rate": self.settings.optimiser.lr * factor,
-            "seconds": time.perf_counter() - began,
+            "num_linked": sum(pairs.shape[1] for pairs in work.linked.values()),
+            "learning_rate": settings.optimiser.lr * factor,
+            "seconds": waited + time.perf_counter() - began,
+            "data_wait_seconds": waited,
         }
+        return line, {} if statistics is None else statistics.over(ranks).values()
 
-    def _losses(self, batch: Batch) -> Losses:
-        wide = self.settings.run.precision == "float32"
-        with nullcontext() if wide else torch.autocast(self.device.type, dtype=torch.bfloat16):
-            embedded = self.model(batch)
-        return compute_losses(embedded, batch.linked, settings=self.settings.loss)
-
-    def _refuse(self, step: int, batch: Batch, values: dict[str, float]) -> None:
+    def _refuse(self, step: int, work: Work, values: dict[str, float]) -> None:
         path = self.folder / f"non_finite_step_{step + 1}.json"
         records = {
-            name: [value.decode() for value in self.corpus.sources[name].record_id[source.records]]
-            for name, source in batch.sources.items()
+            name: [value.decode() for value in self.corpus.sources[name].record_id[rows]]
+            for name, rows in work.records.items()
         }
-        write_json(path, {"values": {key: str(value) for key, value in values.items()}, "records": records})
+        if self.ranks.is_first:
+            write_json(path, {"values": {key: str(value) for key, value in values.items()}, "records": records})
         raise NonFiniteLossError(
             f"step {step + 1}: loss {values['total']}, gradient norm {values['grad_norm']}; the last state is kept, "
             f"the batch's record ids are in {path}. Lower the learning rate or set clip_norm in a new folder"
@@ -204,10 +255,14 @@ class Trainer:
     def _save(self, step: int, histogram: dict[str, int], lines: list[dict[str, Any]]) -> None:
         facts = {
             "num_threads": torch.get_num_threads(),
+            "num_ranks": self.ranks.size,
+            "micro_batch": self.micro_batch,
             "linked_pairs_histogram": histogram,
             "unreported": lines,
         }
-        save_state(self.folder, step=step, model=self.model, optimiser=self.optimiser, facts=facts)
+        if self.ranks.is_first:
+            save_state(self.folder, step=step, model=self.model, optimiser=self.optimiser, facts=facts)
+        self.ranks.from_first(step)
 
     def _read_progress(self, start: int) -> tuple[dict[str, int], list[dict[str, Any]]]:
         """Histogram of linked pairs, and the steps since the last line of metrics, as the state holds them."""
@@ -216,35 +271,40 @@ class Trainer:
             return {}, []
         return found[1]["linked_pairs_histogram"], found[1]["unreported"]
 
-    def _cut_metrics(self, done: int) -> None:
-        """Drop lines of steps that a killed run had logged beyond its last state: they are trained again."""
-        path = self.folder / "metrics.jsonl"
-        lines = path.read_text().splitlines() if path.is_file() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= done]
-        path.write_text("".join(f"{line}\n" for line in kept))
-
-    def _report(self, lines: list[dict[str, Any]], elapsed: float, steps: int) -> None:
-        last = lines[-1]
-        averaged = {key: float(np.mean([line[key] for line in lines])) for key in last if key not in ("step", "epoch")}
-        mean = {"step": last["step"], "epoch": last["epoch"], **averaged, "learning_rate": last["learning_rate"]}
-        every = self.settings.run.validate_every
-        before = int(last["step"]) - len(lines)
-        if every and (last["step"] == self.total or last["step"] // every > before // every):
-            mean |= self.validation.measure(self.model)
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(mean, sort_keys=True) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        remaining = (self.total - last["step"]) * elapsed / steps
+    def _report(self, lines: list[dict[str, Any]], logits: dict[str, float], left: float) -> None:
+        """Write the line of some steps, with logits of the last one, and log it; `left` in seconds."""
+        if not self.ranks.is_first:
+            return
+        seconds = sum(line["seconds"] for line in lines)
+        more = {"samples_per_second": self.plan.size * len(lines) / seconds, **logits}
+        every, done = self.settings.run.validate_every, int(lines[-1]["step"])
+        if every and (done == self.total or done // every > (done - len(lines)) // every):
+            more |= self.validation.measure(self.model)
+        mean = append_line(self.metrics, lines, more)
         log.info(
-            "step %d/%d loss %.4f (a %.4f p %.4f d %.4f) grad %.3g pairs %.1f %.3f s/step, %.0f s left",
-            last["step"],
+            "step %d/%d loss %.4f (a %.4f p %.4f d %.4f) grad %.3g pairs %.1f logits %.2f / %.2f, "
+            "%.1f samples/s, data wait %.1f %%, %.0f s left",
+            done,
             self.total,
-            *(mean[key] for key in ("loss", "loss_a", "loss_p", "loss_d", "grad_norm", "num_linked", "seconds")),
-            remaining,
+            *(mean[key] for key in ("loss", "loss_a", "loss_p", "loss_d", "grad_norm", "num_linked")),
+            logits.get("logit_p_positive_mean", math.nan),
+            logits.get("logit_p_negative_mean", math.nan),
+            mean["samples_per_second"],
+            100 * sum(line["data_wait_seconds"] for line in lines) / seconds,
+            left,
         )
 
+    def _read_done(self) -> dict[str, Any]:
+        done: dict[str, Any] = json.loads((self.folder / "done.json").read_text())
+        return done
+
     def _finish(self, seconds: float, steps: int, histogram: dict[str, int]) -> dict[str, Any]:
+        if self.ranks.is_first:
+            self._write_model(seconds, steps, histogram)
+        self.ranks.from_first(self.total)
+        return self._read_done()
+
+    def _write_model(self, seconds: float, steps: int, histogram: dict[str, int]) -> None:
         digest = write_tensors(self.folder / "model.safetensors", self.model.state_dict())
         write_json(
             self.folder / "model.json",
@@ -258,7 +318,7 @@ class Trainer:
             },
         )
         per_step = seconds / max(steps, 1)
-        final = json.loads((self.folder / "metrics.jsonl").read_text().splitlines()[-1])
+        final = last_line(self.metrics)
         done = {
             **{key: final[key] for key in ("loss", "loss_a", "loss_p", "loss_d")},
             "steps": self.total,
@@ -269,8 +329,9 @@ class Trainer:
             "linked_pairs_histogram": histogram,
             "num_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "device": str(self.device),
+            "num_processes": self.ranks.size,
+            "micro_batch": self.micro_batch,
             "num_threads": torch.get_num_threads(),
             "sha256": digest,
         }
         write_json(self.folder / "done.json", done)
-        return done

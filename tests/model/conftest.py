@@ -1,13 +1,18 @@
 """A tiny corpus of two sources whose images, texts, codes and readings all follow a few factors per subject."""
 
+import multiprocessing
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from medcsp_model.corpus import Corpus, CorpusWriter
+from medcsp_model.distributed import Ranks, connected
 
 PAD, CLS, SEP, FIRST_WORD = 0, 1, 2, 3
 
@@ -153,3 +158,32 @@ def toy_writer() -> Callable[..., Corpus]:
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """One toy corpus for every test that only reads."""
     return write_toy_corpus(tmp_path_factory.mktemp("toy") / "corpus")
+
+
+@pytest.fixture(scope="session")
+def as_processes() -> Callable[[int, Callable[[Ranks], None]], None]:
+    """Runs a function of one of several gloo processes in each of them, as `torchrun` would start it."""
+
+    def run(size: int, function: Callable[[Ranks], None]) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        torch.set_num_threads(1)
+
+        def start(rank: int) -> None:
+            address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            os.environ.update(address | {"RANK": str(rank), "WORLD_SIZE": str(size)})
+            with connected("cpu") as ranks:
+                function(ranks)
+
+        # A fork spares the processes the imports, which cost fifty times what they do.
+        processes = [multiprocessing.get_context("fork").Process(target=start, args=(rank,)) for rank in range(size)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(60)
+        for process in processes:
+            process.kill()
+        assert [process.exitcode for process in processes] == [0] * size
+
+    return run

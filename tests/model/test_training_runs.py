@@ -19,6 +19,7 @@ from medcsp_model.model import load_model
 from medcsp_model.settings import Settings
 from medcsp_model.trainer import NonFiniteLossError, StoppedError, Trainer, learning_rate, make_optimiser
 
+TIMES = ("seconds", "data_wait_seconds", "samples_per_second")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -74,6 +75,9 @@ def test_a_run_writes_model_curve_and_summary(toy, undisturbed):
     for line in lines:
         assert line["loss"] == pytest.approx(line["loss_a"] + 0.5 * line["loss_p"] + 0.2 * line["loss_d"])
         assert line["loss_p"] > 0
+        assert line["logit_p_positive_mean"] <= line["logit_p_positive_max"] <= 10.001
+        assert 0 <= line["data_wait_seconds"] <= line["seconds"]
+        assert line["samples_per_second"] == pytest.approx(8 / line["seconds"])
     done = json.loads((undisturbed / "done.json").read_text())
     assert done["steps"] == 6
     assert sum(done["linked_pairs_histogram"].values()) == 6
@@ -109,7 +113,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(toy, undisturbed, tmp_path, step
     Trainer(toy, settings=recipe(), folder=tmp_path).run()
     assert same(weights(tmp_path), weights(undisturbed))
     curves = [
-        [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in path.open()]
+        [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in path.open()]
         for path in (tmp_path / "metrics.jsonl", undisturbed / "metrics.jsonl")
     ]
     assert curves[0] == curves[1], "a line covers the same steps, whether the run stopped between them or not"
@@ -294,6 +298,33 @@ def test_a_wrong_run_file_is_one_line(tmp_path, run, message):
     assert process.returncode == 2
     assert message in output
     assert "Traceback" not in output
+
+
+def test_a_run_in_parts_stops_and_goes_on_to_the_same_bits(toy, undisturbed, tmp_path):
+    settings = recipe(run={"micro_batch": 3})
+    Trainer(toy, settings=settings, folder=tmp_path / "whole").run()
+    with pytest.raises(StoppedError):
+        Trainer(toy, settings=settings, folder=tmp_path / "stopped", should_stop=stop_after(3)).run()
+    done = Trainer(toy, settings=settings, folder=tmp_path / "stopped").run()
+    assert done["micro_batch"] == 3
+    assert same(weights(tmp_path / "stopped"), weights(tmp_path / "whole"))
+    assert not same(weights(tmp_path / "whole"), weights(undisturbed)), "each part draws its own dropout"
+
+
+def test_a_device_that_is_too_small_is_given_parts(toy, tmp_path, monkeypatch):
+    trainer = Trainer(toy, settings=recipe(batch={"size": 14}), folder=tmp_path)
+    trainer._prepare()
+    assert trainer.micro_batch == 0, "a CPU embeds everything at once"
+    monkeypatch.setattr(trainer, "device", torch.device("cuda"))
+    monkeypatch.setattr("medcsp_model.trainer.measure_on_cuda", lambda cache, make, model: measured(make))
+    monkeypatch.setattr("medcsp_model.trainer.free_memory", lambda model: 1000)
+    assert trainer._choose_micro_batch() == 8
+    monkeypatch.setattr("medcsp_model.trainer.free_memory", lambda model: 1400)
+    assert trainer._choose_micro_batch() == 0
+
+
+def measured(make):
+    return lambda count: 100 * max(len(source.records) for source in make(count).sources.values())
 
 
 def test_a_single_source_trains(toy, tmp_path):

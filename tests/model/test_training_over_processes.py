@@ -1,0 +1,95 @@
+"""Whole runs of several processes: the same weights as of one, files of the first alone, and resuming with others."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from medcsp_model.checkpoint import last_state
+from medcsp_model.settings import Settings
+from medcsp_model.trainer import NonFiniteLossError, StoppedError, Trainer
+
+
+def recipe(**run):
+    """Without dropout or augmentation, which every process would draw for itself."""
+    return Settings.from_json(
+        {
+            "model": {
+                "embed_dim": 8,
+                "hidden_dim": 4,
+                "head_dropout": 0.0,
+                "image": {"timm_model_name": "test_convnext", "image_size": 32},
+                "text": {
+                    "vocab_size": 0,
+                    "width": 8,
+                    "num_layers": 1,
+                    "num_heads": 2,
+                    "mlp_width": 8,
+                    "pad_to": 4,
+                    "dropout": 0.0,
+                },
+            },
+            "batch": {"size": 7},
+            "optimiser": {"steps": 4, "lr": 1e-3, "tower_lr": 1e-3, "clip_norm": 1.0},
+            "run": {"precision": "float64", "num_threads": 1, "log_every": 2, "save_every": 100} | run,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(toy, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone")
+    Trainer(toy, settings=recipe(), folder=folder).run()
+    return folder
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_two_processes_then_three_train_the_weights_of_one(toy, alone, tmp_path, as_processes):
+    def stopped(ranks):
+        answers = iter([False, ranks.rank == 1])
+        with pytest.raises(StoppedError, match="after step 2 of 4"):
+            Trainer(toy, settings=recipe(), folder=tmp_path, should_stop=lambda: next(answers), ranks=ranks).run()
+
+    as_processes(2, stopped)
+    state = last_state(tmp_path)
+    assert state is not None
+    assert (state[1]["step"], state[1]["num_ranks"]) == (2, 2)
+
+    def goes_on(ranks):
+        done = Trainer(toy, settings=recipe(), folder=tmp_path, ranks=ranks).run()
+        assert done["num_processes"] == 3
+
+    as_processes(3, goes_on)
+    found, expected = load_file(tmp_path / "model.safetensors"), load_file(alone / "model.safetensors")
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-9)
+    assert [line["step"] for line in lines(tmp_path)] == [2, 4]
+    for line, same in zip(lines(tmp_path), lines(alone), strict=True):
+        for key in ("loss", "loss_a", "loss_p", "loss_d", "grad_norm", "num_linked"):
+            assert line[key] == pytest.approx(same[key], rel=1e-8)
+        for key in (key for key in same if key.startswith("logit_")):
+            assert line[key] == pytest.approx(same[key], rel=1e-6)
+
+
+def test_a_bad_number_in_one_process_stops_all(toy, tmp_path, as_processes):
+    def poisoned(ranks):
+        trainer = Trainer(toy, settings=recipe(), folder=tmp_path, ranks=ranks)
+        prepare = trainer._prepare
+
+        def spoil():
+            start = prepare()
+            if ranks.rank == 1:
+                with torch.no_grad():
+                    trainer.model.head.weight[0] = torch.nan
+            return start
+
+        trainer._prepare = spoil
+        with pytest.raises(NonFiniteLossError, match="step 1: loss nan"):
+            trainer.run()
+
+    as_processes(2, poisoned)
+    assert len(json.loads((tmp_path / "non_finite_step_1.json").read_text())["records"]["ehr"]) == 7
