@@ -125,6 +125,7 @@ def decode_images(
             journal.append(pl.DataFrame(unwritten, schema=SCHEMA))
 
     store.add(pixels())
+    store.remove_orphans()  # a killed run's last shard, which a resumed one need not write again
     if journal is not None:
         journal.compact()
     rows = pl.DataFrame([film.row for film in started], schema={**DECODED_SCHEMA, "_rejected": pl.String})

@@ -203,6 +203,15 @@ def test_a_killed_run_resumes_where_its_journal_ends(tmp_path, settled, journal,
     assert len(list(journal.folder.iterdir())) == 1
 
 
+def test_what_a_killed_run_left_beside_the_index_goes(tmp_path, films):
+    store = ImageStore(tmp_path / "store")
+    first = decode(films, tmp_path, store)
+    (store.folder / "shards" / "0123.npy").write_bytes(b"left by a killed run")
+    assert decode(films, tmp_path, store).equals(first)
+    assert not (store.folder / "shards" / "0123.npy").exists()
+    assert len(store.read(first["pixel_sha256"].drop_nulls())) == 4
+
+
 def test_films_outside_the_root_are_not_read(tmp_path, films):
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "in").mkdir()
