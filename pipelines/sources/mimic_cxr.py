@@ -29,6 +29,9 @@ REPORTS_ZIP = "mimic-cxr-reports.zip"
 REPORTS_FOLDER = "mimic-cxr-reports"
 """Where the zip lands if it is unpacked into a folder of its own name."""
 
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+META_BYTES = 1 << 11
+"""The transfer syntax stands within these."""
 MAX_REPORT_BYTES = 1 << 20
 BATCH_FILES = 1_000
 NUM_THREADS = 8
@@ -189,7 +192,12 @@ def _header(inside: Inside, listed: str | None) -> Columns:
     # pydicom has no common class for what it raises on damaged files
     damage = (AttributeError, BytesLengthException, EOFError, InvalidDicomError, KeyError, NotImplementedError, OSError)
     try:
-        header = pydicom.dcmread(inside.file(listed), stop_before_pixels=True, specific_tags=tags)
+        with Path(inside.file(listed)).open("rb") as stream:
+            if DEFLATED in stream.read(META_BYTES):
+                # it would be inflated whole, to whatever size, for a few elements
+                return {"_failure": "path: a deflated DICOM file, which no release holds"}
+            stream.seek(0)
+            header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=tags)
         values = {tag: str(header.get(tag) or "") or None for tag in tags}
     except OutsideRootError as error:
         return {"_failure": f"path: {error}"}

@@ -373,6 +373,16 @@ def file_that_is_no_dicom(given: Given) -> Outcome:
     return Outcome(tree, tree.rejected(row, "path: not a DICOM file (InvalidDicomError)", **UNREAD))
 
 
+def film_that_would_be_inflated(given: Given) -> Outcome:
+    tree, row, file = header_of(given)
+    dataset = pydicom.dcmread(tree.root / file)
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    tree.put(file, stream.getvalue())
+    return Outcome(tree, tree.rejected(row, "path: a deflated DICOM file, which no release holds", **UNREAD))
+
+
 def film_that_is_not_there(given: Given) -> Outcome:
     tree, row, file = header_of(given)
     (tree.root / file).unlink()
@@ -535,7 +545,13 @@ REPORT_KINDS = (
 )
 OTHER_KINDS = (
     *(header_that_says_other_things, header_without_view_and_size, header_without_a_time),
-    *(film_without_pixels_has_a_header, file_that_is_no_dicom, film_that_is_not_there, header_linked_from_outside),
+    *(
+        film_without_pixels_has_a_header,
+        film_that_would_be_inflated,
+        file_that_is_no_dicom,
+        film_that_is_not_there,
+        header_linked_from_outside,
+    ),
     *(xml_cut_off_or_no_xml, xml_that_declares_entities, xml_of_something_else, xml_of_a_book_s_length),
     *(xml_without_a_number, xml_linked_from_outside, png_that_is_not_there, class_that_is_not_there),
     *(class_with_files_that_are_no_images, sheet_that_is_not_there, sheet_that_is_none, sheet_with_other_letters),
