@@ -7,6 +7,7 @@ and its plugins, after the size that the code stream says has been compared with
 import io
 import struct
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,11 @@ HEAD_BYTES = 1 << 16
 PIXEL_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 """(7FE0,0010) as little and as big endian files write it."""
 UNDEFINED_LENGTH = 0xFFFFFFFF
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+LIBJPEG_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81))
+"""JPEG and JPEG-LS, which pydicom decodes by an optional package; the first by Pillow too."""
+NO_DECODER = "transfer syntax cannot be decoded here"
+NO_LIBJPEG = "transfer syntax needs a package that is not installed: pip install pylibjpeg-libjpeg (GPL-3.0)"
 OTHER_SIZE = "pixel data is not of the size that the header says"
 
 
@@ -77,7 +83,7 @@ def read_header(path: Path, content: Content, *, max_pixels: int) -> DicomHeader
 
     if DEFLATED in content[: HEAD_BYTES // 32]:
         # pydicom inflates such a file whole, to whatever size, before anything can be asked of it
-        raise ImageError(path, "transfer syntax cannot be decoded here")
+        raise ImageError(path, NO_DECODER)
     try:
         dataset, at = _before_pixels(content)
         height, width, frames, samples = (
@@ -107,8 +113,8 @@ def read_values(path: Path, content: Content, header: DicomHeader) -> NDArray[An
     """
     try:
         plain = _plain_values(content, header)
-        if plain is None and not _has_decoder(header):
-            raise ImageError(path, "transfer syntax cannot be decoded here")
+        if plain is None and (reason := _why_no_decoder(header)):
+            raise ImageError(path, reason)
         values = _decoded_values(path, content, header) if plain is None else plain
     except ImageError:
         raise
@@ -159,14 +165,20 @@ def _plain_values(content: Content, header: DicomHeader) -> NDArray[Any] | None:
     return np.frombuffer(content, dtype, count=count, offset=at + 4).reshape(header.height, header.width)
 
 
-def _has_decoder(header: DicomHeader) -> bool:
-    """Return whether pydicom knows the file's transfer syntax and finds a plugin for it."""
+def _why_no_decoder(header: DicomHeader) -> str:
+    """Return why nothing installed here decodes the file's transfer syntax, or an empty text."""
     from pydicom.pixels import get_decoder
 
+    syntax = header.dataset.file_meta.TransferSyntaxUID
     try:
-        return bool(get_decoder(header.dataset.file_meta.TransferSyntaxUID).is_available)
+        is_available = get_decoder(syntax).is_available
     except NotImplementedError:
-        return False
+        return NO_DECODER
+    # Pillow takes this syntax and decodes its 8-bit streams alone
+    is_half = syntax == JPEG_EXTENDED and int(header.dataset.BitsAllocated) > 8 and find_spec("libjpeg") is None
+    if is_available and not is_half:
+        return ""
+    return NO_LIBJPEG if syntax in LIBJPEG_SYNTAXES else NO_DECODER
 
 
 def _decoded_values(path: Path, content: Content, header: DicomHeader) -> NDArray[Any]:

@@ -1,7 +1,11 @@
 """Compressed transfer syntaxes: what is encoded here, or lies with pydicom, gives the pixels that went in."""
 
 import io
+import json
+import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
@@ -168,3 +173,37 @@ def test_a_stream_cut_off_is_an_image_error(tmp_path, syntax, share):
     (tmp_path / "x.dcm").write_bytes(whole[: pixels + int((len(whole) - pixels) * share)])
     with pytest.raises(ImageError, match=r"damaged or cut off|size that the header says"):
         render_dicom(tmp_path / "x.dcm", size=32)
+
+
+WITHOUT_LIBJPEG = """
+import importlib.metadata, json, sys
+from pathlib import Path
+sys.modules["libjpeg"] = None
+installed = importlib.metadata.entry_points
+importlib.metadata.entry_points = lambda **asked: [
+    point for point in installed(**asked) if not point.value.startswith("libjpeg")
+]
+import polars as pl
+from pipelines.features.image_store import ImageStore
+from pipelines.features.images import decode_images
+root = Path(sys.argv[1])
+films = pl.DataFrame({"dicom_id": sys.argv[2:], "path": sys.argv[2:]})
+rows = decode_images(films, root=root, store=ImageStore(root / "store"), size=16)
+print(json.dumps(rows["_rejected"].to_list()))
+"""
+
+
+def test_without_its_optional_decoder_a_film_is_rejected_with_what_to_install(tmp_path):
+    """In a process of its own: pydicom looks for its decoders once, when it is imported."""
+    encapsulated(tmp_path / "lossless.dcm", film(), jpeg_lossless(film()), JPEGLosslessSV1)
+    for name, file in (("ls.dcm", "MR_small_jpeg_ls_lossless.dcm"), ("extended.dcm", "JPEG-lossy.dcm")):
+        shutil.copy(get_testdata_file(file, download=False), tmp_path / name)
+    assert dcmread(tmp_path / "extended.dcm").file_meta.TransferSyntaxUID == JPEGExtended12Bit
+    values = film(dtype=np.uint8)
+    encapsulated(tmp_path / "baseline.dcm", values, jpeg(values), JPEGBaseline8Bit)
+    dicom(film()).save_as(tmp_path / "plain.dcm", enforce_file_format=True)
+    names = ["lossless.dcm", "ls.dcm", "extended.dcm", "baseline.dcm", "plain.dcm"]
+    command = [sys.executable, "-c", WITHOUT_LIBJPEG, str(tmp_path), *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    needed = "path: transfer syntax needs a package that is not installed: pip install pylibjpeg-libjpeg (GPL-3.0)"
+    assert json.loads(done.stdout) == [needed, needed, needed, None, None]
