@@ -13,12 +13,12 @@ from typing import Any
 from data_contracts import CONTRACTS, features
 from lake import Lake, Query, measured
 from pipelines.assets.graph import STEPS
-from pipelines.features import series
+from pipelines.features import series, series_fit
 from pipelines.sources import TABLES
 
 RECORDS = ("ehr_records", "ehr_stays", "ehr_readings")
 VARIABLES = {"record_time": "admission", "max_stays": 3, "window_hours": 48}
-MADE = {"code_version": "", "inputs": {}, "settings": VARIABLES}
+MADE: dict[str, Any] = {"code_version": "", "inputs": {}, "settings": VARIABLES}
 NUM_SHARDS = 16
 
 
@@ -45,7 +45,7 @@ def run(root: Path, table: str) -> dict[str, Any]:
             lake.publish(CONTRACTS[name], query, **MADE)
         settings = series.SeriesSettings(fit_on="all")
         readings = lake.scan("ehr_readings")
-        vocabulary = series.fit_series(readings, lake.scan("ehr_stays"), settings)
+        vocabulary = series_fit.fit_series(readings, lake.scan("ehr_stays"), settings)
         lake.publish(features.SeriesFeatures, vocabulary.features, **MADE)
         cells = lake.publish(features.EhrSeries, series.encode_series(readings, vocabulary), **MADE)
         rows_in, readings_in = lake.manifest(table), lake.manifest("ehr_readings")

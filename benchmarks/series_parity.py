@@ -13,7 +13,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.features.series import SeriesSettings, encode_series, fit_series
+from pipelines.features.series import SeriesSettings, encode_series
+from pipelines.features.series_fit import fit_series
 
 FIDDLE_SECONDS = 24.6
 NUM_RUNS = 5

@@ -10,6 +10,8 @@ import dataframely as dy
 
 SHARD_COLUMN = "subject_id"
 """The column whose hash names the file that a row of a table split by subject lies in."""
+SHARD_NUMBER_COLUMN = "shard"
+"""The column that holds the number of that file, in a split table without subjects: sums over each file's subjects."""
 
 Layer = Literal["raw", "tables", "records", "links", "features", "corpus", "checkpoint", "evaluation", "report"]
 
@@ -22,7 +24,8 @@ class Contract(dy.Schema):
         layer: the asset group, and the folder of the lake.
         key: columns that identify a row; `()` where rows may repeat (exact duplicates are kept and counted).
         order: leading columns of the sort; the key by default. The remaining columns break ties, so the order is total.
-        sharded: whether a version is split into files by subject; the lake says into how many, the same for all tables.
+        sharded: whether a version is split into files by subject, or by the column `shard`; the lake says into how
+            many, the same for all tables.
     """
 
     table: ClassVar[str]

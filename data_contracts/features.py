@@ -97,24 +97,88 @@ class NoteReportOverlap(Contract):
     upper_share = dy.Float64(min=0, max=1, description="Share that one pair in twenty exceeds.")
 
 
-class SeriesFeatures(Contract):
-    """One hourly feature, by position: what a cell with this index means."""
+class SeriesVariableCounts(Contract):
+    """How often stays of the fit that lie in one shard read one variable; such counts add up."""
 
-    table = "series_features"
+    table = "series_variable_counts"
+    layer = "features"
+    sharded = True
+    key = ("shard", "variable")
+
+    shard = fields.shard()
+    variable = fields.text("Variable.", nullable=False)
+    num_stays = dy.Int64(min=1, description="Stays with a reading of it in the window.")
+    num_readings = dy.Int64(min=1, description="Readings.")
+    num_texts = dy.Int64(min=0, description="Readings that are no number.")
+
+
+class SeriesVariables(Contract):
+    """One variable that hourly features are made of."""
+
+    table = "series_variables"
+    layer = "features"
+    key = ("variable",)
+
+    variable = fields.text("Variable.", nullable=False)
+    is_frequent = dy.Bool(description="True where it is numeric and read often: it is summarised and filled.")
+
+
+class SeriesValueCounts(Contract):
+    """In how many hours stays of the fit that lie in one shard show one value; such counts add up."""
+
+    table = "series_value_counts"
+    layer = "features"
+    sharded = True
+    key = ("shard", "variable", "statistic", "number", "text")
+
+    shard = fields.shard()
+    variable = fields.text("Variable.", nullable=False)
+    statistic = fields.statistic()
+    number = dy.Float64(nullable=True, description="The value, where it is a number.")
+    text = fields.text("The value, where it is none.")
+    num_hours = dy.Int64(min=1, description="Hours of stays that show it.")
+
+
+class SeriesCandidates(Contract):
+    """One hourly feature, by position, before rare and equal ones are dropped."""
+
+    table = "series_candidates"
     layer = "features"
     key = ("feature_index",)
 
     feature_index = dy.Int32(min=0, description="Position among the features.")
     feature = fields.text("Name, for instance chart_220045_value_(73.0, 82.0].", nullable=False)
     variable = fields.text("Variable it was made from.", nullable=False)
-    statistic = dy.Enum(
-        ["value", "mask", "delta_time", "min", "max", "mean"], description="What of the bin's readings it shows."
-    )
+    statistic = fields.statistic()
     category = fields.text("Category of a categorical feature.")
     low = dy.Float64(nullable=True, description="Lower edge of a numeric feature's interval.")
     high = dy.Float64(nullable=True, description="Upper edge, inclusive.")
     low_inclusive = dy.Bool(description="True for the first interval, which holds its lower edge.")
     is_filled = dy.Bool(description="True for frequent variables: an hour without reading repeats the last one.")
+
+
+class SeriesCellCounts(Contract):
+    """How many cells of one candidate stays of the fit have that lie in one shard, and which: such counts add up."""
+
+    table = "series_cell_counts"
+    layer = "features"
+    sharded = True
+    key = ("shard", "feature_index")
+
+    shard = fields.shard()
+    feature_index = dy.Int32(min=0, description="Position in series_candidates.")
+    num_cells = dy.Int64(min=1, description="Cells: hours of stays with a one.")
+    num_stays = dy.Int64(min=1, description="Stays with a cell.")
+    num_full = dy.Int64(min=0, description="Stays with a cell in every hour.")
+    lane_0 = dy.UInt64(description="Sum of the cells' hashes modulo 2^64: equal for features with equal cells.")
+    lane_1 = dy.UInt64(description="The same with another hash.")
+
+
+class SeriesFeatures(SeriesCandidates):
+    """One hourly feature, by position: what a cell with this index means."""
+
+    table = "series_features"
+
     aliases = dy.List(dy.String(), description="Identical or complementary features that were dropped.")
 
 
@@ -132,6 +196,36 @@ class EhrSeries(Contract):
     bin = dy.Int16(min=0, description="Hour of the stay, right-open.")
     feature_index = dy.Int32(min=0, description="Position in series_features.")
     value = dy.Float32(description="Value of the cell; 1 for indicators.")
+
+
+class SharedSeriesVariableCounts(SeriesVariableCounts):
+    """How often stays of the fit that lie in one shard read one concept; such counts add up."""
+
+    table = "shared_series_variable_counts"
+
+
+class SharedSeriesVariables(SeriesVariables):
+    """One concept that hourly features of the shared space are made of."""
+
+    table = "shared_series_variables"
+
+
+class SharedSeriesValueCounts(SeriesValueCounts):
+    """In how many hours stays of the fit in one shard show one value of a concept; such counts add up."""
+
+    table = "shared_series_value_counts"
+
+
+class SharedSeriesCandidates(SeriesCandidates):
+    """One hourly feature of the shared space, by position, before rare and equal ones are dropped."""
+
+    table = "shared_series_candidates"
+
+
+class SharedSeriesCellCounts(SeriesCellCounts):
+    """How many cells of one candidate of the shared space stays of the fit in one shard have, and which."""
+
+    table = "shared_series_cell_counts"
 
 
 class SharedSeriesFeatures(SeriesFeatures):

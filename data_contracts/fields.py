@@ -38,6 +38,18 @@ def itemid() -> dy.Int64:
     return dy.Int64(min=1, description="What was measured; described in d_items or d_labitems.")
 
 
+def shard() -> dy.Int32:
+    """Return the file that a row belongs to, in a table of one row or more per shard instead of per subject."""
+    return dy.Int32(min=0, description="File that it stands for: the subjects that hash to it.")
+
+
+def statistic() -> dy.Enum:
+    """Return what of an hour's readings a value shows."""
+    return dy.Enum(
+        ["value", "mask", "delta_time", "min", "max", "mean"], description="What of the bin's readings it shows."
+    )
+
+
 def source() -> dy.Enum:
     """Return the source of a record."""
     return dy.Enum(SOURCES, description="Source of the record: ehr (admissions) or cxr (images).")

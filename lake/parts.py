@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_contracts.base import SHARD_COLUMN, Contract
+from data_contracts.base import SHARD_COLUMN, SHARD_NUMBER_COLUMN, Contract
 from lake.ids import shard_of
 from lake.ordering import in_total_order, num_duplicates
 
@@ -31,7 +31,7 @@ class Parts:
     """Rows on their way into the data files of one version.
 
     Args:
-        contract: its columns, order, and whether it is split by subject.
+        contract: its columns, order, and whether it is split, by subject or by the number of the file.
         folder: where the files go, `part-00000.parquet` and so on; made here.
         scratch: where rows wait; the caller deletes it.
         num_shards: files of a table that is split.
@@ -47,6 +47,8 @@ class Parts:
         folder.mkdir(exist_ok=True)
         self._lead = lead_columns(contract)
         self._is_split = contract.sharded
+        self._has_subjects = SHARD_COLUMN in contract.column_names()
+        self._split_by = SHARD_COLUMN if self._has_subjects else SHARD_NUMBER_COLUMN
         self._num_shards = num_shards if contract.sharded else 1
         self._shard_of: dict[Any, int] = {None: 0}
         self._last: dict[str, pl.Series] = {}
@@ -77,7 +79,9 @@ class Parts:
             self._growing = self._growing if (values[1:] > values[:-1]).all() else None
         for shard, rows in self._split(batch):
             if shard not in self._files:
-                raise ValueError(f"rows of shard {shard} among those of {list(self._files)}: {rows[:1][SHARD_COLUMN]}")
+                raise ValueError(
+                    f"rows of shard {shard} among those of {list(self._files)}: {rows[:1][self._split_by]}"
+                )
             file = self._files[shard]
             file.held.append(rows)
             file.num_held += rows.height
@@ -112,22 +116,22 @@ class Parts:
         if not self._is_split:
             yield 0, batch
             return
-        runs = batch[SHARD_COLUMN].rle().struct.unnest()
+        runs = batch[self._split_by].rle().struct.unnest()
         if runs.height * 100 <= batch.height:
             start = 0
             for length, value in runs.iter_rows():
                 yield self._shard(value), batch[start : start + length]
                 start += length
             return
-        values = batch[SHARD_COLUMN].unique()
+        values = batch[self._split_by].unique()
         shards = pl.Series([self._shard(value) for value in values], dtype=pl.Int32)
-        marked = batch.with_columns(batch[SHARD_COLUMN].replace_strict(values, shards).alias("_shard"))
+        marked = batch.with_columns(batch[self._split_by].replace_strict(values, shards).alias("_shard"))
         for (shard,), rows in marked.partition_by("_shard", include_key=False, as_dict=True).items():
             yield int(shard), rows
 
     def _shard(self, value: Any) -> int:
         if value not in self._shard_of:
-            self._shard_of[value] = shard_of(value, self._num_shards)
+            self._shard_of[value] = shard_of(value, self._num_shards) if self._has_subjects else value
         return self._shard_of[value]
 
     def _relieve(self) -> None:

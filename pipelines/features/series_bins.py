@@ -87,7 +87,8 @@ def count_values(hourly: Hourly) -> pl.DataFrame:
 def merge_values(counts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Add up outputs of `count_values` over disjoint stays, in one order."""
     value = ["variable", "statistic", "number", "text"]
-    together = pl.concat([pl.DataFrame(schema=VALUE_SCHEMA), *(part.select(*VALUE_SCHEMA) for part in counts)])
+    parts = [part.select(pl.col(name).cast(dtype) for name, dtype in VALUE_SCHEMA.items()) for part in counts]
+    together = pl.concat([pl.DataFrame(schema=VALUE_SCHEMA), *parts])
     return together.group_by(value).agg(pl.col("num_hours").sum()).sort(value)
 
 
@@ -161,7 +162,7 @@ def quantile_edges(values: np.ndarray, counts: np.ndarray) -> tuple[float, ...]:
 
 
 def column_features(columns: list[SeriesColumn]) -> pl.DataFrame:
-    """Return every feature of the fitted columns, before filters, as rows of contract SeriesFeatures."""
+    """Return every feature of the fitted columns, before filters, as rows of contract SeriesCandidates."""
     rows: dict[str, list[object]] = defaultdict(list)
     for column in columns:
         for name, category, low, high, low_inclusive in _features_of(column):
@@ -184,11 +185,7 @@ def column_features(columns: list[SeriesColumn]) -> pl.DataFrame:
         "is_filled": pl.Boolean,
     }
     frame = pl.DataFrame({name: rows[name] for name in schema}, schema=schema)
-    return frame.select(
-        pl.int_range(pl.len(), dtype=pl.Int32).alias("feature_index"),
-        *schema,
-        pl.lit([], dtype=pl.List(pl.String)).alias("aliases"),
-    )
+    return frame.select(pl.int_range(pl.len(), dtype=pl.Int32).alias("feature_index"), *schema)
 
 
 def _features_of(column: SeriesColumn) -> list[tuple[str, str | None, float | None, float | None, bool]]:

@@ -242,7 +242,7 @@ def _drop_aliases(features: pl.DataFrame, whole: tuple[int, tuple[int, ...]]) ->
         schema={"feature_index": pl.Int32, "aliases": pl.List(pl.String)},
     )
     return (
-        features.drop("num_cells", "aliases", *LANES)
+        features.drop("num_cells", *LANES)
         .join(kept_aliases, on="feature_index")
         .sort("feature_index")
         .with_columns(pl.int_range(pl.len(), dtype=pl.Int32).alias("feature_index"))

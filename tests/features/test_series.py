@@ -7,25 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_contracts.features import EhrSeries, SeriesFeatures
-from pipelines.features.series import (
-    SeriesSettings,
-    SeriesVocabulary,
-    count_readings,
-    encode_series,
+from pipelines.features.series import SeriesSettings, SeriesVocabulary, encode_series
+from pipelines.features.series_bins import column_features, interval_labels, number_text, quantile_edges
+from pipelines.features.series_fit import (
+    candidate_columns,
+    cell_counts,
+    clean_parts,
     fit_series,
+    fitted_features,
     moved_variables,
     select_variables,
+    value_counts,
+    variable_counts,
 )
-from pipelines.features.series_bins import (
-    column_features,
-    count_values,
-    fit_columns,
-    interval_labels,
-    merge_values,
-    number_text,
-    quantile_edges,
-)
-from pipelines.features.series_cells import count_all, count_cells, drop_features, merge_counts
 from pipelines.features.series_hours import hourly_values, numbers_and_texts
 
 FREQUENT = SeriesSettings(window_hours=4, theta_1=0.0, theta_2=0.0, theta_freq=0.5)
@@ -206,25 +200,14 @@ def test_encoding_other_stays_changes_nothing_that_was_fitted():
 @given(rows=ROWS)
 def test_counts_of_any_shards_add_up_to_the_fit_of_all(rows):
     setting = SeriesSettings(window_hours=4, theta_1=0.0, theta_2=0.0, theta_freq=0.3)
-    shards = [[row for row in rows if row[0] in stays_of] for stays_of in ((1, 3), (2,), (4,))]
-    clean = [numbers_and_texts(readings(*shard), window_hours=4) for shard in shards]
-    variables = select_variables([count_readings(part) for part in clean], 4, setting)
-    filled = variables.filter("is_frequent")["variable"].to_list()
-    hourly = [
-        hourly_values(
-            part.collect(),
-            variables=variables["variable"].to_list(),
-            frequent=filled,
-            statistics=("min", "max", "mean"),
-            window_hours=4,
-        )
-        for part in clean
-    ]
-    features = column_features(fit_columns(merge_values([count_values(part) for part in hourly]), filled))
-    counts = merge_counts([count_cells(part, features, window_hours=4) for part in hourly])
-    alls = [count_all(np.array(ids), 4) for ids in ((1, 3), (2,), (4,))]
-    every = sum(n for n, _ in alls), tuple(sum(lanes) % 2**64 for lanes in zip(*(own for _, own in alls), strict=True))
-    kept = drop_features(features, counts, num_stays=4, whole=every, theta_2=0.0)
+    shards = [clean_parts(readings(*rows), stays(*ids), window_hours=4) for ids in ((1, 3), (2,), (4,))]
+    variables = select_variables(
+        [variable_counts(shard) for shard in shards], num_stays=4, theta_1=0.0, theta_freq=0.3, window_hours=4
+    )
+    shown = [value_counts(shard, variables, statistics=("min", "max", "mean"), window_hours=4) for shard in shards]
+    candidates = column_features(candidate_columns(shown, variables))
+    counts = pl.concat([cell_counts(shard, candidates, window_hours=4) for shard in shards])
+    kept = fitted_features(candidates, counts, stays(1, 2, 3, 4), window_hours=4, theta_2=0.0)
     assert kept.equals(fit(readings(*rows), setting, ids=(1, 2, 3, 4)).features)
 
 

@@ -5,7 +5,8 @@ import json
 import polars as pl
 import pytest
 
-from pipelines.features.series import SeriesSettings, encode_series, fit_series, fitted_columns
+from pipelines.features.series import SeriesSettings, encode_series
+from pipelines.features.series_fit import fit_series, fitted_columns
 
 RUNS = {
     "mimic-iv-31-stays": ("mimic-iv-31-stays", SeriesSettings()),

@@ -1,0 +1,45 @@
+"""A split table without subjects: the column `shard` says which file a row lies in."""
+
+import dataframely as dy
+import polars as pl
+import pytest
+
+from data_contracts import Contract
+from lake import ByShard
+from lake.publish import PublishError
+
+
+class Sums(Contract):
+    """One sum of one shard."""
+
+    table, layer, sharded, key = "sums", "records", True, ("shard", "name")
+
+    shard = dy.Int32(min=0)
+    name = dy.String(nullable=False)
+    total = dy.UInt64()
+
+
+def rows_of(shard):
+    return pl.DataFrame({"shard": shard, "name": ["b", "a"], "total": [2**64 - 1, shard]}, schema=pl.Schema(Sums))
+
+
+def test_rows_lie_in_the_file_of_their_number(lake, made_from):
+    names = [f"key {shard}" for shard in range(lake.num_shards)]
+    lake.publish(Sums, ByShard(rows_of, names), **made_from)
+    held = [pl.read_parquet(path) for path in lake.files("sums")]
+    assert [set(part["shard"]) for part in held] == [{shard} for shard in range(lake.num_shards)]
+    assert held[2]["total"].to_list() == [2, 2**64 - 1]
+    assert lake.scan("sums", shard=2).collect().equals(held[2])
+
+
+def test_all_at_once_gives_the_same_files(lake, made_from):
+    names = [f"key {shard}" for shard in range(lake.num_shards)]
+    by_shard = lake.publish(Sums, ByShard(rows_of, names), **made_from)
+    together = lake.publish(Sums, pl.concat([rows_of(shard) for shard in (3, 0, 2, 1)]), **made_from)
+    assert together.version == by_shard.version
+
+
+def test_a_row_of_another_shard_is_refused(lake, made_from):
+    names = [f"key {shard}" for shard in range(lake.num_shards)]
+    with pytest.raises((ValueError, PublishError), match="shard 1 among"):
+        lake.publish(Sums, ByShard(lambda shard: rows_of(1), names), **made_from)
