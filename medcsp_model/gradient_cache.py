@@ -10,6 +10,7 @@ Several processes average the parameters' gradients through torch's DistributedD
 backward pass runs.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -58,7 +59,9 @@ class GradientCache:
         self._alone = _Embedder(model, precision=precision)
         self._joint: nn.Module = self._alone
         if ranks.size > 1:
-            self._joint = DistributedDataParallel(self._alone, broadcast_buffers=False, find_unused_parameters=True)
+            with warnings.catch_warnings():  # torch 2.13 renames the first option, which 2.11 knows by this name alone
+                warnings.simplefilter("ignore", FutureWarning)
+                self._joint = DistributedDataParallel(self._alone, broadcast_buffers=False, find_unused_parameters=True)
         self._kept: tuple[dict[str, Tensor], Tensor] | None = None
 
     def embed(self, parts: Sequence[Batch], *, seeds: Sequence[int]) -> dict[str, Tensor]:

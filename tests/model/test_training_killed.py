@@ -26,7 +26,7 @@ SETTINGS = {
     "optimiser": {"steps": 6, "lr": 1e-3, "tower_lr": 1e-3, "warmup_share": 0.3},
     "run": {"num_threads": 1, "log_every": 2, "save_every": 2},
 }
-TIMES = {"seconds", "seconds_per_step", "samples_per_second"}
+TIMES = {"seconds", "seconds_per_step", "samples_per_second", "data_wait_seconds"}
 
 
 @pytest.fixture(scope="module")
