@@ -8,6 +8,9 @@ import os
 from pathlib import Path, PurePosixPath
 
 
+LINK = "a link that leaves the root"
+
+
 class OutsideRootError(ValueError):
     """A listed path that leads out of the root; the message is the reason, without the path."""
 
@@ -41,15 +44,21 @@ class Inside:
         pure = safe_path(str(listed) if listed is not None else None)
         if pure is None:
             raise OutsideRootError("outside the root")
-        full = f"{self._root}/{pure}"
-        folder = full.rsplit("/", 1)[0]
-        inside = self._folders.get(folder)
-        if inside is None:
-            inside = self._folders[folder] = self._is_allowed(os.path.realpath(folder))
-        is_link = os.path.islink(full)  # noqa: PTH114 - asked of 377,110 films
-        if not inside or (is_link and not self._is_allowed(os.path.realpath(full))):
-            raise OutsideRootError("a link that leaves the root")
+        folder = self._root
+        for part in pure.parts[:-1]:
+            folder = f"{folder}/{part}"
+            leaves = self._folders.get(folder)
+            if leaves is None:
+                leaves = self._folders[folder] = self._leaves(folder)
+            if leaves:
+                raise OutsideRootError(LINK)
+        full = f"{folder}/{pure.name}"
+        if self._leaves(full):
+            raise OutsideRootError(LINK)
         return full
+
+    def _leaves(self, path: str) -> bool:
+        return os.path.islink(path) and not self._is_allowed(os.path.realpath(path))  # noqa: PTH114 - 377,110 films
 
     def _is_allowed(self, real: str) -> bool:
         return any(real == folder or real.startswith(f"{folder}/") for folder in self._allowed)

@@ -28,6 +28,11 @@ def test_a_file_need_not_be_there(root: Path) -> None:
     assert Inside(root).file("no/such.txt") == str(root / "no" / "such.txt")
 
 
+def test_a_path_of_any_depth_is_looked_at(root: Path) -> None:
+    path = "a/" * 2000 + "b"
+    assert Inside(root).file(path) == f"{root}/{path}"
+
+
 def test_links_that_leave_the_root_are_refused(root: Path) -> None:
     (root / "files" / "p10").symlink_to(root.parent / "outside" / "p10")
     (root / "files" / "link.txt").symlink_to(root.parent / "outside" / "p10" / "secret.txt")
