@@ -7,7 +7,6 @@ followed; a link further down that leaves the root is not.
 import os
 from pathlib import Path, PurePosixPath
 
-
 LINK = "a link that leaves the root"
 
 
