@@ -8,7 +8,7 @@ with kinds as (
         values
         ('chart', 'chartevents'), ('input', 'inputevents'), ('amount', 'inputevents'), ('output', 'outputevents'),
         ('procedure', 'procedureevents'), ('datetime', 'datetimeevents')
-    ) as listed (kind, linksto)
+    )
 ),
 
 labels as (
@@ -123,7 +123,7 @@ select
         when statistic = 'value' then 'last reading of the hour ' || shown
         else statistic || ' of the hour, or the last reading before it, ' || shown
     end || if(unit is not null and unit not like '1 if %' and statistic not in ('mask', 'delta_time'), ' ' || unit, '')
-    as meaning,
+        as meaning,
     variable,
     label,
     unit,

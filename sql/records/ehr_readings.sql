@@ -1,6 +1,6 @@
 -- Readings: one row per charted, measured, given or drawn thing in the first hours of an ICU stay, of any database;
--- offsets in hours from in-time. Temperatures in Celsius, weights in kilograms, heights in centimetres, amounts in mg and
--- ml, rates per hour or in mcg/kg/min. Variable: window_hours, right-open.
+-- offsets in hours from in-time. Temperatures in Celsius, weights in kilograms, heights in centimetres, amounts in mg
+-- and ml, rates per hour or in mcg/kg/min. Variable: window_hours, right-open.
 --
 -- An event belongs to the stay it names, or, where its table names none (laboratory, microbiology), to the stay whose
 -- window holds it. What runs (an infusion with a rate, a procedure) shows once in every hour that it touches: at its
@@ -34,44 +34,101 @@ units as (
         ('grams/min', 60000.0), ('ml/min', 60.0), ('mlmin', 60.0), ('l/min', 60000.0), ('mg/kg/min', 1000.0),
         ('mgkgmin', 1000.0), ('mg/kg/hour', 1000.0 / 60), ('mgkghr', 1000.0 / 60), ('mcg/kg/hour', 1.0 / 60),
         ('mcgkghr', 1.0 / 60), ('grams/kg/min', 1000000.0)
-    ) as listed (unit, factor)
+    )
 ),
 
 charted as (
-    select 'mimic_iv' as database, stay_id, itemid, charttime, storetime, value, valuenum
+    select
+        'mimic_iv' as database,
+        stay_id,
+        itemid,
+        charttime,
+        storetime,
+        value,
+        valuenum
     from mimic_iv__chartevents
     union all
-    select 'mimic_iii' as database, icustay_id as stay_id, itemid, charttime, storetime, value, valuenum
+    select
+        'mimic_iii' as database,
+        icustay_id as stay_id,
+        itemid,
+        charttime,
+        storetime,
+        value,
+        valuenum
     from mimic_iii__chartevents
     where error is distinct from 1
     union all
-    select 'mimic_iii_carevue' as database, icustay_id as stay_id, itemid, charttime, storetime, value, valuenum
+    select
+        'mimic_iii_carevue' as database,
+        icustay_id as stay_id,
+        itemid,
+        charttime,
+        storetime,
+        value,
+        valuenum
     from mimic_iii_carevue__chartevents
     where error is distinct from 1
 ),
 
 outputs as (
-    select 'mimic_iv' as database, stay_id, itemid, charttime, storetime, value
+    select
+        'mimic_iv' as database,
+        stay_id,
+        itemid,
+        charttime,
+        storetime,
+        value
     from mimic_iv__outputevents
     union all
-    select 'mimic_iii' as database, icustay_id as stay_id, itemid, charttime, storetime, value
+    select
+        'mimic_iii' as database,
+        icustay_id as stay_id,
+        itemid,
+        charttime,
+        storetime,
+        value
     from mimic_iii__outputevents
     where iserror is distinct from 1
     union all
-    select 'mimic_iii_carevue' as database, icustay_id as stay_id, itemid, charttime, storetime, value
+    select
+        'mimic_iii_carevue' as database,
+        icustay_id as stay_id,
+        itemid,
+        charttime,
+        storetime,
+        value
     from mimic_iii_carevue__outputevents
     where iserror is distinct from 1
 ),
 
 dates as (
-    select 'mimic_iv' as database, stay_id, itemid, charttime, storetime, value
+    select
+        'mimic_iv' as database,
+        stay_id,
+        itemid,
+        charttime,
+        storetime,
+        value
     from mimic_iv__datetimeevents
     union all
-    select 'mimic_iii' as database, icustay_id as stay_id, itemid, charttime, storetime, value
+    select
+        'mimic_iii' as database,
+        icustay_id as stay_id,
+        itemid,
+        charttime,
+        storetime,
+        value
     from mimic_iii__datetimeevents
     where error is distinct from 1
     union all
-    select 'mimic_iii_carevue' as database, icustay_id as stay_id, itemid, charttime, storetime, value
+    select
+        'mimic_iii_carevue' as database,
+        icustay_id as stay_id,
+        itemid,
+        charttime,
+        storetime,
+        value
     from mimic_iii_carevue__datetimeevents
     where error is distinct from 1
 ),
@@ -79,77 +136,174 @@ dates as (
 -- MetaVision and MIMIC-IV: what ran from start to end
 inputs as (
     select
-        'mimic_iv' as database, stay_id, itemid, starttime, endtime, storetime, amount, amountuom, rate, rateuom,
+        'mimic_iv' as database,
+        stay_id,
+        itemid,
+        starttime,
+        endtime,
+        storetime,
+        amount,
+        amountuom,
+        rate,
+        rateuom,
         patientweight
     from mimic_iv__inputevents
     where trim(statusdescription) is distinct from 'Rewritten'
     union all
     select
-        'mimic_iii' as database, icustay_id as stay_id, itemid, starttime, endtime, storetime, amount, amountuom, rate,
-        rateuom, patientweight
+        'mimic_iii' as database,
+        icustay_id as stay_id,
+        itemid,
+        starttime,
+        endtime,
+        storetime,
+        amount,
+        amountuom,
+        rate,
+        rateuom,
+        patientweight
     from mimic_iii__inputevents_mv
     where trim(statusdescription) is distinct from 'Rewritten'
     union all
     select
-        'mimic_iii_carevue' as database, icustay_id as stay_id, itemid, starttime, endtime, storetime, amount,
-        amountuom, rate, rateuom, patientweight
+        'mimic_iii_carevue' as database,
+        icustay_id as stay_id,
+        itemid,
+        starttime,
+        endtime,
+        storetime,
+        amount,
+        amountuom,
+        rate,
+        rateuom,
+        patientweight
     from mimic_iii_carevue__inputevents_mv
     where trim(statusdescription) is distinct from 'Rewritten'
 ),
 
 -- CareVue: what was noted at one moment; rate and amount may stand in rows of their own
 moments as (
-    select 'mimic_iii' as database, icustay_id as stay_id, itemid, charttime, storetime, amount, amountuom, rate, rateuom
+    select
+        'mimic_iii' as database,
+        icustay_id as stay_id,
+        itemid,
+        charttime,
+        storetime,
+        amount,
+        amountuom,
+        rate,
+        rateuom
     from mimic_iii__inputevents_cv
     union all
     select
-        'mimic_iii_carevue' as database, icustay_id as stay_id, itemid, charttime, storetime, amount, amountuom, rate,
+        'mimic_iii_carevue' as database,
+        icustay_id as stay_id,
+        itemid,
+        charttime,
+        storetime,
+        amount,
+        amountuom,
+        rate,
         rateuom
     from mimic_iii_carevue__inputevents_cv
 ),
 
 procedures as (
-    select 'mimic_iv' as database, stay_id, itemid, starttime, endtime, storetime
+    select
+        'mimic_iv' as database,
+        stay_id,
+        itemid,
+        starttime,
+        endtime,
+        storetime
     from mimic_iv__procedureevents
     where trim(statusdescription) is distinct from 'Rewritten'
     union all
-    select 'mimic_iii' as database, icustay_id as stay_id, itemid, starttime, endtime, storetime
+    select
+        'mimic_iii' as database,
+        icustay_id as stay_id,
+        itemid,
+        starttime,
+        endtime,
+        storetime
     from mimic_iii__procedureevents_mv
     where trim(statusdescription) is distinct from 'Rewritten'
     union all
-    select 'mimic_iii_carevue' as database, icustay_id as stay_id, itemid, starttime, endtime, storetime
+    select
+        'mimic_iii_carevue' as database,
+        icustay_id as stay_id,
+        itemid,
+        starttime,
+        endtime,
+        storetime
     from mimic_iii_carevue__procedureevents_mv
     where trim(statusdescription) is distinct from 'Rewritten'
 ),
 
 results as (
-    select 'mimic_iv' as database, subject_id, 'lab_' || itemid as variable, charttime, storetime, value, valuenum
+    select
+        'mimic_iv' as database,
+        subject_id,
+        'lab_' || itemid as variable,
+        charttime,
+        storetime,
+        value,
+        valuenum
     from mimic_iv__labevents
     union all
     select
-        'mimic_iii' as database, subject_id, 'lab_' || itemid as variable, charttime,
-        cast(null as timestamp) as storetime, value, valuenum
+        'mimic_iii' as database,
+        subject_id,
+        'lab_' || itemid as variable,
+        charttime,
+        cast(null as timestamp) as storetime,
+        value,
+        valuenum
     from mimic_iii__labevents
     union all
     select
-        'mimic_iii_carevue' as database, subject_id, 'lab_' || itemid as variable, charttime,
-        cast(null as timestamp) as storetime, value, valuenum
+        'mimic_iii_carevue' as database,
+        subject_id,
+        'lab_' || itemid as variable,
+        charttime,
+        cast(null as timestamp) as storetime,
+        value,
+        valuenum
     from mimic_iii_carevue__labevents
     union all
     (
         select distinct
-            database, subject_id, 'micro_' || spec_itemid as variable,
+            database,
+            subject_id,
+            'micro_' || spec_itemid as variable,
             -- without the hour of the draw, its day is over when it is known
             coalesce(charttime, chartdate + interval 1 day) as charttime,
-            cast(null as timestamp) as storetime, cast(null as varchar) as value, 1.0 as valuenum
+            cast(null as timestamp) as storetime,
+            cast(null as varchar) as value,
+            1.0 as valuenum
         from (
-            select 'mimic_iv' as database, subject_id, spec_itemid, charttime, chartdate
+            select
+                'mimic_iv' as database,
+                subject_id,
+                spec_itemid,
+                charttime,
+                chartdate
             from mimic_iv__microbiologyevents
             union all
-            select 'mimic_iii' as database, subject_id, spec_itemid, charttime, chartdate
+            select
+                'mimic_iii' as database,
+                subject_id,
+                spec_itemid,
+                charttime,
+                chartdate
             from mimic_iii__microbiologyevents
             union all
-            select 'mimic_iii_carevue' as database, subject_id, spec_itemid, charttime, chartdate
+            select
+                'mimic_iii_carevue' as database,
+                subject_id,
+                spec_itemid,
+                charttime,
+                chartdate
             from mimic_iii_carevue__microbiologyevents
         ) as specimens
         where spec_itemid is not null
@@ -159,27 +313,47 @@ results as (
 -- what has a number and names its stay, at one moment
 points as (
     select
-        database, stay_id, 'output_' || itemid as variable, charttime, cast(null as timestamp) as endtime, storetime,
+        database,
+        stay_id,
+        'output_' || itemid as variable,
+        charttime,
+        cast(null as timestamp) as endtime,
+        storetime,
         value as number
     from outputs
     union all
     select
-        moments.database, moments.stay_id, 'input_' || moments.itemid as variable, moments.charttime,
-        cast(null as timestamp) as endtime, moments.storetime, moments.rate * coalesce(units.factor, 1) as number
+        moments.database,
+        moments.stay_id,
+        'input_' || moments.itemid as variable,
+        moments.charttime,
+        cast(null as timestamp) as endtime,
+        moments.storetime,
+        moments.rate * coalesce(units.factor, 1) as number
     from moments
     left join units on lower(trim(moments.rateuom)) = units.unit
     where moments.rate is not null
     union all
     select
-        moments.database, moments.stay_id, 'amount_' || moments.itemid as variable, moments.charttime,
-        cast(null as timestamp) as endtime, moments.storetime, moments.amount * coalesce(units.factor, 1) as number
+        moments.database,
+        moments.stay_id,
+        'amount_' || moments.itemid as variable,
+        moments.charttime,
+        cast(null as timestamp) as endtime,
+        moments.storetime,
+        moments.amount * coalesce(units.factor, 1) as number
     from moments
     left join units on lower(trim(moments.amountuom)) = units.unit
     where moments.rate is null and moments.amount is not null
     union all
     select
-        inputs.database, inputs.stay_id, 'amount_' || inputs.itemid as variable, inputs.starttime as charttime,
-        inputs.endtime, inputs.storetime, inputs.amount * coalesce(units.factor, 1) as number
+        inputs.database,
+        inputs.stay_id,
+        'amount_' || inputs.itemid as variable,
+        inputs.starttime as charttime,
+        inputs.endtime,
+        inputs.storetime,
+        inputs.amount * coalesce(units.factor, 1) as number
     from inputs
     left join units on lower(trim(inputs.amountuom)) = units.unit
     where inputs.rate is null and inputs.amount is not null
@@ -188,8 +362,13 @@ points as (
 -- what runs: the rate of an infusion, or 1 for a procedure
 intervals as (
     select
-        inputs.database, inputs.stay_id, 'input_' || inputs.itemid as variable, inputs.starttime, inputs.endtime,
-        inputs.storetime, false as known_at_end,
+        inputs.database,
+        inputs.stay_id,
+        'input_' || inputs.itemid as variable,
+        inputs.starttime,
+        inputs.endtime,
+        inputs.storetime,
+        false as known_at_end,
         case
             -- pressors are dosed by weight; a rate without it is put on the same scale
             when
@@ -203,23 +382,38 @@ intervals as (
     where inputs.rate is not null
     union all
     select
-        database, stay_id, 'procedure_' || itemid as variable, starttime, endtime, storetime, true as known_at_end,
+        database,
+        stay_id,
+        'procedure_' || itemid as variable,
+        starttime,
+        endtime,
+        storetime,
+        true as known_at_end,
         1.0 as number
     from procedures
 ),
 
 hours as (
     select
-        windows.subject_id, windows.hadm_id, windows.stay_id, windows.in_time, intervals.variable, intervals.starttime,
-        case when intervals.known_at_end then intervals.endtime end as endtime, intervals.storetime, intervals.number,
+        windows.subject_id,
+        windows.hadm_id,
+        windows.stay_id,
+        windows.in_time,
+        intervals.variable,
+        intervals.starttime,
+        case when intervals.known_at_end then intervals.endtime end as endtime,
+        intervals.storetime,
+        intervals.number,
         unnest(
             generate_series(
-                greatest(floor(date_diff('microsecond', windows.in_time, intervals.starttime) / 3.6e9), 0)::bigint,
+                cast(greatest(
+                    floor(date_diff('microsecond', windows.in_time, intervals.starttime) / 3.6e9), 0
+                ) as bigint),
                 greatest(
-                    ceil(
+                    cast(ceil(
                         date_diff('microsecond', windows.in_time, least(intervals.endtime, windows.end_time)) / 3.6e9
-                    )::bigint - 1,
-                    floor(date_diff('microsecond', windows.in_time, intervals.starttime) / 3.6e9)::bigint
+                    ) as bigint) - 1,
+                    cast(floor(date_diff('microsecond', windows.in_time, intervals.starttime) / 3.6e9) as bigint)
                 )
             )
         ) as hour
@@ -232,11 +426,17 @@ hours as (
 
 readings as (
     select
-        windows.subject_id, windows.hadm_id, windows.stay_id, windows.in_time,
+        windows.subject_id,
+        windows.hadm_id,
+        windows.stay_id,
+        windows.in_time,
         'chart_' || case charted.itemid
             when 223761 then 223762 when 226531 then 226512 when 226707 then 226730 else charted.itemid
         end as variable,
-        charted.charttime, cast(null as timestamp) as endtime, charted.storetime, charted.value,
+        charted.charttime,
+        cast(null as timestamp) as endtime,
+        charted.storetime,
+        charted.value,
         case
             when charted.itemid in (223761, 223762) and charted.valuenum > 50
                 then round((charted.valuenum - 32) / 1.8, 2)
@@ -249,31 +449,61 @@ readings as (
     where charted.charttime >= windows.in_time and charted.charttime < windows.end_time
     union all
     select
-        windows.subject_id, windows.hadm_id, windows.stay_id, windows.in_time, results.variable, results.charttime,
-        cast(null as timestamp) as endtime, results.storetime, results.value, results.valuenum as value_number
+        windows.subject_id,
+        windows.hadm_id,
+        windows.stay_id,
+        windows.in_time,
+        results.variable,
+        results.charttime,
+        cast(null as timestamp) as endtime,
+        results.storetime,
+        results.value,
+        results.valuenum as value_number
     from results
     inner join windows on results.subject_id = windows.subject_id and results.database = windows.database
     where results.charttime >= windows.in_time and results.charttime < windows.end_time
     union all
     select
-        windows.subject_id, windows.hadm_id, windows.stay_id, windows.in_time, points.variable, points.charttime,
-        points.endtime, points.storetime, cast(null as varchar) as value, points.number as value_number
+        windows.subject_id,
+        windows.hadm_id,
+        windows.stay_id,
+        windows.in_time,
+        points.variable,
+        points.charttime,
+        points.endtime,
+        points.storetime,
+        cast(null as varchar) as value,
+        points.number as value_number
     from points
     inner join windows on points.stay_id = windows.stay_id and points.database = windows.database
     where points.charttime >= windows.in_time and points.charttime < windows.end_time
     union all
     select
-        windows.subject_id, windows.hadm_id, windows.stay_id, windows.in_time, 'datetime_' || dates.itemid as variable,
-        dates.charttime, cast(null as timestamp) as endtime, dates.storetime, cast(null as varchar) as value,
+        windows.subject_id,
+        windows.hadm_id,
+        windows.stay_id,
+        windows.in_time,
+        'datetime_' || dates.itemid as variable,
+        dates.charttime,
+        cast(null as timestamp) as endtime,
+        dates.storetime,
+        cast(null as varchar) as value,
         round(date_diff('second', windows.in_time, dates.value) / 86400, 3) as value_number
     from dates
     inner join windows on dates.stay_id = windows.stay_id and dates.database = windows.database
     where dates.charttime >= windows.in_time and dates.charttime < windows.end_time
     union all
     select
-        subject_id, hadm_id, stay_id, in_time, variable,
-        greatest(starttime, in_time + to_hours(hour)) as charttime, endtime, storetime,
-        cast(null as varchar) as value, number as value_number
+        subject_id,
+        hadm_id,
+        stay_id,
+        in_time,
+        variable,
+        greatest(starttime, in_time + to_hours(hour)) as charttime,
+        endtime,
+        storetime,
+        cast(null as varchar) as value,
+        number as value_number
     from hours
 )
 

@@ -26,8 +26,9 @@ numbers as (
         rules.high,
         rules.rule,
         case
-            when rules.rule = 'noted' then
-                case when trim(coalesce(readings.value, '')) != 'Other/Remarks' then 1.0 end
+            when rules.rule = 'noted'
+                then
+                    case when trim(coalesce(readings.value, '')) != 'Other/Remarks' then 1.0 end
             else coalesce(readings.value_number, try_cast(trim(readings.value) as double))
         end as number
     from ehr_readings as readings

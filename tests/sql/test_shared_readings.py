@@ -1,4 +1,4 @@
-"""The shared feature space: harmonisation traps one by one, and what the three systems show of it in the open slices."""
+"""The shared feature space: harmonisation traps one by one, and what the open slices show of it in three systems."""
 
 import polars as pl
 import pytest
