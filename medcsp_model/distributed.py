@@ -84,7 +84,7 @@ class Ranks:
 
     def from_first(self, number: int) -> int:
         """What the first process says; also a point that none passes before the first has reached it."""
-        answer = torch.tensor(number, device=self.device)
+        answer = torch.tensor(int(number), device=self.device)
         if self.size > 1:
             dist.broadcast(answer, src=0)
         return int(answer)

@@ -19,12 +19,12 @@ def checkpoint(toy, tmp_path_factory):
             "model": {
                 "embed_dim": 16,
                 "hidden_dim": 8,
-                "image": {"timm_model_name": "test_vit", "image_size": 32},
+                "image": {"timm_model_name": "test_convnext", "image_size": 32},
                 "text": {"vocab_size": 0, "width": 32, "num_layers": 1, "num_heads": 2, "mlp_width": 32, "pad_to": 4}
                 | {"pooler": "mean_pooler"},
             },
             "batch": {"size": 12},
-            "optimiser": {"steps": 50, "lr": 3e-3, "tower_lr": 3e-3, "warmup_share": 0.1, "clip_norm": 1.0},
+            "optimiser": {"steps": 100, "lr": 3e-3, "tower_lr": 3e-3, "warmup_share": 0.1, "clip_norm": 1.0},
             "run": {"num_threads": 1, "log_every": 50, "save_every": 1000},
         }
     )
@@ -106,7 +106,7 @@ def test_retrieval_writes_rows_with_chance_beside(toy, embedder, tmp_path):
 def test_training_beats_chance_on_what_it_saw(embedder, tmp_path):
     rows = evaluate_retrieval(embedder, tmp_path, settings=RetrievalSettings(split="pretrain", ks=(5,)))
     values = {(row["method"], row["metric"]): row["value"] for row in rows}
-    assert values["medcsp", "recall_at_k"] > 1.5 * values["chance", "recall_at_k"]
+    assert values["medcsp", "recall_at_k"] > 2.5 * values["chance", "recall_at_k"]
 
 
 def test_raw_towers_give_other_numbers(toy, checkpoint, embedder):
