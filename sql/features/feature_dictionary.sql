@@ -2,8 +2,8 @@
 -- Labels are those of MIMIC-IV's dictionaries, because both spaces are fitted on MIMIC-IV.
 with kinds as (
     select
-        kind,
-        linksto
+        col0 as kind,
+        col1 as linksto
     from (
         values
         ('chart', 'chartevents'), ('input', 'inputevents'), ('amount', 'inputevents'), ('output', 'outputevents'),

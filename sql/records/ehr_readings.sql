@@ -24,8 +24,8 @@ with windows as (
 
 units as (
     select
-        unit,
-        factor
+        col0 as unit,
+        col1 as factor
     from (
         values
         ('g', 1000.0), ('gm', 1000.0), ('gms', 1000.0), ('gram', 1000.0), ('grams', 1000.0), ('mcg', 0.001),
