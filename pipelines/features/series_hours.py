@@ -103,26 +103,25 @@ def hourly_values(
     names = [*sorted(frequent), *sorted(set(variables) - set(frequent))]
     stay_ids, rows = _sorted_readings(clean, names, len(frequent))
     hours = _hours_of(rows)
-    columns = _rare_columns(rows, hours, names, len(frequent))
+    largest = _largest_of_last(rows, hours)
+    columns = _rare_columns(rows, hours, largest, names, len(frequent))
     if frequent:
-        columns += _frequent_columns(rows, hours, names[: len(frequent)], statistics, len(stay_ids), window_hours)
+        summarised = names[: len(frequent)]
+        columns += _frequent_columns(rows, hours, largest, summarised, statistics, len(stay_ids), window_hours)
     return Hourly(stay_ids=stay_ids, columns=columns)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Readings:
-    """Readings sorted by variable (its position), stay and moment."""
+    """Readings sorted by variable (its position), stay and moment; codes are as narrow as they can be."""
 
-    variable: Ints
-    stay: Ints
+    variable: NDArray[np.integer]
+    stay: NDArray[np.int32]
     offset: Floats
+    bin: NDArray[np.int16]
     number: Floats
     text: pl.Series
     has_text: NDArray[np.bool_]
-
-    @property
-    def bin(self) -> Ints:
-        return np.floor(self.offset).astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,24 +136,28 @@ class _Hours:
 def _sorted_readings(clean: pl.DataFrame, names: list[str], num_frequent: int) -> tuple[Ints, _Readings]:
     stay_runs = clean["stay_id"].rle().struct.unnest()
     stay_ids = stay_runs["value"].unique().sort().to_numpy()
-    stay = np.repeat(np.searchsorted(stay_ids, stay_runs["value"].to_numpy()), stay_runs["len"].to_numpy())
+    of_run = np.searchsorted(stay_ids, stay_runs["value"].to_numpy()).astype(np.int32)
+    stay = np.repeat(of_run, stay_runs["len"].to_numpy())
     runs = clean["variable"].rle().struct.unnest()
     places = pl.DataFrame(
         {"value": names, "place": np.arange(len(names))}, schema={"value": pl.String, "place": pl.Int64}
     )
     place = runs.join(places, on="value", how="left", maintain_order="left")["place"].fill_null(-1).to_numpy()
-    variable = np.repeat(place, runs["len"].to_numpy())
+    variable = np.repeat(_narrow(place, len(names)), runs["len"].to_numpy())
     has_number = clean["number"].is_not_null().to_numpy()
     chosen = np.flatnonzero((variable >= num_frequent) | ((variable >= 0) & has_number))
     offset = clean["offset_hours"].to_numpy()
-    order = chosen[np.argsort(_narrow(variable[chosen], len(names)), kind="stable")]
-    if not _is_sorted(variable[order], stay[order], offset[order]):
+    order = chosen[np.argsort(variable[chosen], kind="stable")]
+    keys = variable[order], stay[order], offset[order]
+    if not _is_sorted(*keys):
         order = chosen[np.lexsort((offset[chosen], stay[chosen], variable[chosen]))]
+        keys = variable[order], stay[order], offset[order]
     text = clean["text"]
     return stay_ids, _Readings(
-        variable=variable[order],
-        stay=stay[order],
-        offset=offset[order],
+        variable=keys[0],
+        stay=keys[1],
+        offset=keys[2],
+        bin=keys[2].astype(np.int16),
         number=clean["number"].fill_null(float("nan")).to_numpy()[order],
         text=text.gather(order)
         if text.null_count() < len(text)
@@ -165,16 +168,16 @@ def _sorted_readings(clean: pl.DataFrame, names: list[str], num_frequent: int) -
 
 def _narrow(codes: Ints, number: int) -> NDArray[np.integer]:
     """Return codes as 16-bit integers where they fit: numpy sorts those by radix."""
-    return codes.astype(np.uint16) if number < 2**16 else codes
+    return codes.astype(np.int16) if number < 2**15 else codes
 
 
-def _is_sorted(variable: Ints, stay: Ints, offset: Floats) -> bool:
-    same = (variable[1:] == variable[:-1]) & (stay[1:] == stay[:-1])
-    later = (variable[1:] > variable[:-1]) | ((variable[1:] == variable[:-1]) & (stay[1:] > stay[:-1]))
-    return bool((later | (same & (offset[1:] >= offset[:-1]))).all())
+def _is_sorted(variable: NDArray[np.integer], stay: NDArray[np.int32], offset: Floats) -> bool:
+    """Return whether rows that stand in the order of their variables also stand by stay and moment."""
+    fall = (stay[1:] < stay[:-1]) | ((stay[1:] == stay[:-1]) & (offset[1:] < offset[:-1]))
+    return not (fall & (variable[1:] == variable[:-1])).any()
 
 
-def _starts(*keys: Ints) -> Ints:
+def _starts(*keys: NDArray[np.integer]) -> Ints:
     """Return where a new combination of keys begins."""
     if not len(keys[0]):
         return np.empty(0, dtype=np.int64)
@@ -199,9 +202,11 @@ def _largest_of_last(rows: _Readings, hours: _Hours) -> tuple[Ints, Floats]:
     return group[starts], np.maximum.reduceat(rows.number[kept], starts) if len(starts) else np.empty(0)
 
 
-def _rare_columns(rows: _Readings, hours: _Hours, names: list[str], num_frequent: int) -> list[HourlyColumn]:
-    first, number = _largest_of_last(rows, hours)
-    variable, stay, hour = rows.variable[first], rows.stay[first], rows.bin[first]
+def _rare_columns(
+    rows: _Readings, hours: _Hours, largest: tuple[Ints, Floats], names: list[str], num_frequent: int
+) -> list[HourlyColumn]:
+    first, number = largest
+    variable, stay, hour = rows.variable[first], rows.stay[first].astype(np.int64), rows.bin[first].astype(np.int64)
     cuts = np.searchsorted(variable, np.arange(len(names) + 1))
     texts = _texts_of_last(rows, hours)
     one = np.ones(len(first), dtype=np.int64)
@@ -224,21 +229,27 @@ def _texts_of_last(rows: _Readings, hours: _Hours) -> dict[int, pl.DataFrame]:
     if not len(kept):
         return {}
     frame = pl.DataFrame(
-        {"place": rows.variable[kept], "stay": rows.stay[kept], "bin": rows.bin[kept], "text": rows.text.gather(kept)}
+        {
+            "place": rows.variable[kept],
+            "stay": rows.stay[kept].astype(np.int64),
+            "bin": rows.bin[kept].astype(np.int64),
+            "text": rows.text.gather(kept),
+        }
     )
     parts = frame.unique(maintain_order=True).partition_by("place", include_key=False, as_dict=True)
     return {int(place): part for (place,), part in parts.items()}
 
 
 def _frequent_columns(
-    rows: _Readings, hours: _Hours, names: list[str], statistics: Sequence[str], num_stays: int, window_hours: int
-) -> list[HourlyColumn]:
-    first, largest = _largest_of_last(rows, hours)
+    rows: _Readings, hours: _Hours, shown_last: tuple[Ints, Floats], names: list[str], statistics: Sequence[str],
+    num_stays: int, window_hours: int,
+) -> list[HourlyColumn]:  # fmt: skip
+    first, largest = shown_last
     num_groups = int(np.searchsorted(rows.variable[hours.starts], len(names)))
     num_rows = int(np.searchsorted(rows.variable, len(names)))
     assert num_groups == 0 or (first[:num_groups] == hours.starts[:num_groups]).all()
     starts, number = hours.starts[:num_groups], rows.number[:num_rows]
-    variable, stay, hour = rows.variable[starts], rows.stay[starts], rows.bin[starts]
+    variable, stay, hour = rows.variable[starts], rows.stay[starts].astype(np.int64), rows.bin[starts].astype(np.int64)
     goes_on = np.append((variable[1:] == variable[:-1]) & (stay[1:] == stay[:-1]), False)[:num_groups]
     ends = np.where(goes_on, np.append(hour[1:], 0)[:num_groups], window_hours)
     num_hours = ends - hour
