@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -22,6 +23,7 @@ from pipelines.resources import Workspace
 NUM_SHARDS = 3
 NUM_NEW_STUDIES = 10
 LAB, CHART = "mimic_iv__labevents", "mimic_iv__chartevents"
+COUNTS = ("series_variable_counts", "series_value_counts", "series_cell_counts")
 
 
 @dataclass
@@ -102,19 +104,45 @@ def edit(path: Path, change: Callable[[list[str], list[str]], list[str]]) -> Non
     path.write_bytes(gzip.compress(text.encode()))
 
 
-def test_a_corrected_lab_row_rewrites_the_files_of_its_patient(home: Home) -> None:
-    labs = home.lake.scan(LAB).filter(pl.col("valuenum").is_not_null())
-    stays = home.lake.scan("ehr_stays").select("subject_id", "in_time")
-    inside = pl.col("charttime").is_between(pl.col("in_time"), pl.col("in_time") + pl.duration(hours=40))
-    row = labs.join(stays, on="subject_id").filter(inside).sort("labevent_id").collect().row(0, named=True)
+def lab_of_the_fit(home: Home) -> dict[str, Any]:
+    """A lab row that alone shows its hour of a stay of the fit, with a value between others of one interval."""
+    values = home.lake.scan("series_value_counts").filter(pl.col("number").is_not_null()).select("variable", "number")
+    inside = (pl.col("number") > pl.col("low")) & (pl.col("number") <= pl.col("high"))
+    ranges = home.lake.scan("series_candidates").filter(pl.col("statistic") == "value").drop_nulls("low")
+    rank = pl.col("number").rank("dense").over("variable", "feature_index")
+    between = (
+        values.unique()
+        .join(ranges.select("variable", "feature_index", "low", "high"), on="variable")
+        .filter(inside)
+        .filter((rank > 1) & (rank < rank.max().over("variable", "feature_index")))
+    )
+    fitted = home.lake.scan("cohort_split").filter(pl.col("split") == "pretrain").select("subject_id").unique()
+    stays = home.lake.scan("ehr_stays").select("subject_id", "in_time").join(fitted, on="subject_id")
+    variable = pl.concat_str(pl.lit("lab_"), "itemid")
+    alone = pl.len().over("subject_id", "itemid") == 1
+    shown = home.lake.scan(LAB).join(stays, on="subject_id").with_columns(variable.alias("variable"))
+    window = pl.col("charttime").is_between(pl.col("in_time"), pl.col("in_time") + pl.duration(hours=40))
+    rows = (
+        shown.filter(window)
+        .filter(alone)
+        .join(between, left_on=["variable", "valuenum"], right_on=["variable", "number"])
+    )
+    return rows.sort("labevent_id").collect().row(0, named=True)
 
+
+def correct_lab(home: Home, row: dict[str, Any], value: float) -> None:
     def correct(names: list[str], lines: list[str]) -> list[str]:
         (at,) = [n for n, line in enumerate(lines) if line.split(",")[0] == str(row["labevent_id"])]
         cells = lines[at].split(",")
-        cells[names.index("value")] = cells[names.index("valuenum")] = str(row["valuenum"] + 1)
+        cells[names.index("value")] = cells[names.index("valuenum")] = str(value)
         return [*lines[:at], ",".join(cells), *lines[at + 1 :]]
 
     edit(home.raw("mimic-iv/hosp/labevents.csv.gz"), correct)
+
+
+def test_a_corrected_lab_row_rewrites_the_files_of_its_patient(home: Home) -> None:
+    row = lab_of_the_fit(home)
+    correct_lab(home, row, row["valuenum"] + 1e-6)
     before = versions(home.path)
     home.refresh()
     changed = {name for name, version in versions(home.path).items() if version != before[name]}
@@ -122,12 +150,27 @@ def test_a_corrected_lab_row_rewrites_the_files_of_its_patient(home: Home) -> No
     shard = {shard_of(row["subject_id"], NUM_SHARDS)}
     assert home.built[0] == LAB and "ehr_readings" in home.built and CHART not in home.built
     assert home.rewritten(LAB) == home.rewritten("ehr_readings") == shard
-    assert home.shards["ehr_readings"] == shard
+    assert [home.shards[name] for name in ("ehr_readings", "ehr_series", *COUNTS)] == [shard] * 5
+    assert home.rewritten("series_value_counts") == shard
+    assert not {"series_variables", "series_candidates", "series_features"} & changed  # no edge lies beside this value
+    assert "ehr_notes" not in home.shards and not home.decoded
+
+
+def test_a_lab_row_beyond_all_others_moves_the_edges_of_its_variable(home: Home) -> None:
+    row = lab_of_the_fit(home)
+    correct_lab(home, row, row["valuenum"] + 1e6)
+    home.refresh()
+    shard = {shard_of(row["subject_id"], NUM_SHARDS)}
+    assert [home.shards[name] for name in COUNTS[:2]] == [shard, shard]
+    assert home.shards["series_cell_counts"] == home.shards["ehr_series"] == set(range(NUM_SHARDS))
+    manifest = home.lake.manifest("series_features")
+    assert manifest is not None and manifest.extra["moved_variables"] == [row["variable"]]
     assert "ehr_notes" not in home.shards and not home.decoded
 
 
 def test_a_new_patient_rewrites_one_file_of_each_table(home: Home) -> None:
-    model = int(home.lake.scan("ehr_stays").sort("subject_id").head(1).collect()["subject_id"][0])
+    stays = home.lake.scan("ehr_stays").filter(pl.col("database").cast(pl.String) == "mimic_iv").collect()
+    model = int(stays["subject_id"].sort()[0])
     new = 19_999_999
 
     def copy(names: list[str], lines: list[str]) -> list[str]:
@@ -148,7 +191,7 @@ def test_a_new_patient_rewrites_one_file_of_each_table(home: Home) -> None:
     shard = {shard_of(new, NUM_SHARDS)}
     for table in (LAB, CHART, "ehr_readings"):
         assert home.rewritten(table) == shard, table
-    assert home.shards["ehr_readings"] == home.shards["ehr_notes"] == shard
+    assert home.shards["ehr_readings"] == home.shards["ehr_notes"] == home.shards["series_variable_counts"] == shard
     assert new in home.lake.scan("ehr_series").collect()["subject_id"]
     assert not home.decoded
 
