@@ -79,9 +79,7 @@ class Parts:
             self._growing = self._growing if (values[1:] > values[:-1]).all() else None
         for shard, rows in self._split(batch):
             if shard not in self._files:
-                raise ValueError(
-                    f"rows of shard {shard} among those of {list(self._files)}: {rows[:1][self._split_by]}"
-                )
+                raise ValueError(f"{rows.height} rows of shard {shard} among those of shard {list(self._files)}")
             file = self._files[shard]
             file.held.append(rows)
             file.num_held += rows.height
