@@ -107,11 +107,12 @@ def print_costs(costs: pl.DataFrame, *, total_seconds: float) -> None:
     """Print what each asset did and what it cost, and the share of time that was Dagster's own."""
     if costs.is_empty():
         return
-    print(f"\n{'asset':<28}{'':<9}{'rows':>10}{'rejected':>10}{'seconds':>9}{'peak MB':>9}")
+    width = 1 + max(map(len, costs["asset"]))
+    print(f"\n{'asset':<{width}}{'':<9}{'rows':>10}{'rejected':>10}{'seconds':>9}{'peak MB':>9}")
     for row in costs.iter_rows(named=True):
         peak = "" if row["state"] == "current" or row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
         rows, rejected = ("" if row[name] is None else f"{row[name]:,}" for name in ("rows", "rejected"))
-        print(f"{row['asset']:<28}{row['state']:<9}{rows:>10}{rejected:>10}{row['seconds']:>9.2f}{peak:>9}")
+        print(f"{row['asset']:<{width}}{row['state']:<9}{rows:>10}{rejected:>10}{row['seconds']:>9.2f}{peak:>9}")
     work = float(costs["seconds"].sum())
     print(f"\n{total_seconds:.0f} s in all; {total_seconds - work:.1f} s of it Dagster's own and start-up")
 
