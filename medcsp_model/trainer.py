@@ -151,6 +151,7 @@ class Trainer:
     def _prepare(self) -> int:
         """Build or load everything; returns the number of steps done before."""
         found = last_state(self.folder)
+        self.resumed_from = found[1] if found else None
         threads = found[1]["num_threads"] if found else self.settings.run.num_threads
         if threads:
             torch.set_num_threads(threads)
@@ -178,7 +179,10 @@ class Trainer:
         same_ranks = found is not None and found[1]["num_ranks"] == self.ranks.size
         self.micro_batch = found[1]["micro_batch"] if found and same_ranks else self._choose_micro_batch()
         done = int(found[1]["step"]) if found else 0
-        assert self.ranks.from_first(done) == done, "the processes see different run folders"
+        if self.ranks.from_first(done) != done:
+            raise ValueError(
+                f"{self.folder}: another state than at the first process; give all nodes one shared run_folder"
+            )
         if self.ranks.is_first:
             cut_lines(self.metrics, done)
         self._say(
@@ -266,10 +270,9 @@ class Trainer:
 
     def _read_progress(self, start: int) -> tuple[dict[str, int], list[dict[str, Any]]]:
         """Histogram of linked pairs, and the steps since the last line of metrics, as the state holds them."""
-        found = last_state(self.folder) if start else None
-        if found is None:
+        if not start or self.resumed_from is None:
             return {}, []
-        return found[1]["linked_pairs_histogram"], found[1]["unreported"]
+        return self.resumed_from["linked_pairs_histogram"], self.resumed_from["unreported"]
 
     def _report(self, lines: list[dict[str, Any]], logits: dict[str, float], left: float) -> None:
         """Write the line of some steps, with logits of the last one, and log it; `left` in seconds."""
