@@ -1,6 +1,6 @@
 """Every step of the graph by the name of its table, in an order in which each comes after its inputs."""
 
-from pipelines.assets import corpora, evaluation, features, links, records, tables, training
+from pipelines.assets import corpora, evaluation, features, links, records, static, tables, training
 from pipelines.assets import report as report_layer
 from pipelines.assets.step import Step
 
@@ -21,6 +21,7 @@ STEPS = _in_order(
         *records.STEPS,
         *links.STEPS,
         *features.STEPS,
+        *static.STEPS,
         *corpora.STEPS,
         *training.STEPS,
         *evaluation.STEPS,

@@ -31,6 +31,7 @@ ASSETS_BY_GROUP = {
         *("shared_series_features", "ehr_shared_series", "feature_dictionary", "concept_coverage"),
         *("series_variable_counts", "series_variables", "series_value_counts", "series_candidates"),
         *("series_cell_counts", "shared_series_variable_counts", "shared_series_variables"),
+        *("static_features", "ehr_static"),
         *("shared_series_value_counts", "shared_series_candidates", "shared_series_cell_counts"),
     },
     "corpus": {"pretrain_corpus", "retrieval_mimic_cxr_corpus"},

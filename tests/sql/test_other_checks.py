@@ -85,6 +85,8 @@ def test_positions_beyond_their_vocabulary(database) -> None:
         {
             "series_features": [{"feature_index": n} for n in range(2)],
             "ehr_series": [{"stay_id": 1, "bin": n, "feature_index": n} for n in range(3)],
+            "static_features": [{"feature_index": 0}],
+            "ehr_static": [{"stay_id": 1, "feature_index": n} for n in range(2)],
             "tokenizer_vocabulary": [{"token_index": n, "token": str(n)} for n in range(5)],
             "text_tokens": [
                 {"source": "ehr", "text_id": "good", "token_indices": [2, 4]},
@@ -94,6 +96,7 @@ def test_positions_beyond_their_vocabulary(database) -> None:
         }
     )
     assert database.run("checks/ehr_series__known_features.sql").rows() == [(2, 1)]
+    assert database.run("checks/ehr_static__known_features.sql").rows() == [(1, 1)]
     assert database.run("checks/text_tokens__inside_vocabulary.sql")["text_id"].to_list() == ["bad"]
 
 
