@@ -15,6 +15,11 @@ def open_data() -> Path:
     return Path(value).resolve()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with whole commands and whole graphs: started last, one would hold a worker while the others are idle."""
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, "tests/graph/" not in item.nodeid))
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail a run with skipped tests, but for those that need a GPU, where MEDCSP_NO_SKIPS is set."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
