@@ -78,12 +78,15 @@ class Lake:
     def folder(self, table: str) -> Path | None:
         """The folder of a published table's versions."""
         found = list(self.home.glob(f"lake/*/{table}/{CURRENT}"))
-        return max(found, key=lambda path: path.stat().st_mtime_ns).parent if found else None
+        return _latest(found).parent if found else None
 
     def tables(self) -> dict[str, Manifest]:
         """The current manifest of every published table, by name."""
-        names = sorted({path.parent.name for path in self.home.glob(f"lake/*/*/{CURRENT}")})
-        return {name: manifest for name in names if (manifest := self.manifest(name)) is not None}
+        found: dict[str, list[Path]] = {}
+        for path in self.home.glob(f"lake/*/*/{CURRENT}"):
+            found.setdefault(path.parent.name, []).append(path)
+        folders = {name: _latest(paths).parent for name, paths in sorted(found.items())}
+        return {name: manifest for name, folder in folders.items() if (manifest := read_manifest(folder)) is not None}
 
     def manifest(self, table: str) -> Manifest | None:
         """The current manifest of a table, None when it is not published."""
@@ -389,3 +392,8 @@ class Lake:
 
     def _paths(self, manifest: Manifest) -> list[Path]:
         return [self._home_of(manifest) / manifest.version / file.path for file in manifest.files]
+
+
+def _latest(paths: Sequence[Path]) -> Path:
+    """The manifest written last: more than one are there while a table moves to another layer."""
+    return paths[0] if len(paths) == 1 else max(paths, key=lambda path: path.stat().st_mtime_ns)

@@ -88,6 +88,7 @@ def arm(point: str) -> None:
         "manifest written, not renamed": lambda: die_before_renaming_to("current.json"),
         "committed, timing not written": replace(store.Lake, "record_timing"),
         "catalogue built, not renamed": lambda: die_before_renaming_to(catalogue.CATALOGUE),
+        "catalogue renamed, stamp not written": lambda: die_before_renaming_to(catalogue.STAMP),
     }[point]()
 
 
@@ -99,6 +100,7 @@ POINTS = (
     "manifest written, not renamed",
     "committed, timing not written",
     "catalogue built, not renamed",
+    "catalogue renamed, stamp not written",
 )
 
 

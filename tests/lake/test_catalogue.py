@@ -1,12 +1,15 @@
 """The catalogue shows current versions, grows further views as their tables arrive, and is rebuilt after a crash."""
 
+import json
 import logging
 from datetime import datetime
 
+import dataframely as dy
 import duckdb
 import pytest
 
 from lake.__main__ import main
+from lake.catalogue import read_stamp
 
 
 def shown(lake, query: str) -> list[tuple]:
@@ -106,4 +109,54 @@ def test_a_view_with_the_name_of_a_table_stands_before_it(lake, readings, readin
 def test_a_view_in_front_of_a_table_that_does_not_run_leaves_the_table(lake, readings, readings_rows, made_from):
     lake.views_file.write_text("create view readings as select nowhere from tables.readings;")
     lake.publish(readings, readings_rows, **made_from)
+    assert shown(lake, "select count(*) from readings") == [(3,)]
+
+
+ALL_VIEWS = "select schema_name, view_name, sql, comment from duckdb_views() where not internal order by all"
+FURTHER = """
+create view readings as select r.*, p.layer from tables.readings as r join published as p on p.table_name = 'readings';
+create view both_tables as select r.subject_id, e.name from readings as r join events as e using (subject_id);
+create view on_both as select count(*) as n from both_tables;
+"""
+
+
+def test_views_replaced_one_after_the_other_are_those_of_a_rebuild(lake, readings, events, readings_rows, made_from):
+    class OtherEvents(events):
+        """What happened, and how sure that is."""
+
+        certainty = dy.Float64(nullable=True)
+
+    lake.views_file.write_text(FURTHER)
+    named = readings_rows.select("subject_id", "value", name="sex")
+    steps = [
+        (readings, readings_rows),
+        (events, named),
+        (OtherEvents, named.with_columns(certainty=0.5)),
+        (readings, readings_rows.head(2)),
+    ]
+    for number, (contract, rows) in enumerate([*steps, (events, named.head(1))]):
+        lake.publish(contract, rows, **{**made_from, "inputs": {"raw": str(number)}})
+        shows = shown(lake, ALL_VIEWS)
+        waiting = read_stamp(lake.home)["waiting"]
+        (lake.home / "warehouse.duckdb").unlink()
+        lake.refresh_catalogue()
+        assert (shows, waiting) == (shown(lake, ALL_VIEWS), read_stamp(lake.home)["waiting"])
+    assert shown(lake, "from on_both") == [(1,)]
+
+
+def test_a_publish_touches_no_other_tables_views(lake, readings, events, readings_rows, made_from):
+    """A view that nobody should have put there stays while others are replaced, as long as the stamp vouches for it."""
+    lake.publish(readings, readings_rows, **made_from)
+    lake.publish(events, readings_rows.select("subject_id", "value", name="sex"), **made_from)
+    catalogue, stamp = lake.home / "warehouse.duckdb", lake.home / "warehouse.json"
+    with duckdb.connect(str(catalogue)) as session:
+        session.execute("create or replace view readings as select 'mark' as mark")
+    vouched = {**json.loads(stamp.read_text()), "written": catalogue.stat().st_mtime_ns}
+    stamp.write_text(json.dumps(vouched))
+    lake.publish(events, readings_rows.select("subject_id", "value", name="sex").head(1), **made_from)
+    assert shown(lake, "from readings") == [("mark",)]
+    assert shown(lake, "select count(*) from events") == [(1,)]
+    with duckdb.connect(str(catalogue)) as session:
+        session.execute("create view mine as select 1")
+    lake.refresh_catalogue()
     assert shown(lake, "select count(*) from readings") == [(3,)]
