@@ -6,6 +6,30 @@ from data_contracts import fields
 from data_contracts.base import Contract
 
 
+class EhrAdmissions(Contract):
+    """One hospital admission of any database, with an ICU stay or without."""
+
+    table = "ehr_admissions"
+    layer = "records"
+    key = ("hadm_id",)
+
+    database = fields.database()
+    subject_id = fields.subject_id()
+    hadm_id = fields.hadm_id()
+    admit_time = fields.time("Admission")
+    discharge_time = fields.time("Discharge; the admission time where it is missing or earlier")
+    death_time = fields.time("Death in hospital; known only then", nullable=True)
+    died_in_hospital = dy.Bool(nullable=True, description="True where the patient died in hospital; known at the end.")
+    age_years = dy.Float64(nullable=True, min=0, max=200, description="Age at admission in years, 91 means over 89.")
+    gender = dy.Enum(["F", "M"], nullable=True, description="Sex as recorded.")
+    race = fields.text("Race or ethnicity as recorded.")
+    insurance = fields.text("Insurance as recorded.")
+    admission_type = fields.text("Kind of admission as recorded.")
+    is_in_carevue_subset = dy.Bool(
+        description="True where the subject is in MIMIC-III's CareVue subset, whose people MIMIC-IV does not hold."
+    )
+
+
 class EhrRecords(Contract):
     """One hospital admission with at least one ICU stay."""
 

@@ -10,13 +10,21 @@ from data_contracts import records, tables
 from pipelines.assets.step import Build, sql_step, step
 from pipelines.features import codes, text
 
+ehr_admissions = sql_step(
+    records.EhrAdmissions,
+    "records/ehr_admissions.sql",
+    inputs=[
+        *(tables.MimicIvAdmissions, tables.MimicIvPatients),
+        *(tables.MimicIiiAdmissions, tables.MimicIiiPatients),
+        *(tables.MimicIiiCarevueAdmissions, tables.MimicIiiCarevuePatients),
+    ],
+)
 ehr_records = sql_step(
     records.EhrRecords,
     "records/ehr_records.sql",
     inputs=[
-        *(tables.MimicIvAdmissions, tables.MimicIvIcustays),
-        *(tables.MimicIiiAdmissions, tables.MimicIiiIcustays, tables.MimicIiiPatients),
-        *(tables.MimicIiiCarevueAdmissions, tables.MimicIiiCarevueIcustays, tables.MimicIiiCarevuePatients),
+        records.EhrAdmissions,
+        *(tables.MimicIvIcustays, tables.MimicIiiIcustays, tables.MimicIiiCarevueIcustays),
     ],
     settings=lambda profile: {"record_time": profile.records.record_time},
 )
@@ -38,10 +46,8 @@ admission_diagnoses = sql_step(
     records.AdmissionDiagnoses,
     "records/admission_diagnoses.sql",
     inputs=[
-        records.CodeMappings,
-        *(tables.MimicIvAdmissions, tables.MimicIvDiagnosesIcd),
-        *(tables.MimicIiiAdmissions, tables.MimicIiiDiagnosesIcd, tables.MimicIiiPatients),
-        *(tables.MimicIiiCarevueAdmissions, tables.MimicIiiCarevueDiagnosesIcd),
+        *(records.CodeMappings, records.EhrAdmissions),
+        *(tables.MimicIvDiagnosesIcd, tables.MimicIiiDiagnosesIcd, tables.MimicIiiCarevueDiagnosesIcd),
     ],
     settings=lambda profile: {"diagnosis_grouping": profile.vocabularies.diagnosis_grouping},
 )
@@ -97,12 +103,7 @@ ehr_notes = sql_step(
 ehr_demographics = sql_step(
     records.EhrDemographics,
     "records/ehr_demographics.sql",
-    inputs=[
-        *(records.EhrRecords, records.EhrStays),
-        *(tables.MimicIvAdmissions, tables.MimicIvPatients),
-        *(tables.MimicIiiAdmissions, tables.MimicIiiPatients),
-        *(tables.MimicIiiCarevueAdmissions, tables.MimicIiiCarevuePatients),
-    ],
+    inputs=[records.EhrRecords, records.EhrStays, records.EhrAdmissions],
 )
 cxr_records = sql_step(
     records.CxrRecords,
@@ -131,6 +132,7 @@ def cxr_reports(build: Build) -> pl.LazyFrame:
 
 
 STEPS = (
-    *(ehr_records, ehr_stays, code_mappings, admission_diagnoses, ehr_codes, ehr_readings, ehr_notes, ehr_demographics),
+    *(ehr_admissions, ehr_records, ehr_stays, code_mappings, admission_diagnoses),
+    *(ehr_codes, ehr_readings, ehr_notes, ehr_demographics),
     *(cxr_records, cxr_reports),
 )

@@ -1,8 +1,7 @@
 -- Diagnoses: one row per hospital admission, with ICU stay or without, and distinct billed diagnosis as grouped.
 -- Variable: diagnosis_grouping: 'raw' codes; 'gem': ICD-9-CM mapped forward to ICD-10-CM where that has one target;
 -- 'category': 3 characters (4 for the external causes of ICD-9); 'ccsr': the first of AHRQ's categories. A code that
--- the mapping does not know stays as it is, with its version. Subjects in MIMIC-III and its CareVue subset: as in
--- ehr_records.
+-- the mapping does not know stays as it is, with its version.
 with billed as (
     select
         'mimic_iv' as database,
@@ -24,33 +23,6 @@ with billed as (
         trim(icd9_code) as code,
         9 as icd_version
     from mimic_iii_carevue__diagnoses_icd
-),
-
-admissions as (
-    select
-        'mimic_iv' as database,
-        subject_id,
-        hadm_id,
-        admittime,
-        dischtime
-    from mimic_iv__admissions
-    union all
-    select
-        'mimic_iii' as database,
-        subject_id,
-        hadm_id,
-        admittime,
-        dischtime
-    from mimic_iii__admissions
-    union all
-    select
-        'mimic_iii_carevue' as database,
-        subject_id,
-        hadm_id,
-        admittime,
-        dischtime
-    from mimic_iii_carevue__admissions
-    where subject_id not in (select patients.subject_id from mimic_iii__patients as patients)
 ),
 
 mappings as (
@@ -84,10 +56,11 @@ select
     admissions.database,
     admissions.subject_id,
     admissions.hadm_id,
-    admissions.admittime as admit_time,
-    greatest(coalesce(admissions.dischtime, admissions.admittime), admissions.admittime) as discharge_time,
+    admissions.admit_time,
+    admissions.discharge_time,
     cast(grouped.icd_version as smallint) as icd_version,
     grouped.code
 from grouped
-inner join admissions on grouped.database = admissions.database and grouped.hadm_id = admissions.hadm_id
+inner join ehr_admissions as admissions
+    on grouped.database = admissions.database and grouped.hadm_id = admissions.hadm_id
 order by admissions.hadm_id, grouped.icd_version, grouped.code

@@ -1,47 +1,11 @@
 -- Demographics: one row per EHR record, as known at admission and at the first ICU stay; age in years.
 --
 -- One encoding for MIMIC-IV and MIMIC-III: a category that only one of them can have would name the database.
--- Ages over 89 are hidden at the source (91 in the year of MIMIC-IV's anchor, a birth 300 years before in MIMIC-III):
--- every age over 89 is 91 here. Language, religion and marital status are left out. Insurance: Medicare, Medicaid,
--- other. Urgent admissions and those under observation are emergencies: MIMIC-III knows hardly any of the former
--- (transfers are emergencies there) and none of the latter. Care units: CSRU is CVICU, with the CCU cardiac;
--- neurosurgical units are surgical, mixed medical and surgical ones medical; the rest (NICU, PACU) are other.
-with admissions as (
-    select
-        'mimic_iv' as database,
-        admissions.hadm_id,
-        patients.anchor_age + date_part('year', admissions.admittime) - patients.anchor_year as age_years,
-        patients.gender,
-        admissions.race,
-        admissions.insurance,
-        admissions.admission_type
-    from mimic_iv__admissions as admissions
-    inner join mimic_iv__patients as patients on admissions.subject_id = patients.subject_id
-    union all
-    select
-        'mimic_iii' as database,
-        admissions.hadm_id,
-        date_sub('year', patients.dob, admissions.admittime) as age_years,
-        patients.gender,
-        admissions.ethnicity as race,
-        admissions.insurance,
-        admissions.admission_type
-    from mimic_iii__admissions as admissions
-    inner join mimic_iii__patients as patients on admissions.subject_id = patients.subject_id
-    union all
-    select
-        'mimic_iii_carevue' as database,
-        admissions.hadm_id,
-        date_sub('year', patients.dob, admissions.admittime) as age_years,
-        patients.gender,
-        admissions.ethnicity as race,
-        admissions.insurance,
-        admissions.admission_type
-    from mimic_iii_carevue__admissions as admissions
-    inner join mimic_iii_carevue__patients as patients on admissions.subject_id = patients.subject_id
-),
-
-first_units as (
+-- Language, religion and marital status are left out. Insurance: Medicare, Medicaid, other. Urgent admissions and
+-- those under observation are emergencies: MIMIC-III knows hardly any of the former (transfers are emergencies there)
+-- and none of the latter. Care units: CSRU is CVICU, with the CCU cardiac; neurosurgical units are surgical, mixed
+-- medical and surgical ones medical; the rest (NICU, PACU) are other.
+with first_units as (
     select
         hadm_id,
         lower(first_careunit) as care_unit
@@ -60,19 +24,15 @@ described as (
         upper(trim(admissions.admission_type)) as admission_type,
         first_units.care_unit
     from ehr_records as records
-    inner join admissions on records.database = admissions.database and records.hadm_id = admissions.hadm_id
+    inner join ehr_admissions as admissions on records.hadm_id = admissions.hadm_id
     left join first_units on records.hadm_id = first_units.hadm_id
+    where admissions.gender is not null
 )
 
 select
     subject_id,
     hadm_id,
-    cast(
-        case
-            when age_years > 89 then 91
-            when age_years >= 0 then age_years
-        end as double
-    ) as age_years,
+    age_years,
     gender,
     case
         when race is null or race like 'UNKNOWN%' or race in ('UNABLE TO OBTAIN', 'PATIENT DECLINED TO ANSWER')

@@ -20,7 +20,7 @@ from pipelines.sources import SOURCES
 ASSETS_BY_GROUP = {
     "tables": {table.table for source in SOURCES.values() for table in source.tables},
     "records": {
-        *("ehr_records", "ehr_stays", "ehr_codes", "ehr_readings", "ehr_notes", "ehr_demographics"),
+        *("ehr_admissions", "ehr_records", "ehr_stays", "ehr_codes", "ehr_readings", "ehr_notes", "ehr_demographics"),
         *("code_mappings", "admission_diagnoses", "cxr_records", "cxr_reports"),
         *("concept_items", "ehr_shared_readings"),
     },

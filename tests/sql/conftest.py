@@ -80,7 +80,12 @@ class Database:
         return self.select((SQL / file).read_text())
 
     def build(self, table: str, file: str) -> pl.DataFrame:
-        """The rows of a SQL file, valid under their contract, and the table filled with them."""
+        """The rows of a SQL file, valid under their contract, and the table filled with them.
+
+        Records bring the admissions that they are chosen from.
+        """
+        if table == "ehr_records":
+            self.build("ehr_admissions", "records/ehr_admissions.sql")
         contract = CONTRACTS[table]
         rows = self.run(file)
         assert rows.columns == contract.column_names()
@@ -146,6 +151,7 @@ def own_database() -> Database:
 
 
 RECORD_FILES = {
+    "ehr_admissions": "records/ehr_admissions.sql",
     "ehr_records": "records/ehr_records.sql",
     "ehr_stays": "records/ehr_stays.sql",
     "admission_diagnoses": "records/admission_diagnoses.sql",
