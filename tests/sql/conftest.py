@@ -82,9 +82,9 @@ class Database:
     def build(self, table: str, file: str) -> pl.DataFrame:
         """The rows of a SQL file, valid under their contract, and the table filled with them.
 
-        Records bring the admissions that they are chosen from.
+        Records and diagnoses bring the admissions that they are of.
         """
-        if table == "ehr_records":
+        if table in ("ehr_records", "admission_diagnoses"):
             self.build("ehr_admissions", "records/ehr_admissions.sql")
         contract = CONTRACTS[table]
         rows = self.run(file)
