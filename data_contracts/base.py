@@ -13,7 +13,9 @@ SHARD_COLUMN = "subject_id"
 SHARD_NUMBER_COLUMN = "shard"
 """The column that holds the number of that file, in a split table without subjects: sums over each file's subjects."""
 
-Layer = Literal["raw", "tables", "records", "links", "features", "corpus", "checkpoint", "evaluation", "report"]
+Layer = Literal[
+    "raw", "tables", "records", "links", "features", "labels", "corpus", "checkpoint", "evaluation", "report"
+]
 
 
 class Contract(dy.Schema):

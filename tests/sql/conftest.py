@@ -29,6 +29,11 @@ SETTINGS: dict[str, Any] = {
     "theta_days": 30.0,
     "gap_from": "interval",
     "history": "to_date",
+    "index_hours": 48,
+    "split_seed": 0,
+    "validation_share": 0.1,
+    "test_share": 0.1,
+    "num_folds": 5,
 }
 
 EMPTY_TABLES: dict[str, str] = {}
