@@ -36,9 +36,8 @@ prediction_stays = sql_step(
     labels.PredictionStays,
     "labels/prediction_stays.sql",
     inputs=[
-        *(records.EhrRecords, records.EhrStays, records.EhrDemographics, links.CohortSplit),
+        *(records.EhrAdmissions, records.EhrStays, links.CohortSplit),
         *(tables.MimicIvIcustays, tables.MimicIiiIcustays, tables.MimicIiiCarevueIcustays),
-        *(tables.MimicIvAdmissions, tables.MimicIiiAdmissions, tables.MimicIiiCarevueAdmissions),
     ],
     settings=lambda profile: {"index_hours": tasks.INDEX_HOURS},
 )
@@ -52,7 +51,7 @@ labels_arf = _label_step(labels.LabelsArf, labels.LabelItems, *CHARTED, *PROCEDU
 labels_shock = _label_step(labels.LabelsShock, labels.LabelItems, *INPUTS)
 labels_mortality = _label_step(labels.LabelsMortality)
 labels_aki = _label_step(labels.LabelsAki, labels.LabelItems, *LABS, *CHARTED, *PROCEDURES, *DIAGNOSES)
-labels_readmission = _label_step(labels.LabelsReadmission, records.EhrRecords, tables.MimicIvAdmissions, *PATIENTS)
+labels_readmission = _label_step(labels.LabelsReadmission, records.EhrRecords, records.EhrAdmissions, *PATIENTS)
 
 prediction_split = sql_step(
     labels.PredictionSplit,

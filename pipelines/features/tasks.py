@@ -17,6 +17,7 @@ NEVER = frozenset(
         "dischtime",
         "deathtime",
         "death_time",
+        "died_in_hospital",
         "dod",
         "hospital_expire_flag",
         "last_careunit",

@@ -57,10 +57,12 @@ to_icu as (
 of_any_kind as (
     select
         members.stay_id,
-        min(later.admittime) as any_event_time
+        min(later.admit_time) as any_event_time
     from members
-    inner join mimic_iv__admissions as later
-        on members.subject_id = later.subject_id and members.discharge_time < later.admittime
+    inner join ehr_admissions as later
+        on
+            members.database = later.database and members.subject_id = later.subject_id
+            and members.discharge_time < later.admit_time
     where members.database = 'mimic_iv'
     group by members.stay_id
 ),

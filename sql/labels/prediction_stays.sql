@@ -35,41 +35,6 @@ with stays as (
     from mimic_iii_carevue__icustays
 ),
 
-hospital as (
-    select
-        'mimic_iv' as database,
-        hadm_id,
-        dischtime,
-        deathtime,
-        hospital_expire_flag
-    from mimic_iv__admissions
-    union all
-    select
-        'mimic_iii' as database,
-        hadm_id,
-        dischtime,
-        deathtime,
-        hospital_expire_flag
-    from mimic_iii__admissions
-    union all
-    select
-        'mimic_iii_carevue' as database,
-        hadm_id,
-        dischtime,
-        deathtime,
-        hospital_expire_flag
-    from mimic_iii_carevue__admissions
-),
-
-admissions as (
-    select
-        database,
-        hadm_id,
-        coalesce(hospital_expire_flag = 1, deathtime is not null) as is_death_in_hospital,
-        coalesce(deathtime, dischtime) as death_time
-    from hospital
-),
-
 with_other_systems as (
     select distinct subject_id
     from mimic_iii__icustays
@@ -84,32 +49,34 @@ held_out as (
 
 described as (
     select
-        records.database,
+        admissions.database,
         stays.system,
-        records.subject_id,
-        records.hadm_id,
+        admissions.subject_id,
+        admissions.hadm_id,
         stays.stay_id,
-        row_number() over (partition by records.hadm_id order by stays.intime, stays.stay_id) - 1 as stay_index,
+        row_number() over (partition by admissions.hadm_id order by stays.intime, stays.stay_id) - 1 as stay_index,
         kept.stay_id is not null as is_kept,
-        records.admit_time,
+        admissions.admit_time,
         stays.intime as in_time,
         stays.outtime as out_time,
         stays.intime + to_hours(getvariable('index_hours')) as index_time,
-        records.discharge_time,
-        admissions.is_death_in_hospital,
-        case when admissions.is_death_in_hospital then admissions.death_time end as death_time,
-        demographics.age_years,
-        records.is_in_carevue_subset,
+        admissions.discharge_time,
+        coalesce(admissions.died_in_hospital, admissions.death_time is not null) as is_death_in_hospital,
+        case
+            when coalesce(admissions.died_in_hospital, admissions.death_time is not null)
+                then coalesce(admissions.death_time, admissions.discharge_time)
+        end as death_time,
+        admissions.age_years,
+        admissions.is_in_carevue_subset,
         held_out.subject_id is not null as is_held_out,
         with_other_systems.subject_id is not null as has_other_systems
     from stays
-    inner join ehr_records as records on stays.database = records.database and stays.hadm_id = records.hadm_id
-    inner join admissions on records.database = admissions.database and records.hadm_id = admissions.hadm_id
+    inner join ehr_admissions as admissions
+        on stays.database = admissions.database and stays.hadm_id = admissions.hadm_id
     left join ehr_stays as kept on stays.stay_id = kept.stay_id and stays.database = kept.database
-    left join ehr_demographics as demographics on records.hadm_id = demographics.hadm_id
-    left join held_out on records.subject_id = held_out.subject_id and records.database = 'mimic_iv'
+    left join held_out on admissions.subject_id = held_out.subject_id and admissions.database = 'mimic_iv'
     left join with_other_systems
-        on records.subject_id = with_other_systems.subject_id and records.database = 'mimic_iii'
+        on admissions.subject_id = with_other_systems.subject_id and admissions.database = 'mimic_iii'
 ),
 
 judged as (
@@ -130,7 +97,7 @@ judged as (
         case
             when not is_kept then 'beyond_max_stays'
             when coalesce(age_years, 0) < 18 then 'under_18'
-            when is_death_in_hospital and coalesce(death_time < index_time, true) then 'dead_before_index'
+            when death_time < index_time then 'dead_before_index'
             when coalesce(out_time < index_time, true) then 'left_before_index'
         end as excluded_by
     from described

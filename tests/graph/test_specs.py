@@ -34,6 +34,11 @@ ASSETS_BY_GROUP = {
         *("static_features", "ehr_static"),
         *("shared_series_value_counts", "shared_series_candidates", "shared_series_cell_counts"),
     },
+    "labels": {
+        *("label_items", "prediction_tasks", "prediction_stays", "prediction_split", "prediction_labels"),
+        *("labels_arf", "labels_shock", "labels_mortality", "labels_aki", "labels_readmission"),
+        *("prediction_inputs", "cohort_flow"),
+    },
     "corpus": {"pretrain_corpus", "retrieval_mimic_cxr_corpus"},
     "checkpoint": {"pretrain_checkpoint"},
     "evaluation": {"record_embeddings", "retrieval_mimic_cxr", "metrics"},
