@@ -45,6 +45,7 @@ ARMS: dict[str, Arm] = {
     "paper_optimiser": Arm(what="`paper()`, its own schedule", base="paper", own_optimiser=True),
     "random_batches": Arm(what="link-aware batches off", changes={"batch": {"plan": "random"}}),
     "full_centroid": Arm(what="leave-one-out centroid off", changes={"loss": {"centroid": "full"}}),
+    "quarter_a": Arm(what="weight of L_A a quarter", changes={"loss": {"lambda_a": 0.25}}),
     "one_direction": Arm(what="both directions off", changes={"loss": {"directions": "forward"}}),
     "any_negative": Arm(what="sibling masking off", changes={"loss": {"a_negatives": "record"}}),
     "row_target": Arm(what="sharpened alpha off: by row", changes={"loss": {"d_target": "row"}}, matched=True),
@@ -71,7 +72,7 @@ class Size:
         learning_rate: of every arm, towers and encoders.
     """
 
-    steps: int = 300
+    steps: int = 250
     batch: int = 64
     image_size: int = 32
     embed_dim: int = 64
@@ -81,16 +82,15 @@ class Size:
 def recipe(arm: Arm, *, size: Size, seed: int, lambda_d: float | None = None) -> Settings:
     """Settings of an arm.
 
-    Both recipes get the sizes of `demo()`, and `default` its augmentation (`paper` has none). The towers start at random,
-    for which neither recipe's learning rate is meant, nor `paper`'s schedule, a constant one for towers trained before:
-    all arms share a learning rate, and `default`'s warm-up, cosine, clipping and decay but for `own_optimiser`.
+    Both recipes get the sizes of `demo()`, and `default` its augmentation (`paper` has none). The towers start at
+    random, for which neither learning rate is meant, nor the constant schedule of `paper`: all arms share a learning
+    rate, and the warm-up, cosine, clipping and decay of `default` but for `own_optimiser`.
     """
     small, base = demo().to_json(), BASES[arm.base]()
     schedule = (base if arm.own_optimiser else default()).to_json()["optimiser"]
     rates = {"steps": size.steps, "lr": size.learning_rate, "tower_lr": size.learning_rate}
     model = small["model"] | {
         "embed_dim": size.embed_dim,
-        "head_dropout": small["model"]["head_dropout"],
         "image": small["model"]["image"] | {"image_size": size.image_size},
         "text": small["model"]["text"] | {"pad_to": 8, "context_length": 64},
     }
