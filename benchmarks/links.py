@@ -84,6 +84,7 @@ def records(num_ehr: int, num_cxr: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     subject = np.sort(rng.integers(first, first + num_cxr // 6, num_cxr)) % (2 * num_subjects)
     cxr = pl.DataFrame(
         {
+            "source": pl.Series(["cxr"]).new_from_index(0, num_cxr),
             "record_id": np.arange(num_cxr),
             "subject_id": 10_000_000 + subject,
             "record_time": born[subject] + rng.integers(0, 5 * 365 * DAY, num_cxr),

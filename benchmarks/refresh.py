@@ -39,11 +39,11 @@ def main() -> None:
         tree = workspace.home / "raw" / "mimic-cxr"
         enlarge(sorted((tree / "files").rglob("*.dcm")), workspace.home)
         built, scratch = refresh(workspace)
-        before = workspace.lake.scan("cxr_images").select("dicom_id").collect()
+        before = workspace.lake.scan("cxr_images").select("record_id").collect()
         print(f"from scratch: {len(built)} tables, {before.height} films, {scratch:.1f} CPU-s", flush=True)
         add_studies(workspace)
         built, again = refresh(workspace)
-        after = workspace.lake.scan("cxr_images").select("dicom_id").collect()
+        after = workspace.lake.scan("cxr_images").select("record_id").collect()
     result = {
         "films": before.height,
         "new_films": after.height - before.height,
@@ -101,17 +101,24 @@ def refresh(workspace: Workspace) -> tuple[list[str], float]:
 def add_studies(workspace: Workspace) -> None:
     """Add ten studies of subjects that are there: film, report, and a line in each list."""
     tree = workspace.home / "raw" / "mimic-cxr"
-    films = workspace.lake.scan("cxr_records").unique("study_id").sort("dicom_id").head(NUM_NEW_STUDIES).collect()
+    films = (
+        workspace.lake.scan("cxr_records")
+        .filter(source="cxr")
+        .unique("study_id")
+        .sort("record_id")
+        .head(NUM_NEW_STUDIES)
+        .collect()
+    )
     names: dict[str, tuple[str, str, str]] = {}
     studies = []
     for number, row in enumerate(films.iter_rows(named=True)):
         former = tree / row["path"]
-        dicom, study = f"{number:08x}{row['dicom_id'][8:]}", str(59_000_000 + number)
+        dicom, study = f"{number:08x}{row['record_id'][8:]}", str(59_000_000 + number)
         folder = former.parents[1] / f"s{study}"
         folder.mkdir()
         (folder / f"{dicom}.dcm").hardlink_to(former)
         folder.with_suffix(".txt").write_bytes(former.parent.with_suffix(".txt").read_bytes())
-        names[row["dicom_id"]] = (str(row["study_id"]), dicom, study)
+        names[row["record_id"]] = (str(row["study_id"]), dicom, study)
         studies.append(f"{row['subject_id']},{study},{folder.with_suffix('.txt').relative_to(tree)}")
 
     def copied(lines: list[str]) -> list[str]:

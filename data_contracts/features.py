@@ -42,7 +42,7 @@ class VocabularyCoverage(Contract):
 
     kind = dy.Enum(["diagnosis", "drug"], description="What the codes name.")
     database = fields.database()
-    split = dy.Enum(fields.SPLITS, description="Cohort.")
+    split = fields.split()
     num_records = dy.Int64(min=1, description="EHR records.")
     num_records_without_codes = dy.Int64(min=0, description="Records without any code: the modality is missing.")
     num_records_all_unknown = dy.Int64(min=0, description="Records with codes, none of them in the vocabulary.")
@@ -86,7 +86,7 @@ class NoteReportOverlap(Contract):
     layer = "features"
     key = ("split",)
 
-    split = dy.Enum(fields.SPLITS, description="Cohort.")
+    split = fields.split()
     num_pairs = dy.Int64(min=1, description="Pairs of a summary and a report of eight words or more, drawn from all.")
     num_pairs_with_overlap = dy.Int64(min=0, description="Pairs that share a run.")
     num_pairs_mostly_shared = dy.Int64(min=0, description="Pairs whose summary holds half the report's runs or more.")
@@ -295,7 +295,7 @@ class TextTokens(Contract):
     key = ("source", "text_id")
 
     source = fields.source()
-    text_id = fields.text("hadm_id as text (ehr) or study_id as text (cxr).", nullable=False)
+    text_id = fields.text("hadm_id as text (ehr), study_id as text (images).", nullable=False)
     subject_id = fields.subject_id()
     num_tokens = dy.Int32(min=0, description="Tokens before truncation, special tokens included.")
     is_truncated = dy.Bool(description="True where tokens were cut off.")
@@ -307,9 +307,10 @@ class CxrImages(Contract):
 
     table = "cxr_images"
     layer = "features"
-    key = ("dicom_id",)
+    key = ("source", "record_id")
 
-    dicom_id = fields.dicom_id()
+    source = fields.source()
+    record_id = fields.record_id()
     subject_id = fields.subject_id()
     study_id = fields.study_id()
     file_sha256 = fields.sha256("Digest of the file, known once it has been read.")

@@ -2,9 +2,8 @@
 
 import dataframely as dy
 
-SOURCES = ["cxr", "ehr"]
+SOURCE = r"^[a-z][a-z0-9_]*$"
 DATABASES = ["mimic_iii", "mimic_iii_carevue", "mimic_iv"]
-SPLITS = ["ehr_holdout", "mimic_iii", "pretrain", "retrieval_mimic_cxr", "unused"]
 SYSTEMS = ["both", "carevue", "metavision", "mimic_iv"]
 
 
@@ -50,9 +49,17 @@ def statistic() -> dy.Enum:
     )
 
 
-def source() -> dy.Enum:
-    """Return the source of a record."""
-    return dy.Enum(SOURCES, description="Source of the record: ehr (admissions) or cxr (images).")
+def source() -> dy.String:
+    """Return the source of a record: ehr (admissions), or one of images, as the release's films say."""
+    return dy.String(regex=SOURCE, description="Source of the record: ehr (admissions), cxr (MIMIC-CXR's images), ...")
+
+
+def split() -> dy.String:
+    """Return the cohort of a record; X-rays that nothing is trained on are searched, each release by itself."""
+    return dy.String(
+        regex=rf"^(ehr_holdout|mimic_iii|pretrain|unused|retrieval_{SOURCE[1:-1]})$",
+        description="pretrain, ehr_holdout, mimic_iii, retrieval_<release>, or unused.",
+    )
 
 
 def database() -> dy.Enum:
@@ -61,8 +68,8 @@ def database() -> dy.Enum:
 
 
 def record_id() -> dy.String:
-    """Return the record within its source: hadm_id as text (ehr) or dicom_id (cxr)."""
-    return dy.String(min_length=1, description="Record within its source: hadm_id as text (ehr), dicom_id (cxr).")
+    """Return the record within its source: hadm_id as text, or the name of the image."""
+    return dy.String(min_length=1, description="Record within its source: hadm_id as text, or name of the image.")
 
 
 def time(description: str, *, nullable: bool = False) -> dy.Datetime:

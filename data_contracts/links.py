@@ -32,7 +32,7 @@ class CohortSplit(Contract):
     record_id = fields.record_id()
     subject_id = fields.subject_id()
     study_id = dy.Int64(min=1, description="Study of a CXR record, admission of an EHR record.")
-    split = dy.Enum(fields.SPLITS, description="pretrain, ehr_holdout, mimic_iii, retrieval_mimic_cxr, or unused.")
+    split = fields.split()
 
 
 class DiagnosisHistories(Contract):

@@ -4,6 +4,7 @@ import dataframely as dy
 
 from data_contracts import fields
 from data_contracts.base import Contract
+from data_contracts.films import Films
 
 
 class EhrAdmissions(Contract):
@@ -224,20 +225,10 @@ class EhrDemographics(Contract):
     )
 
 
-class CxrRecords(Contract):
-    """One chest X-ray image with a report and a time."""
+class CxrRecords(Films):
+    """One chest X-ray image with a report, of any release."""
 
     table = "cxr_records"
-    layer = "records"
-    key = ("dicom_id",)
-
-    record_id = fields.record_id()
-    subject_id = fields.subject_id()
-    study_id = fields.study_id()
-    dicom_id = fields.dicom_id()
-    record_time = fields.time("StudyDate and StudyTime")
-    view_position = fields.text("View, for instance PA.")
-    path = fields.text("DICOM file below the root of MIMIC-CXR.", nullable=False)
 
 
 class CxrReports(Contract):
@@ -245,8 +236,9 @@ class CxrReports(Contract):
 
     table = "cxr_reports"
     layer = "records"
-    key = ("study_id",)
+    key = ("source", "study_id")
 
+    source = fields.source()
     subject_id = fields.subject_id()
     study_id = fields.study_id()
     section = dy.Enum(

@@ -35,5 +35,5 @@ class RecordEmbeddings(Contract):
     source = fields.source()
     record_id = fields.record_id()
     subject_id = fields.subject_id()
-    split = dy.Enum(fields.SPLITS, description="Cohort of the record.")
+    split = fields.split()
     embedding = dy.List(dy.Float32(), description="Unit vector.")

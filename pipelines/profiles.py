@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import medcsp_model.settings as recipes
+from pipelines.features.pretrain_sources import ADMISSIONS, CHEST_XRAYS, PretrainSource
 from pipelines.features.series import SeriesSettings
 from pipelines.synthetic.settings import DEMO_SUBJECTS, FOLDERS, SyntheticSettings
 
@@ -122,12 +123,14 @@ class Profile:
 
     Attributes:
         name: what MEDCSP_PROFILE says.
+        sources: what the model is pre-trained on. Records of every other source are there for evaluation alone.
         towers: method whose weights the towers start from, a folder under MEDCSP_WEIGHTS; empty starts at random.
         num_shards: files of every table that is split by subject.
         synthetic: sources that the graph writes itself; None where all are the user's.
     """
 
     name: str
+    sources: tuple[PretrainSource, ...] = (ADMISSIONS, CHEST_XRAYS)
     towers: str = ""
     records: RecordSettings = field(default_factory=RecordSettings)
     links: LinkSettings = field(default_factory=LinkSettings)

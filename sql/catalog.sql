@@ -9,19 +9,19 @@ select
 from tables.metrics as m
 inner join published as p on p.table_name = 'metrics';
 
--- One row per record of either source: its database, when it was and which cohort it stands in.
+-- One row per record of any source: its database, when it was and which cohort it stands in.
 create view records as
 select
     cohorts.source,
-    coalesce(cast(ehr.database as varchar), 'mimic_cxr') as database,
+    coalesce(cast(ehr.database as varchar), films.database) as database,
     cohorts.record_id,
     cohorts.subject_id,
     cohorts.study_id,
     cohorts.split,
-    coalesce(ehr.record_time, cxr.record_time) as record_time
+    coalesce(ehr.record_time, films.record_time) as record_time
 from cohort_split as cohorts
 left join ehr_records as ehr on cohorts.source = 'ehr' and cohorts.record_id = ehr.record_id
-left join cxr_records as cxr on cohorts.source = 'cxr' and cohorts.record_id = cxr.record_id;
+left join cxr_records as films on cohorts.source = films.source and cohorts.record_id = films.record_id;
 
 -- One row per variable of ehr_readings: what was measured, under the name the hospital gave it.
 create view variables as

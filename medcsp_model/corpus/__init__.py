@@ -9,7 +9,7 @@ order, no pickle:
     <source>/record_id.npy           S64      (n,) ascending and unique: positions in this order are the record index
     <source>/subject_id.npy          int64    (n,)
     <source>/study_id.npy            int64    (n,) records of one study are siblings (for EHR the admission id)
-    <source>/time_days.npy           float64  (n,) days since 1970-01-01
+    <source>/time_days.npy           float64  (n,) days since 1970-01-01; NaN where the source has no dates
     <source>/split.npy               uint8    (n,) index into `splits`
     <source>/history/                codes of the subject's diagnosis history, `history_size` wide; empty row = none
     <source>/<modality>/             by kind, below; `sources.<source>.modalities.<modality>` holds kind and sizes
@@ -20,7 +20,7 @@ order, no pickle:
         series   stay_indptr int64 (n+1,) at most `max_stays` stays a record; cell_indptr int64 (stays+1,);
                  bin uint8 below `num_bins`, feature int32 below `size`, value float32; no cell = missing
     links/<s>__<t>/                  s int32, t int32 (record indices), gap_days float32: same subject, inside the
-                                     window, sorted by (s, t)
+                                     window, sorted by (s, t); only for sources that can share subjects
 """
 
 from medcsp_model.corpus.reader import (

@@ -265,7 +265,7 @@ def _open_source(folder: Path, name: str, meta: Mapping[str, Any]) -> Source:
     arrays = {array: _load(folder / f"{array}.npy", dtype, (count,)) for array, dtype in RECORD_ARRAYS.items()}
     ids = arrays["record_id"]
     _require(ids[1:] > ids[:-1], folder / "record_id.npy", "ascending and unique")
-    _require(np.isfinite(arrays["time_days"]), folder / "time_days.npy", "finite")
+    _require(~np.isinf(arrays["time_days"]), folder / "time_days.npy", "finite, or no number where there is no date")
     _in_range(arrays["split"], 0, len(meta["splits"]), folder / "split.npy")
     history = _open_modality(folder / "history", count, {"kind": "codes", "size": meta["history_size"]})
     assert isinstance(history, Codes)

@@ -1,12 +1,14 @@
 """Corpora: the folders that the trainer and the evaluator read. Not here: their format (`medcsp_model.corpus`)."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from data_contracts import CONTRACTS, corpus, features, links, records
 from pipelines.assets.step import Build, Made, step
 from pipelines.features.corpus import write_corpus
+from pipelines.features.pretrain_sources import CHEST_XRAYS, PretrainSource
 from pipelines.profiles import Profile
 
 INPUTS = (
@@ -29,7 +31,16 @@ INPUTS = (
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
+    return _settings_of(profile, profile.sources)
+
+
+def _settings_of_films(profile: Profile) -> dict[str, Any]:
+    return _settings_of(profile, [CHEST_XRAYS])
+
+
+def _settings_of(profile: Profile, sources: Sequence[PretrainSource]) -> dict[str, Any]:
     return {
+        "sources": [asdict(source) | {"modalities": list(source.modalities)} for source in sources],
         "theta_days": profile.links.theta_days,
         "window_hours": profile.records.window_hours,
         "max_stays": profile.records.max_stays,
@@ -46,7 +57,13 @@ def pretrain_corpus(build: Build) -> Made:
     return _write(build, splits=["pretrain"])
 
 
-@step(corpus.RetrievalMimicCxrCorpus, inputs=INPUTS, settings=_settings, leaves=("corpus.json",), kinds=("numpy",))
+@step(
+    corpus.RetrievalMimicCxrCorpus,
+    inputs=INPUTS,
+    settings=_settings_of_films,
+    leaves=("corpus.json",),
+    kinds=("numpy",),
+)
 def retrieval_mimic_cxr_corpus(build: Build) -> Made:
     """Write the X-rays that the retrieval evaluation searches."""
     return _write(build, splits=["retrieval_mimic_cxr"])
@@ -59,6 +76,7 @@ def _write(build: Build, *, splits: list[str]) -> Made:
             scratch / "corpus",
             name=build.step.name,
             tables={name: build.scan(CONTRACTS[name]) for name in build.step.inputs},
+            sources=[_source(values) for values in build.settings["sources"]],
             splits=splits,
             store=build.workspace.image_store,
             synthetic=build.workspace.is_synthetic,
@@ -68,6 +86,10 @@ def _write(build: Build, *, splits: list[str]) -> Made:
         shutil.rmtree(target)
         (scratch / "corpus").rename(target)
     return Made(contents)
+
+
+def _source(values: dict[str, Any]) -> PretrainSource:
+    return PretrainSource(**values | {"modalities": tuple(values["modalities"])})
 
 
 STEPS = (pretrain_corpus, retrieval_mimic_cxr_corpus)

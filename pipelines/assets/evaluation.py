@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 
 from data_contracts import corpus, evaluation, training
-from data_contracts.fields import SPLITS
 from medcsp_model.corpus import Corpus
 from pipelines.assets.step import Build, sql_step, step
 from pipelines.profiles import Profile
@@ -31,7 +30,8 @@ def record_embeddings(build: Build) -> pl.DataFrame:
         {"corpus": str(corpus_folder), "checkpoint": str(checkpoint), "output": str(folder)},
     )
     opened = Corpus.open(corpus_folder)
-    return pl.concat(_embeddings(opened, name, folder) for name in sorted(opened.sources))
+    held = sorted(name for name, source in opened.sources.items() if source.num_records)
+    return pl.concat(_embeddings(opened, name, folder) for name in held)
 
 
 def _embeddings(opened: Corpus, source: str, folder: Any) -> pl.DataFrame:
@@ -45,7 +45,6 @@ def _embeddings(opened: Corpus, source: str, folder: Any) -> pl.DataFrame:
             "split": [opened.splits[index] for index in records.split],
             "embedding": pl.Series(embedding, dtype=pl.Array(pl.Float32, embedding.shape[1])).cast(pl.List(pl.Float32)),
         },
-        schema_overrides={"split": pl.Enum(SPLITS)},
     )
 
 

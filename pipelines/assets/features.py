@@ -88,7 +88,7 @@ def text_tokens(build: Build) -> pl.LazyFrame | pl.DataFrame:
         source=pl.lit("ehr"), text_id=pl.col("hadm_id").cast(pl.String), subject_id="subject_id", text="text"
     )
     reports = build.scan(records.CxrReports).select(
-        source=pl.lit("cxr"), text_id=pl.col("study_id").cast(pl.String), subject_id="subject_id", text="text"
+        "source", pl.col("study_id").cast(pl.String).alias("text_id"), "subject_id", "text"
     )
     texts = pl.concat([notes, reports]).collect()
     return tokens.tokenize(

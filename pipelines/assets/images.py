@@ -13,16 +13,24 @@ from lake import short_hash
 from lake.files import canonical_json
 from pipelines.assets.step import Build, step
 from pipelines.features import images
-from pipelines.features.film_journal import FilmJournal, stat_films
+from pipelines.features.film_journal import DECODED_SCHEMA, FilmJournal, stat_films
 from pipelines.resources import Workspace
-from pipelines.sources import TABLES
-from pipelines.sources.mimic_cxr import film_paths
+from pipelines.sources import FILMS, SOURCES
+from pipelines.sources.films import JPG
 
 NUM_LOOKED_AT = 1000
 """Films whose files are looked for to tell whether a release holds DICOM files or not."""
-FILMS = "/films"
+FILMS_OF = "/films"
 NOT_OF_THE_PIXELS = ("num_processes", "source")
 """Settings that change no picture; the source is in the name of the films' version."""
+_NOTHING = {
+    "source": pl.String,
+    "record_id": pl.String,
+    "subject_id": pl.Int64,
+    "study_id": pl.Int64,
+    **DECODED_SCHEMA,
+    "_rejected": pl.String,
+}
 
 
 @step(
@@ -30,24 +38,33 @@ NOT_OF_THE_PIXELS = ("num_processes", "source")
     inputs=[records.CxrRecords],
     settings=lambda profile: {k: v for k, v in profile.group("images").items() if k not in NOT_OF_THE_PIXELS},
     raw=lambda workspace: image_digests(workspace),
-    raw_keys=("mimic_cxr__record_list",),
+    raw_keys=tuple(films.listed_in for films in FILMS.values()),
     kinds=("opencv", "parquet"),
 )
 def cxr_images(build: Build) -> pl.DataFrame:
     """Decode every film to grey pixels, once, into the image store."""
-    (source,) = [name.removeprefix("raw:").removesuffix(FILMS) for name in build.inputs if name.endswith(FILMS)]
+    records_of = build.frame(records.CxrRecords).partition_by("database", as_dict=True)
+    known, decoded = _decoded_before(build), [pl.DataFrame(schema=_NOTHING)]
+    for name in sorted(name for name in build.inputs if name.endswith(FILMS_OF)):
+        source = name.removeprefix("raw:").removesuffix(FILMS_OF)
+        films = records_of.get((source.removesuffix(JPG),))
+        if films is not None:
+            decoded.append(_decode(build, source, films, known))
+    return pl.concat(decoded)
+
+
+def _decode(build: Build, source: str, films: pl.DataFrame, known: pl.DataFrame | None) -> pl.DataFrame:
     root = build.workspace.sources.root(source)
     assert root is not None
-    films = build.frame(records.CxrRecords).select("dicom_id", "subject_id", "study_id", "path")
-    if source == "mimic_cxr_jpg":
+    if source.endswith(JPG):
         films = films.with_columns(pl.col("path").str.replace(r"\.dcm$", ".jpg"))
     return images.decode_images(
-        films,
+        films.select("source", "record_id", "subject_id", "study_id", "path"),
         root=root,
         store=build.workspace.image_store,
         num_processes=build.workspace.profile.images.num_processes,
-        known=_decoded_before(build),
-        journal=film_journal(build.workspace),
+        known=known,
+        journal=film_journal(build.workspace, source),
         log=build.log,
         **build.settings,
     )
@@ -61,42 +78,48 @@ def _decoded_before(build: Build) -> pl.DataFrame | None:
     return build.lake.scan(features.CxrImages.table).collect()
 
 
-def film_journal(workspace: Workspace) -> FilmJournal:
-    """Return the journal of what this code decodes with these settings."""
+def film_journal(workspace: Workspace, source: str) -> FilmJournal:
+    """Return the journal of what this code decodes of a source with these settings."""
     settings = canonical_json(cxr_images.settings(workspace.profile))
-    key = short_hash(f"{cxr_images.code_version()} {settings}")
+    key = short_hash(f"{cxr_images.code_version()} {settings} {source}")
     return FilmJournal(workspace.image_store.folder / "journal" / key)
 
 
 def image_digests(workspace: Workspace) -> dict[str, str]:
-    """Return one version for all films, under the name of the source whose files are decoded."""
-    source, root, paths = film_source(workspace)
-    stats = stat_films(root, paths)
-    return {f"raw:{source}{FILMS}": short_hash("\n".join(film_journal(workspace).listing(root, stats)))}
+    """Return one version for all films of each release, under the name of the source whose files are decoded."""
+    digests = {}
+    for name in FILMS:
+        if workspace.sources.root(name) is not None:
+            source, root, paths = film_source(workspace, name)
+            listing = film_journal(workspace, source).listing(root, stat_films(root, paths))
+            digests[f"raw:{source}{FILMS_OF}"] = short_hash("\n".join(listing))
+    return digests
 
 
-def film_source(workspace: Workspace) -> tuple[str, Path, list[str]]:
-    """Return the source whose files are decoded, its root, and every film that it lists.
+def film_source(workspace: Workspace, name: str) -> tuple[str, Path, list[str]]:
+    """Return the source whose files are decoded for a release's films, its root, and every film that it lists.
 
-    Setting `images.source`: dicom, jpg, or auto, which takes the JPG release where MIMIC-CXR has no DICOM files.
+    Where the films exist as JPG files in a source of their own, setting `images.source` chooses: dicom, jpg, or auto,
+    which takes the JPG files where there are no others.
 
     Raises:
-        ValueError: the setting asks for the JPG release, and its root is not set.
+        ValueError: the setting asks for JPG files, and their root is not set.
     """
-    sources = workspace.sources
-    root = sources.root("mimic_cxr")
+    sources, jpg = workspace.sources, f"{name}{JPG}"
+    root = sources.root(name)
     assert root is not None
-    wanted = workspace.profile.images.source
-    jpg_root = sources.roots.get("mimic_cxr_jpg")
-    paths = film_paths(TABLES["mimic_cxr__record_list"], root)
+    paths = FILMS[name].paths(root)
+    if jpg not in SOURCES:
+        return name, root, paths
+    wanted, jpg_root = workspace.profile.images.source, sources.roots.get(jpg)
     if wanted == "jpg" and jpg_root is None:
-        raise ValueError("images.source is jpg: set MEDCSP_MIMIC_CXR_JPG to the folder of MIMIC-CXR-JPG")
+        raise ValueError(f"images.source is jpg: set {SOURCES[jpg].variable} to the folder of the JPG files")
     if wanted == "dicom" or jpg_root is None or (wanted == "auto" and _any_there(root, paths)):
-        return "mimic_cxr", root, paths
+        return name, root, paths
     jpg_paths = [path.removesuffix(".dcm") + ".jpg" for path in paths]
     if wanted == "auto" and not _any_there(jpg_root, jpg_paths):
-        return "mimic_cxr", root, paths
-    return "mimic_cxr_jpg", jpg_root, jpg_paths
+        return name, root, paths
+    return jpg, jpg_root, jpg_paths
 
 
 def _any_there(root: Path, paths: list[str]) -> bool:

@@ -7,7 +7,11 @@ cohort_split = sql_step(
     links.CohortSplit,
     "links/cohort_split.sql",
     inputs=[records.EhrRecords, records.CxrRecords],
-    settings=lambda profile: profile.group("cohorts"),
+    settings=lambda profile: {
+        **profile.group("cohorts"),
+        "shared_sources": [source.name for source in profile.sources if source.patients == "shared"],
+        "own_sources": [source.name for source in profile.sources if source.patients == "own"],
+    },
 )
 same_patient_pairs = sql_step(
     links.SamePatientPairs,

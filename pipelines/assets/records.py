@@ -1,4 +1,4 @@
-"""Records: SQL over the typed tables. Not here: anything fitted (`features.py`) or across sources (`links.py`).
+"""Records: SQL over typed tables. Not here: films (`films.py`), anything fitted (`features.py`) or linked (`links.py`).
 
 Records of MIMIC-IV, MIMIC-III and its CareVue subset stand in the same tables; a database that is not at hand has empty
 typed tables.
@@ -7,8 +7,9 @@ typed tables.
 import polars as pl
 
 from data_contracts import records, tables
+from pipelines.assets import films
 from pipelines.assets.step import Build, sql_step, step
-from pipelines.features import codes, text
+from pipelines.features import codes
 
 ehr_admissions = sql_step(
     records.EhrAdmissions,
@@ -105,34 +106,9 @@ ehr_demographics = sql_step(
     "records/ehr_demographics.sql",
     inputs=[records.EhrRecords, records.EhrStays, records.EhrAdmissions],
 )
-cxr_records = sql_step(
-    records.CxrRecords,
-    "records/cxr_records.sql",
-    inputs=[
-        tables.MimicCxrRecordList,
-        tables.MimicCxrReports,
-        tables.MimicCxrHeaders,
-        tables.MimicCxrJpgMetadata,
-    ],
-)
-
-
-@step(
-    records.CxrReports,
-    inputs=[records.CxrRecords, tables.MimicCxrReports],
-    settings=lambda profile: {"report_text": profile.records.report_text},
-    kinds=("polars", "parquet"),
-)
-def cxr_reports(build: Build) -> pl.LazyFrame:
-    """Take the wanted part of the report of every study with a CXR record."""
-    studies = build.scan(records.CxrRecords).select("study_id").unique()
-    reports = build.scan(tables.MimicCxrReports).join(studies, on="study_id", how="semi")
-    chosen = text.choose_report_text(reports, build.settings["report_text"])
-    return chosen.select("subject_id", "study_id", "section", "is_fall_back", "text")
-
 
 STEPS = (
     *(ehr_admissions, ehr_records, ehr_stays, code_mappings, admission_diagnoses),
     *(ehr_codes, ehr_readings, ehr_notes, ehr_demographics),
-    *(cxr_records, cxr_reports),
+    *films.STEPS,
 )

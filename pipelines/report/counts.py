@@ -10,7 +10,7 @@ import polars as pl
 
 from lake import Lake, Manifest
 from pipelines.report.content import Cell, Column, KeyNumber, Row, Section, Table, mean_cell
-from pipelines.report.formats import NONE, count, median, percent, plain, ratio
+from pipelines.report.formats import NONE, count, median, percent, plain, ratio, release
 from pipelines.report.paper_numbers import TABLE_1
 
 SPLIT_TITLES = {
@@ -106,7 +106,7 @@ def _read(lake: Lake, absent: Mapping[str, str]) -> _Read:
     return _Read(
         lake=lake,
         ehr=ehr,
-        cxr=lake.scan("cxr_records").select("subject_id", "study_id").collect(),
+        cxr=lake.scan("cxr_records").filter(pl.col("source") == "cxr").select("subject_id", "study_id").collect(),
         per_record=per_record,
         distinct={str(kind): number for kind, number in distinct.iter_rows()},
         absent=absent,
@@ -197,10 +197,15 @@ def _ehr_rows(read: _Read) -> list[Row]:
 def _cxr_rows(read: _Read) -> list[Row]:
     return [
         _row("Studies", "", count(read.cxr.get_column("study_id").n_unique())),
-        _row("Reports", "", count(read.rows("cxr_reports"))),
+        _row("Reports", "", count(_num_of_mimic_cxr(read.lake, "cxr_reports"))),
         _row("Images per study, mean", "", _per(read.cxr, "study_id")),
-        _row("Images decoded", "", count(read.rows("cxr_images"))),
+        _row("Images decoded", "", count(_num_of_mimic_cxr(read.lake, "cxr_images"))),
     ]
+
+
+def _num_of_mimic_cxr(lake: Lake, table: str) -> int:
+    """Return the rows of MIMIC-CXR in a table of every release's films."""
+    return int(lake.scan(table).filter(pl.col("source") == "cxr").select(pl.len()).collect().item())
 
 
 def _text_rows(read: _Read) -> list[Row]:
@@ -245,11 +250,15 @@ def _cohorts(lake: Lake) -> pl.DataFrame:
 
 
 def _cohort_table(cohorts: pl.DataFrame) -> Table:
-    found = {(split, source): numbers for split, source, *numbers in cohorts.iter_rows()}
     rows = []
-    for split, (title, detail) in SPLIT_TITLES.items():
-        ehr, cxr = (found.get((split, source), [0, 0, 0]) for source in ("ehr", "cxr"))
-        numbers = [ehr[0], ehr[2], *cxr]
+    for split, (title, detail) in _titles(cohorts).items():
+        of_split = cohorts.filter(pl.col("split") == split)
+        ehr, films = of_split.filter(source="ehr").sum(), of_split.filter(pl.col("source") != "ehr").sum()
+        numbers = [
+            ehr["subjects"][0],
+            ehr["records"][0],
+            *(films[name][0] for name in ("subjects", "studies", "records")),
+        ]
         rows.append(Row(label=title, detail=detail, cells=tuple(Cell(text=count(n)) for n in numbers)))
     labels = ("EHR patients", "EHR records", "CXR patients", "CXR studies", "CXR images")
     return Table(
@@ -259,6 +268,15 @@ def _cohort_table(cohorts: pl.DataFrame) -> Table:
         rows=tuple(rows),
         note="No patient stands in two cohorts that the model learns from and is measured on.",
     )
+
+
+def _titles(cohorts: pl.DataFrame) -> dict[str, tuple[str, str]]:
+    """Return title and detail of every cohort; releases of films that do not pre-train have one each."""
+    others = sorted(set(cohorts["split"]) - SPLIT_TITLES.keys())
+    return SPLIT_TITLES | {
+        split: (release(split.removeprefix("retrieval_")), "X-rays of another release; the model never sees them")
+        for split in others
+    }
 
 
 def _modality_table(lake: Lake) -> Table:

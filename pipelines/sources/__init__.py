@@ -15,6 +15,7 @@ from pipelines.sources import (
     mimic_iv_note,
     open_i,
 )
+from pipelines.sources.films import Films
 from pipelines.sources.raw_table import RawTable, Source
 from pipelines.sources.refusals import SourceError
 from pipelines.sources.releases import Release, detect_release
@@ -38,4 +39,17 @@ SOURCES: dict[str, Source] = {
 TABLES: dict[str, RawTable] = {table.table: table for source in SOURCES.values() for table in source.tables}
 """Every typed raw table by name."""
 
-__all__ = ["SOURCES", "TABLES", "RawTable", "Release", "Source", "SourceError", "detect_release"]
+FILMS: dict[str, Films] = {name: source.films for name, source in SOURCES.items() if source.films is not None}
+"""The films of every raw source that has any, by its name."""
+
+__all__ = [
+    "FILMS",
+    "SOURCES",
+    "TABLES",
+    "Films",
+    "RawTable",
+    "Release",
+    "Source",
+    "SourceError",
+    "detect_release",
+]

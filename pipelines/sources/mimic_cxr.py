@@ -16,6 +16,7 @@ from polars.io.plugins import register_io_source
 
 from lake.inside import Inside, OutsideRootError
 from pipelines.sources.csv_files import scan_csv
+from pipelines.sources.films import Films
 from pipelines.sources.mimic_cxr_jpg import releases_told_by, study_time
 from pipelines.sources.raw_table import RawTable, Source, find_below
 from pipelines.sources.typed_columns import typed
@@ -220,11 +221,13 @@ _COLUMNS = {
     STUDY_LIST: ("subject_id", "study_id", "path"),
 }
 
+_RECORDS = RawTable(table="mimic_cxr__record_list", source="mimic_cxr", files=(RECORD_LIST,))
+
 SOURCE = Source(
     name="mimic_cxr",
     required=True,
     tables=(
-        RawTable(table="mimic_cxr__record_list", source="mimic_cxr", files=(RECORD_LIST,)),
+        _RECORDS,
         RawTable(table="mimic_cxr__study_list", source="mimic_cxr", files=(STUDY_LIST,)),
         RawTable(
             table="mimic_cxr__reports",
@@ -245,4 +248,11 @@ SOURCE = Source(
     where="physionet.org/content/mimic-cxr: the folder that holds files/, the two cxr-*-list.csv.gz and the reports",
     folder="mimic-cxr",
     releases=releases_told_by(PROVIDER_LIST, columns=_COLUMNS),
+    films=Films(
+        source="cxr",
+        table="mimic_cxr_films",
+        texts="mimic_cxr__reports",
+        listed_in="mimic_cxr__record_list",
+        paths=lambda root: film_paths(_RECORDS, root),
+    ),
 )

@@ -14,6 +14,7 @@ import polars as pl
 
 from lake.inside import Inside, OutsideRootError
 from pipelines.sources.csv_files import scan_csv
+from pipelines.sources.films import Films
 from pipelines.sources.raw_table import RawTable, Source, find_below
 from pipelines.sources.refusals import SourceError
 from pipelines.sources.releases import Release
@@ -25,6 +26,8 @@ PROJECTIONS_CSV = "indiana_projections.csv"
 IMAGE_FOLDERS = ("NLMCXR_png", "images/images_normalized", "images", "png", ".")
 SECTIONS = ("comparison", "indication", "findings", "impression")
 MAX_XML_BYTES = 1 << 20
+FIRST_ID = 900_000_000
+"""Reports are numbered from 1; the subjects and studies of every MIMIC release have eight digits or less."""
 
 Row = dict[str, str | None]
 
@@ -216,5 +219,13 @@ SOURCE = Source(
             look=lambda root: _xml_folder(root) is None,
         ),
         Release(name="NLM", structure=_lacks_of_nlm),
+    ),
+    films=Films(
+        source="open_i",
+        table="open_i_films",
+        texts="open_i_texts",
+        listed_in="open_i__images",
+        paths=lambda root: sorted(_image_files(root).values()),
+        first_id=FIRST_ID,
     ),
 )

@@ -13,6 +13,7 @@ import polars as pl
 from data_contracts import CONTRACTS, Contract
 from pipelines.sources.csv_files import scan_typed_csv
 from pipelines.sources.files_below import file_names, find_below
+from pipelines.sources.films import Films
 from pipelines.sources.refusals import REJECTED, SourceError
 from pipelines.sources.releases import Release
 
@@ -141,6 +142,7 @@ class Source:
         where: where to get it and what the root must hold.
         folder: name of its folder where the graph writes a synthetic one.
         releases: the known releases, see `releases.detect_release`; none: any tree with the files is read.
+        films: its X-ray films as records, if it has any that become such.
     """
 
     name: str
@@ -149,6 +151,7 @@ class Source:
     where: str
     folder: str
     releases: tuple[Release, ...] = ()
+    films: Films | None = None
 
     @property
     def variable(self) -> str:

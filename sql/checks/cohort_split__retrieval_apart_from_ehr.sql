@@ -1,10 +1,10 @@
--- No subject of the retrieval evaluation has an EHR record, for then it would be seen in pre-training or held out.
+-- No subject of a retrieval evaluation has an EHR record, for then it would be seen in pre-training or held out.
 -- severity: blocking; grain: one failing record; tables: cohort_split, ehr_records.
 select
     record_id,
     subject_id
 from cohort_split
 where
-    split = 'retrieval_mimic_cxr'
+    starts_with(split, 'retrieval_')
     and subject_id in (select ehr_records.subject_id from ehr_records)
 order by record_id

@@ -7,7 +7,7 @@ with records as (
     from ehr_records
     union all
     select
-        'cxr' as source,
+        source,
         record_id
     from cxr_records
 )

@@ -8,11 +8,11 @@ with pairs as (
         films.study_id
     from same_patient_pairs as links
     inner join ehr_records as records on links.record_id = records.record_id
-    inner join cxr_records as films on links.other_record_id = films.record_id
+    inner join cxr_records as films on links.other_source = films.source and links.other_record_id = films.record_id
     inner join cohort_split as cohorts on links.source = cohorts.source and links.record_id = cohorts.record_id
     inner join ehr_notes as notes on records.hadm_id = notes.hadm_id
     inner join cxr_reports as reports on films.study_id = reports.study_id
-    where links.source = 'ehr' and links.other_source = 'cxr'
+    where links.source = 'ehr'
 ),
 
 drawn as (

@@ -1,6 +1,8 @@
 -- Cohorts: one row per record. A hash of "seed:id" draws every share, so the draw depends on nothing else.
--- Variables: ehr_holdout_share of the EHR subjects (holdout_seed), retrieval_share of the studies of X-ray subjects
--- without EHR (retrieval_seed). X-rays of an EHR subject stand where its EHR stands; the studies not drawn are unused.
+-- Variables: ehr_holdout_share of the EHR subjects (holdout_seed). Films of an EHR subject stand where its EHR stands.
+-- Other films pre-train where their source is one of own_sources, whose patients are nobody else's. Else they are
+-- searched, each release by itself: of shared_sources, which pre-train by their EHR subjects, a retrieval_share of the
+-- studies (retrieval_seed), the others being unused; of sources that do not pre-train, all.
 -- MIMIC-III is for evaluation alone: its subjects have ids of their own, and no X-ray is ever one of theirs.
 with ehr_subjects as (
     select distinct
@@ -26,18 +28,21 @@ records as (
         on records.subject_id = ehr_subjects.subject_id and records.database = ehr_subjects.database
     union all
     select
-        'cxr' as source,
-        records.record_id,
-        records.subject_id,
-        records.study_id,
+        films.source,
+        films.record_id,
+        films.subject_id,
+        films.study_id,
         case
             when ehr_subjects.split is not null then ehr_subjects.split
-            when id_share(getvariable('retrieval_seed'), records.study_id) < getvariable('retrieval_share')
-                then 'retrieval_mimic_cxr'
-            else 'unused'
+            when list_contains(getvariable('own_sources'), films.source) then 'pretrain'
+            when
+                list_contains(getvariable('shared_sources'), films.source)
+                and id_share(getvariable('retrieval_seed'), films.study_id) >= getvariable('retrieval_share')
+                then 'unused'
+            else 'retrieval_' || films.database
         end as split
-    from cxr_records as records
-    left join ehr_subjects on records.subject_id = ehr_subjects.subject_id and ehr_subjects.database = 'mimic_iv'
+    from cxr_records as films
+    left join ehr_subjects on films.subject_id = ehr_subjects.subject_id and ehr_subjects.database = 'mimic_iv'
 )
 
 select

@@ -1,8 +1,8 @@
--- Histories: one row per record of either source with the distinct diagnoses of its subject as vocabulary positions.
+-- Histories: one row per record of every source with the distinct diagnoses of its subject as vocabulary positions.
 -- Every hospital admission counts, with and without ICU stay. A record without codes keeps its row, with an empty list;
 -- codes that the vocabulary does not hold are left out of the list and counted.
 -- Variable: history, which admissions count: 'to_date': begun by the record's time; 'prior': ended before it; 'all':
--- every one, also those after it (the paper's).
+-- every one, also those after it (the paper's). Films are of MIMIC-IV's subjects or of nobody with admissions.
 with moments as (
     select
         'ehr' as source,
@@ -13,7 +13,7 @@ with moments as (
     from ehr_records
     union all
     select
-        'cxr' as source,
+        source,
         'mimic_iv' as database,
         record_id,
         subject_id,

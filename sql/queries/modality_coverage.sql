@@ -10,35 +10,39 @@ with ehr as (
     from ehr_records as records
 ),
 
-cxr as (
+films as (
     select
-        records.dicom_id in (select dicom_id from cxr_images) as image,
-        records.study_id in (select study_id from cxr_reports) as report
+        records.source,
+        records.database,
+        images.record_id is not null as image,
+        reports.study_id is not null as report
     from cxr_records as records
+    left join cxr_images as images on records.source = images.source and records.record_id = images.record_id
+    left join cxr_reports as reports on records.source = reports.source and records.study_id = reports.study_id
 ),
 
 present as (
     unpivot ehr on diagnosis, drug, demographics, series, note into name modality value is_present
 ),
 
-present_cxr as (
-    unpivot cxr on image, report into name modality value is_present
+present_films as (
+    unpivot films on image, report into name modality value is_present
 ),
 
 coverage as (
     select
         'ehr' as source,
-        database,
+        cast(database as varchar) as database,
         modality,
         is_present
     from present
     union all
     select
-        'cxr' as source,
-        null as database,
+        source,
+        database,
         modality,
         is_present
-    from present_cxr
+    from present_films
 )
 
 select

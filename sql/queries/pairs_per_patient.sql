@@ -1,4 +1,4 @@
--- How many linked pairs does each patient bring? One row per patient with both sources; nearest pair in days.
+-- How many linked pairs does each patient bring? One row per patient with admissions and films; nearest pair in days.
 with ehr as (
     select
         subject_id,
@@ -7,10 +7,10 @@ with ehr as (
     group by subject_id
 ),
 
-cxr as (
+films as (
     select
         subject_id,
-        count(*) as num_cxr_records
+        count(*) as num_films
     from cxr_records
     group by subject_id
 ),
@@ -27,10 +27,10 @@ pairs as (
 select
     ehr.subject_id,
     ehr.num_ehr_records,
-    cxr.num_cxr_records,
+    films.num_films,
     coalesce(pairs.num_pairs, 0) as num_pairs,
     pairs.nearest_gap_days
 from ehr
-inner join cxr on ehr.subject_id = cxr.subject_id
+inner join films on ehr.subject_id = films.subject_id
 left join pairs on ehr.subject_id = pairs.subject_id
 order by num_pairs desc, ehr.subject_id asc

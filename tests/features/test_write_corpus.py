@@ -9,6 +9,7 @@ from medcsp_model.corpus import Corpus
 from pipelines.features.corpus import write_corpus
 from pipelines.features.demographics import demographics_names
 from pipelines.features.image_store import ImageStore
+from pipelines.features.pretrain_sources import ADMISSIONS, CHEST_XRAYS, PretrainSource, films
 
 SIZE = 4
 DICOM = [f"{k:08x}-00000000-00000000-00000000-00000000" for k in range(5)]
@@ -54,7 +55,7 @@ def tables(store):
         "cxr_records": rows(
             "cxr_records",
             *(
-                {"record_id": DICOM[k], "dicom_id": DICOM[k], "record_time": NIGHT + timedelta(hours=12 * k)}
+                {"source": "cxr", "record_id": DICOM[k], "record_time": NIGHT + timedelta(hours=12 * k)}
                 for k, *_ in films
             ),
         ),
@@ -83,7 +84,10 @@ def tables(store):
         ),
         "cxr_images": rows(
             "cxr_images",
-            *({"dicom_id": DICOM[k], "pixel_sha256": digests[place]} for k, place in ((0, 2), (2, 0), (3, 1))),
+            *(
+                {"source": "cxr", "record_id": DICOM[k], "pixel_sha256": digests[place]}
+                for k, place in ((0, 2), (2, 0), (3, 1))
+            ),
         ),
         "text_tokens": rows(
             "text_tokens",
@@ -118,9 +122,17 @@ def tables(store):
     }
 
 
-def write(folder, tables, store, splits=("pretrain",)):
+def write(folder, tables, store, splits=("pretrain",), sources=(ADMISSIONS, CHEST_XRAYS)):
     contents = write_corpus(
-        folder, name="c", tables=tables, splits=list(splits), store=store, synthetic=True, settings=SETTINGS, inputs={}
+        folder,
+        name="c",
+        tables=tables,
+        sources=sources,
+        splits=list(splits),
+        store=store,
+        synthetic=True,
+        settings=SETTINGS,
+        inputs={},
     )
     return Corpus.open(folder), contents
 
@@ -213,7 +225,7 @@ def test_contents_do_not_depend_on_where_pixels_lie(tmp_path, tables, store):
 
 def test_cells_in_batches_of_any_size_are_the_same_cells(tmp_path, tables, store, monkeypatch):
     _, whole = write(tmp_path / "whole", tables, store)
-    monkeypatch.setattr("pipelines.features.corpus.CELLS_PER_BATCH", 1)
+    monkeypatch.setattr("pipelines.features.corpus_modalities.CELLS_PER_BATCH", 1)
     corpus, batched = write(tmp_path / "batched", tables, store)
     assert batched.equals(whole)
     cells = corpus.sources["ehr"].modalities["series"]
@@ -247,3 +259,79 @@ def test_an_empty_vocabulary_is_an_error(tmp_path, tables, store, table):
 def test_a_record_without_its_row_is_an_error(tmp_path, tables, store):
     with pytest.raises(ValueError, match="cxr_records lacks 1 of 3 records"):
         write(tmp_path / "corpus", {**tables, "cxr_records": tables["cxr_records"].head(2)}, store)
+
+
+@pytest.fixture
+def with_third(tables, store):
+    """The same with two films of one study of a release without dates, whose patient is nobody else's."""
+    films_of = [("CXR1_a", 900_000_001), ("CXR1_b", 900_000_001), ("CXR2_a", 900_000_002)]
+    (digest,) = store.add([pixels(77)])
+    more = {
+        "cohort_split": rows(
+            "cohort_split",
+            *(
+                {"source": "third", "record_id": name, "subject_id": study, "study_id": study, "split": "pretrain"}
+                for name, study in films_of
+            ),
+        ),
+        "cxr_records": rows("cxr_records", *({"source": "third", "record_id": name} for name, _ in films_of)),
+        "cxr_images": rows("cxr_images", {"source": "third", "record_id": "CXR1_b", "pixel_sha256": digest}),
+        "text_tokens": rows(
+            "text_tokens",
+            {"source": "third", "text_id": "900000001", "token_indices": [2, 1, 3]},
+            {"source": "cxr", "text_id": "900000002", "token_indices": [2, 3]},
+        ),
+        "diagnosis_histories": rows(
+            "diagnosis_histories",
+            *({"source": "third", "record_id": name, "code_indices": []} for name, _ in films_of),
+        ),
+    }
+    return tables | {name: pl.concat([tables[name], frame]) for name, frame in more.items()}
+
+
+def test_a_third_source_is_one_more_declaration(tmp_path, with_third, store):
+    corpus, contents = write(tmp_path / "c", with_third, store, sources=(ADMISSIONS, CHEST_XRAYS, films("third")))
+    assert list(corpus.sources) == ["ehr", "cxr", "third"]
+    third = corpus.sources["third"]
+    assert third.record_id.tolist() == [b"CXR1_a", b"CXR1_b", b"CXR2_a"]
+    assert third.study_id.tolist() == third.subject_id.tolist() == [900_000_001, 900_000_001, 900_000_002]
+    assert np.isnan(third.time_days).all()
+    assert not third.history.present.any()
+    assert third.modalities["image"].present.tolist() == [False, True, False]
+    assert third.modalities["image"].pixels([1])[0, 0, 0] == 77
+    assert third.modalities["report"].row.tolist() == [0, 0, -1]
+    assert list(corpus.links) == [("ehr", "cxr")]
+    assert contents.filter(source="third", modality="links")["num_present"].to_list() == [0]
+
+
+def test_what_is_not_declared_is_not_written(tmp_path, with_third, store):
+    _, two = write(tmp_path / "two", with_third, store)
+    _, three = write(tmp_path / "three", with_third, store, sources=(ADMISSIONS, CHEST_XRAYS, films("third")))
+    assert three.filter(pl.col("source") != "third").sort("source", "modality").equals(two.sort("source", "modality"))
+    one = PretrainSource(name="cxr", records="cxr_records", modalities=("report",), patients="shared")
+    corpus, _ = write(tmp_path / "one", {**with_third, "drug_vocabulary": None}, store, sources=(one,))
+    assert {name: list(source.modalities) for name, source in corpus.sources.items()} == {"cxr": ["report"]}
+    assert corpus.links == {}
+
+
+def test_pairs_are_found_in_either_order_of_the_sources(tmp_path, tables, store):
+    corpus, _ = write(tmp_path / "corpus", tables, store, sources=(CHEST_XRAYS, ADMISSIONS))
+    links = corpus.links["cxr", "ehr"]
+    assert list(zip(links.s.tolist(), links.t.tolist(), links.gap_days.tolist(), strict=True)) == [
+        (0, 0, 1.0),
+        (1, 1, 2.5),
+        (2, 0, 0.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ((), "declares no source"),
+        ((films("a"), films("a")), "declares a more than once"),
+        ((PretrainSource(name="a", records="cxr_records", modalities=("sound",)),), "no modality 'sound'; known: diag"),
+    ],
+)
+def test_a_declaration_that_cannot_be_meant(tmp_path, tables, store, sources, message):
+    with pytest.raises(ValueError, match=message):
+        write(tmp_path / "corpus", tables, store, sources=sources)

@@ -153,12 +153,12 @@ def test_films_that_do_not_decode_and_reports_without_image_leave_the_rest_alone
     study = workspace.lake.scan("cxr_reports").collect()["study_id"][0]
     for path in lists:
         edit(path, lambda lines: [line for line in lines if f",{study}," not in line])
-    names = ("mimic_cxr__record_list", "cxr_records", "cxr_reports", "cxr_images")
+    names = ("mimic_cxr__record_list", "mimic_cxr_films", "cxr_records", "cxr_reports", "cxr_images")
     outcome = only(real(workspace), *names)
     assert outcome.success, outcome.failures
     lake = workspace.lake
     rejected = lake.rejected("cxr_images").collect()
-    assert rejected["dicom_id"].to_list() == [film.stem]
+    assert rejected["record_id"].to_list() == [film.stem]
     assert lake.manifest("cxr_images").rejected.keys() == set(rejected["_rejected"])
     films = lake.scan("cxr_records").collect()
     assert study not in films["study_id"].to_list()
@@ -171,9 +171,8 @@ def test_one_asset_fails_and_what_does_not_need_it_goes_on(workspace: Workspace)
     before = versions(workspace.home)
     report = sorted((workspace.home / "raw" / "mimic-cxr").rglob("s*.txt"))[0]
     report.write_text("FINAL REPORT\n IMPRESSION: Rewritten.\n")
-    outcome = only(
-        real(workspace), "mimic_iv__prescriptions", "ehr_codes", "mimic_cxr__reports", "cxr_records", "cxr_reports"
-    )
+    names = ("mimic_cxr__reports", "mimic_cxr_films", "cxr_records", "cxr_reports")
+    outcome = only(real(workspace), "mimic_iv__prescriptions", "ehr_codes", *names)
     assert not outcome.success and len(outcome.failures) == 1
     assert "cxr_reports" in outcome.built
     after = versions(workspace.home)

@@ -33,11 +33,11 @@ def to_jpg(home: Path) -> None:
 
 def test_dicom_files_go_before_jpg_files(built_home: Path) -> None:
     workspace = tiny_workspace(built_home)
-    source, root, paths = film_source(workspace)
+    source, root, paths = film_source(workspace, "mimic_cxr")
     assert (source, root) == ("mimic_cxr", workspace.sources.roots["mimic_cxr"])
     assert all(path.endswith(".dcm") for path in paths)
-    assert list(image_digests(workspace)) == ["raw:mimic_cxr/films"]
-    source, root, paths = film_source(with_source(workspace, "jpg"))
+    assert list(image_digests(workspace)) == ["raw:mimic_cxr/films", "raw:open_i/films"]
+    source, root, paths = film_source(with_source(workspace, "jpg"), "mimic_cxr")
     assert (source, root) == ("mimic_cxr_jpg", workspace.sources.roots["mimic_cxr_jpg"])
     assert all(path.endswith(".jpg") for path in paths)
 
@@ -46,9 +46,9 @@ def test_jpg_without_its_root_is_one_error(built_home: Path) -> None:
     workspace = tiny_workspace(built_home)
     roots = {name: root for name, root in workspace.sources.roots.items() if name != "mimic_cxr_jpg"}
     without = replace(workspace, sources=replace(workspace.sources, roots=roots))
-    assert film_source(without)[0] == "mimic_cxr"
+    assert film_source(without, "mimic_cxr")[0] == "mimic_cxr"
     with pytest.raises(ValueError, match=r"images\.source is jpg: set MEDCSP_MIMIC_CXR_JPG"):
-        film_source(with_source(without, "jpg"))
+        film_source(with_source(without, "jpg"), "mimic_cxr")
 
 
 def test_a_touched_film_rebuilds_nothing(fresh_copy: Path) -> None:
@@ -66,9 +66,9 @@ def test_jpg_files_are_decoded_where_there_are_no_dicom_files(fresh_copy: Path) 
     before = Lake(fresh_copy).scan("cxr_images").collect()
     to_jpg(fresh_copy)
     workspace = tiny_workspace(fresh_copy)
-    assert film_source(workspace)[0] == "mimic_cxr_jpg"
+    assert film_source(workspace, "mimic_cxr")[0] == "mimic_cxr_jpg"
     outcome = run_job(workspace, only=["cxr_images"])
     assert outcome.success, outcome.failures
     after = Lake(fresh_copy).scan("cxr_images").collect()
-    assert after["dicom_id"].to_list() == before["dicom_id"].to_list()
+    assert after["record_id"].to_list() == before["record_id"].to_list()
     assert after["photometric"].unique().to_list() == ["L"]

@@ -209,17 +209,18 @@ def test_a_replaced_report_decodes_nothing(home: Home) -> None:
 def test_ten_new_studies_decode_ten_films(home: Home) -> None:
     raw, pixels = home.raw("mimic-cxr"), home.workspace.image_store
     shards = {path: path.stat().st_ino for path in (pixels.folder / "shards").iterdir()}
-    films = home.lake.scan("cxr_records").unique("study_id").sort("dicom_id").head(NUM_NEW_STUDIES).collect()
+    films = home.lake.scan("cxr_records").filter(source="cxr").unique("study_id")
+    films = films.sort("record_id").head(NUM_NEW_STUDIES).collect()
     added: dict[str, tuple[str, str]] = {}
     for number, film in enumerate(films.iter_rows(named=True)):
         source = raw / film["path"]
-        dicom, study = f"{number:08x}{film['dicom_id'][8:]}", 59_000_000 + number
+        dicom, study = f"{number:08x}{film['record_id'][8:]}", 59_000_000 + number
         folder = source.parents[1] / f"s{study}"
         folder.mkdir()
         body = source.read_bytes()
         (folder / f"{dicom}.dcm").write_bytes(body[:-2] + bytes([number, 255 - body[-1]]))  # other pixels: another film
         shutil.copy2(source.parent.with_suffix(".txt"), folder.with_suffix(".txt"))
-        added[film["dicom_id"]] = (dicom, str(study))
+        added[film["record_id"]] = (dicom, str(study))
 
     def copy(names: list[str], lines: list[str]) -> list[str]:
         new = []
@@ -233,7 +234,7 @@ def test_ten_new_studies_decode_ten_films(home: Home) -> None:
 
     edit(raw / "cxr-record-list.csv.gz", copy)
     edit(home.raw("mimic-cxr-jpg/mimic-cxr-2.0.0-metadata.csv.gz"), copy)
-    studies = [f"{film['subject_id']},{added[film['dicom_id']][1]}" for film in films.iter_rows(named=True)]
+    studies = [f"{film['subject_id']},{added[film['record_id']][1]}" for film in films.iter_rows(named=True)]
     paths = [str((raw / film["path"]).parents[1].relative_to(raw)) for film in films.iter_rows(named=True)]
     rows = [f"{s},{p}/s{s.split(',')[1]}.txt" for s, p in zip(studies, paths, strict=True)]
     edit(raw / "cxr-study-list.csv.gz", lambda names, lines: [*lines, *rows])

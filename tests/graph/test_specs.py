@@ -22,6 +22,7 @@ ASSETS_BY_GROUP = {
     "records": {
         *("ehr_admissions", "ehr_records", "ehr_stays", "ehr_codes", "ehr_readings", "ehr_notes", "ehr_demographics"),
         *("code_mappings", "admission_diagnoses", "cxr_records", "cxr_reports"),
+        *("mimic_cxr_films", "open_i_films", "open_i_texts"),
         *("concept_items", "ehr_shared_readings"),
     },
     "links": {"cohort_split", "same_patient_pairs", "diagnosis_histories"},

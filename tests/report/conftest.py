@@ -136,13 +136,14 @@ def _records() -> dict[str, list[dict[str, Any]]]:
         "ehr_notes": [],
         "cxr_records": [
             {
-                "record_id": dicom_id, "subject_id": subject, "study_id": study_id, "dicom_id": dicom_id,
+                "source": "cxr", "database": "mimic_cxr",
+                "record_id": dicom_id, "subject_id": subject, "study_id": study_id,
                 "record_time": START, "view_position": "PA", "path": f"files/{dicom_id}.dcm",
             }
             for subject, study_id, dicom_id in CXR
         ],
         "cxr_reports": [
-            {"subject_id": subject, "study_id": study_id, "section": "full", "is_fall_back": False,
+            {"source": "cxr", "subject_id": subject, "study_id": study_id, "section": "full", "is_fall_back": False,
              "text": "PLANTED SECRET REPORT"}
             for subject, study_id in sorted({(subject, study_id) for subject, study_id, _ in CXR})
         ],
@@ -206,7 +207,8 @@ def _features() -> dict[str, list[dict[str, Any]]]:
         ],
         "cxr_images": [
             {
-                "dicom_id": dicom_id, "subject_id": subject, "study_id": study, "photometric": "MONOCHROME2",
+                "source": "cxr", "record_id": dicom_id, "subject_id": subject, "study_id": study,
+                "photometric": "MONOCHROME2",
                 "height_pixels": 256, "width_pixels": 256, "mean_intensity": 90.0,
                 "file_sha256": DIGEST, "pixel_sha256": DIGEST,
             }

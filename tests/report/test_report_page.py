@@ -193,7 +193,7 @@ def test_the_page_is_well_formed_and_accessible(reader: Reader) -> None:
 
 
 def test_nothing_of_a_patient_is_on_the_page(page: Page, planted: Lake) -> None:
-    for table, column in (("ehr_records", "hadm_id"), ("cxr_records", "dicom_id"), ("cxr_reports", "text")):
+    for table, column in (("ehr_records", "hadm_id"), ("cxr_records", "record_id"), ("cxr_reports", "text")):
         values = planted.scan(table).select(column).unique().collect()[column].to_list()
         assert values and not any(str(value) in page.html for value in values)
 

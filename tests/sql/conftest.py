@@ -34,12 +34,17 @@ SETTINGS: dict[str, Any] = {
     "validation_share": 0.1,
     "test_share": 0.1,
     "num_folds": 5,
+    "shared_sources": ["ehr", "cxr"],
+    "own_sources": [],
+    "first_id": 900_000_000,
 }
 
 EMPTY_TABLES: dict[str, str] = {}
 """Statements that create an empty table, by its name."""
 
+FILM_TABLES = ("mimic_cxr_films", "open_i_films")
 DEFAULTS = {"database": "mimic_iv", "system": "mimic_iv"}
+FILM_DEFAULTS = {"database": "mimic_cxr", "source": "cxr"}
 
 Rows = pl.DataFrame | list[dict[str, Any]]
 
@@ -92,7 +97,7 @@ class Database:
         if table in ("ehr_records", "admission_diagnoses"):
             self.build("ehr_admissions", "records/ehr_admissions.sql")
         contract = CONTRACTS[table]
-        rows = self.run(file)
+        rows = self.run(file) if file else pl.concat(self.select(f"from {films}") for films in FILM_TABLES)
         assert rows.columns == contract.column_names()
         frame = contract.validate(rows, cast=True)
         if contract.key:
@@ -116,13 +121,14 @@ class Database:
 
 
 def planted(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """A frame of a contract; columns that a row does not give are null, the database MIMIC-IV. Times may be text."""
+    """A frame of a contract, MIMIC's by default; other columns that a row does not give are null. Times may be text."""
     columns = CONTRACTS[table].columns()
+    defaults = FILM_DEFAULTS if table.startswith("cxr_") or table in FILM_TABLES else DEFAULTS
     unknown = {name for row in rows for name in row} - columns.keys()
     assert not unknown, f"{table} has no columns {unknown}"
     series = []
     for name, column in columns.items():
-        values = [row.get(name, DEFAULTS.get(name)) for row in rows]
+        values = [row.get(name, defaults.get(name)) for row in rows]
         if column.dtype == pl.Datetime("us") and any(isinstance(value, str) for value in values):
             series.append(pl.Series(name, values, dtype=pl.String).str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us"))
         else:
@@ -164,14 +170,17 @@ RECORD_FILES = {
     "ehr_readings": "records/ehr_readings.sql",
     "ehr_notes": "records/ehr_notes.sql",
     "ehr_demographics": "records/ehr_demographics.sql",
-    "cxr_records": "records/cxr_records.sql",
+    "mimic_cxr_films": "records/mimic_cxr_films.sql",
+    "open_i_texts": "records/open_i_texts.sql",
+    "open_i_films": "records/open_i_films.sql",
+    "cxr_records": "",
     "cohort_split": "links/cohort_split.sql",
     "same_patient_pairs": "links/same_patient_pairs.sql",
     "diagnosis_vocabulary": "features/diagnosis_vocabulary.sql",
     "drug_vocabulary": "features/drug_vocabulary.sql",
     "diagnosis_histories": "links/diagnosis_histories.sql",
 }
-"""Tables made by SQL, in graph order."""
+"""Tables in graph order, and the SQL that makes each; none for the union of all films."""
 
 
 @pytest.fixture

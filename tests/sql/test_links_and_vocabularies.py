@@ -32,7 +32,6 @@ def ehr(subject: int, hadm: int, *, admitted: datetime = ADMITTED, discharged: d
 def cxr(subject: int, number: int, *, at: datetime = ADMITTED, study: int | None = None) -> dict[str, Any]:
     return {
         "record_id": dicom_id(number),
-        "dicom_id": dicom_id(number),
         "subject_id": subject,
         "study_id": study or number,
         "record_time": at,

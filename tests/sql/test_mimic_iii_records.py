@@ -291,7 +291,7 @@ def test_both_databases_fold_to_the_same_groups(hospital) -> None:
 
 
 def test_mimic_iii_is_never_trained_on_nor_linked(billed) -> None:
-    film = {"subject_id": 1, "study_id": 50, "dicom_id": IMAGE, "record_id": IMAGE, "record_time": SAME_STAY}
+    film = {"subject_id": 1, "study_id": 50, "record_id": IMAGE, "record_time": SAME_STAY}
     billed.fill({"cxr_records": [film]})
     billed.set(ehr_holdout_share=0.0, retrieval_share=0.0)
     cohorts = billed.build("cohort_split", "links/cohort_split.sql")

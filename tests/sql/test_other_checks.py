@@ -63,21 +63,27 @@ def test_readings_outside_their_stay(database) -> None:
 
 def test_images_without_their_report(database) -> None:
     image = {"subject_id": 1, "study_id": 50}
+    films = [
+        {**image, "record_id": IMAGE.format(1)},
+        {**image, "record_id": IMAGE.format(2), "study_id": 51},
+        {**image, "record_id": IMAGE.format(3), "subject_id": 2},
+        {**image, "record_id": "another", "study_id": 51, "source": "elsewhere"},
+    ]
     database.fill(
         {
-            "cxr_records": [
-                {**image, "record_id": IMAGE.format(1)},
-                {**image, "record_id": IMAGE.format(2), "study_id": 51},
-                {**image, "record_id": IMAGE.format(3), "subject_id": 2},
-            ],
+            "mimic_cxr_films": films[:3],
+            "cxr_records": films,
             "mimic_cxr__reports": [{**image, "text": "clear"}],
         }
     )
-    assert database.run("checks/cxr_records__has_report.sql")["record_id"].to_list() == [
+    assert database.run("checks/mimic_cxr_films__has_report.sql")["record_id"].to_list() == [
         IMAGE.format(2),
         IMAGE.format(3),
     ]
-    assert database.run("checks/cxr_records__one_subject_per_study.sql").rows() == [(50, 2)]
+    assert database.run("checks/cxr_records__one_subject_per_study.sql").rows() == [
+        (50, 2, ["cxr"]),
+        (51, 1, ["cxr", "elsewhere"]),
+    ]
 
 
 def test_positions_beyond_their_vocabulary(database) -> None:

@@ -31,11 +31,7 @@ def cohorts(database):
                 for row in rows
                 if row["source"] == "ehr"
             ],
-            "cxr_records": [
-                {**{name: row[name] for name in names[1:4]}, "dicom_id": row["record_id"]}
-                for row in rows
-                if row["source"] == "cxr"
-            ],
+            "cxr_records": [{name: row[name] for name in names[1:4]} for row in rows if row["source"] == "cxr"],
         }
     )
     return database
@@ -53,7 +49,7 @@ def pair(record: str, image: int, gap_days: float, *, subject: int = 1) -> dict[
 
 
 def test_patients_by_source(cohorts) -> None:
-    assert ask(cohorts, "patients_by_source").rows() == [("both", 1, 4), ("cxr only", 2, 2), ("ehr only", 1, 1)]
+    assert ask(cohorts, "patients_by_source").rows() == [("cxr", 2, 2), ("cxr and ehr", 1, 4), ("ehr", 1, 1)]
     row = {"source": "ehr", "subject_id": 1, "record_id": "101", "study_id": 101, "split": "mimic_iii"}
     cohorts.fill({"cohort_split": [row]})
     assert ask(cohorts, "patients_by_source").rows() == [("mimic_iii", 1, 1)]
@@ -114,13 +110,13 @@ def test_modality_coverage(cohorts) -> None:
             "ehr_codes": [{"hadm_id": 10, "kind": "diagnosis", "code": "4019"}],
             "ehr_demographics": [{"hadm_id": hadm} for hadm in (10, 11, 20)],
             "ehr_series": [{"hadm_id": 10}, {"hadm_id": 11}],
-            "cxr_images": [{"dicom_id": IMAGE.format(1)}],
+            "cxr_images": [{"record_id": IMAGE.format(1)}],
             "cxr_reports": [{"study_id": 51}, {"study_id": 53}, {"study_id": 54}],
         }
     )
     assert ask(cohorts, "modality_coverage").rows() == [
-        ("cxr", None, "image", 4, 1, 0.25),
-        ("cxr", None, "report", 4, 4, 1.0),
+        ("cxr", "mimic_cxr", "image", 4, 1, 0.25),
+        ("cxr", "mimic_cxr", "report", 4, 4, 1.0),
         ("ehr", "mimic_iv", "demographics", 3, 3, 1.0),
         ("ehr", "mimic_iv", "diagnosis", 3, 1, pytest.approx(1 / 3)),
         ("ehr", "mimic_iv", "drug", 3, 0, 0.0),
@@ -170,6 +166,7 @@ def test_text_truncation(database) -> None:
                 {"source": "ehr", "text_id": "101", "num_tokens": 2, "is_truncated": False, "token_indices": [1, 2]},
             ],
             "ehr_records": [{"record_id": "101", "database": "mimic_iii"}],
+            "cxr_records": [{"record_id": IMAGE.format(1)}, {"record_id": IMAGE.format(2)}],
         }
     )
     assert ask(database, "text_truncation").rows() == [
@@ -258,11 +255,11 @@ def test_report_sections(database) -> None:
     )
     third = pytest.approx(1 / 3)
     assert ask(database, "report_sections").rows() == [
-        ("findings", True, 1, third, 3.0),
-        ("impression", False, 2, pytest.approx(2 / 3), 1.5),
+        ("cxr", "findings", True, 1, third, 3.0),
+        ("cxr", "impression", False, 2, pytest.approx(2 / 3), 1.5),
     ]
     lacking = database.run("checks/warnings/cxr_reports__without_wanted_section.sql")
-    assert lacking.rows() == [(3, "findings")]
+    assert lacking.rows() == [("cxr", 3, "findings")]
 
 
 def test_stays_by_system(cohorts) -> None:

@@ -232,7 +232,7 @@ IMAGE = {"subject_id": 1, "study_id": 50, "dicom_id": DICOM.format(0), "path": "
 REPORT = {"subject_id": 1, "study_id": 50, "path": "files/s50.txt", "text": "FINDINGS: clear"}
 
 
-def test_cxr_record_is_an_image_with_report_and_time(database) -> None:
+def test_film_of_mimic_cxr_is_an_image_with_report_and_time(database) -> None:
     images = [{**IMAGE, "dicom_id": DICOM.format(number)} for number in range(4)]
     images[3]["study_id"] = 51
     timed = {"subject_id": 1, "study_id": 50, "study_time": "2180-01-03 00:00:00"}
@@ -250,12 +250,12 @@ def test_cxr_record_is_an_image_with_report_and_time(database) -> None:
             ],
         }
     )
-    records = database.build("cxr_records", "records/cxr_records.sql")
+    records = database.build("mimic_cxr_films", "records/mimic_cxr_films.sql")
     assert records.select("record_id", "view_position", "record_time").rows() == [
         (DICOM.format(0), "PA", datetime(2180, 1, 3)),
         (DICOM.format(1), "LATERAL", datetime(2180, 1, 3)),
     ]
-    left_out = database.run("checks/warnings/cxr_records__images_left_out.sql")
+    left_out = database.run("checks/warnings/mimic_cxr_films__images_left_out.sql")
     assert left_out.select("dicom_id", "is_without_report", "is_without_time").rows() == [
         (DICOM.format(2), False, True),
         (DICOM.format(3), True, False),

@@ -1,4 +1,4 @@
--- Listed images that are no record, because they have no time or their study has no report.
+-- Listed images that are no film, because they have no time or their study has no report.
 -- severity: warning; grain: one image; tables: mimic_cxr__record_list, mimic_cxr__reports, mimic_cxr_jpg__metadata,
 -- mimic_cxr__headers.
 select

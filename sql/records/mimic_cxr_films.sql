@@ -1,10 +1,11 @@
--- CXR records: one row per chest X-ray image that has a report and a time; all views.
+-- Films of MIMIC-CXR: one row per chest X-ray image that has a report and a time; all views.
 -- The time is StudyDate and StudyTime, from the metadata of the JPG release, else from the DICOM header.
 select
+    'cxr' as source,
+    'mimic_cxr' as database,
     images.dicom_id as record_id,
     images.subject_id,
     images.study_id,
-    images.dicom_id,
     coalesce(metadata.study_time, headers.study_time) as record_time,
     coalesce(metadata.view_position, headers.view_position) as view_position,
     images.path
