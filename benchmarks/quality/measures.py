@@ -110,7 +110,8 @@ def score(
     """Measures of embeddings (rows of length 1) of the bench's records."""
     own = np.eye(len(bench.cxr), dtype=bool)
     between = ehr @ cxr.T
-    agreement = rank_agreement(between, bench.truth, bench.other)
+    # A model that finds everybody alike agrees with nothing.
+    agreement = np.nan_to_num(rank_agreement(between, bench.truth, bench.other), nan=0.0)
     agreement[~bench.has_conditions] = np.nan
     values = {
         "text_image_r10": (recall_at_k(report @ image.T, own, k=K), bench.cxr_patient),

@@ -141,7 +141,13 @@ def target_mass(corpus: Corpus, *, settings: Settings) -> float:
     for step in range(_MASS_BATCHES):
         batch = plan.batch(step)
         left, right = (_histories(corpus, name, batch[name]) for name in ("ehr", "cxr"))
-        means.append(float((unit(left) @ unit(right).T).mean()))
+        allowed = np.ones((len(left), len(right)), dtype=bool)
+        if settings.loss.d_exclude_same_patient:
+            who = {name: corpus.sources[name].subject_id[batch[name]] for name in ("ehr", "cxr")}
+            allowed &= who["ehr"][:, None] != who["cxr"][None, :]
+        if settings.loss.d_require_history:
+            allowed &= left.any(axis=1)[:, None] & right.any(axis=1)[None, :]
+        means.append(float((unit(left) @ unit(right).T)[allowed].mean()))
     return float(np.mean(means))
 
 

@@ -148,7 +148,7 @@ def make_world(settings: WorldSettings, *, seed: int) -> World:
     How latents look (patterns, weights, synonyms) is drawn from a seed of its own, so that worlds of several seeds show
     other patients in the same way.
     """
-    looks, rng = _Looks(np.random.default_rng(20_080)), np.random.default_rng([seed, 4])
+    looks, rng = _looks(), np.random.default_rng([seed, 4])
     patients = _draw_patients(settings, looks, rng)
     admission_patient, admission_time, is_record = _draw_admissions(settings, patients, rng)
     seen = patients.conditions(admission_patient, admission_time)
@@ -177,6 +177,15 @@ def make_world(settings: WorldSettings, *, seed: int) -> World:
         pixels=_draw_pixels(cxr, patients.signature[images[0]], study_numbers[image_study], looks, rng),
         links=find_links(ehr, cxr),
     )
+
+
+def visible_conditions() -> Ints:
+    """Numbers of the conditions that X-rays show, ascending."""
+    return _looks().visible
+
+
+def _looks() -> "_Looks":
+    return _Looks(np.random.default_rng(20_080))
 
 
 class _Looks:
