@@ -567,6 +567,14 @@ LABS = (
         (0, 0.01),
     ),
 )
+# In MIMIC-IV alone. Release 3.0 gave some results other items by mistake, and 3.1 took that back.
+NEWER_LABS = (
+    Reading(
+        53132, "Absolute Lymphocyte Count", "K/uL", 1.7, 0.15, 0.1, 9, 2, {"sepsis": -0.7, "malignancy": -0.4},
+        "Chemistry", (1.2, 3.7),
+    ),
+)  # fmt: skip
+ITEMS_OF_3_0 = {53132: 53152}
 
 # item id -> label, abbreviation, linksto, category, unit, type of the items that are not plain readings
 OTHER_ITEMS = (

@@ -168,7 +168,6 @@ def _draw_stays(
         onset_item=random.choice(np.array(PRESSORS), p=(0.5, 0.22, 0.1, 0.06, 0.12), size=len(admission)),
         silent=np.zeros(len(admission), dtype=bool),
         quirks=quirks,
-        oxygen_before_peep=True,
     )
 
 

@@ -163,8 +163,9 @@ def _prescriptions(drugs: pl.DataFrame, stays: pl.DataFrame, carevue: pl.Series)
 
 
 def _labs(labs: pl.DataFrame, subjects: pl.DataFrame) -> pl.DataFrame:
-    """Results; the specimen's time is all there is."""
-    return labs.filter(pl.col("subject_id").is_in(subjects["subject_id"].implode()))
+    """Results in the items that MIMIC-III knows; the specimen's time is all there is."""
+    known = pl.col("itemid").is_in([item.itemid for item in conditions.LABS])
+    return labs.filter(known, pl.col("subject_id").is_in(subjects["subject_id"].implode()))
 
 
 def _cultures(rows: pl.DataFrame) -> pl.DataFrame:

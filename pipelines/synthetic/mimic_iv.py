@@ -35,10 +35,12 @@ COLUMNS = {
     "drug,formulary_drug_cd,gsn,ndc,prod_strength,form_rx,dose_val_rx,dose_unit_rx,form_val_disp,form_unit_disp,"
     "doses_per_24_hrs,route",
 }
+LABS = (*conditions.LABS, *conditions.NEWER_LABS)
 BASIC_PANEL = {50912, 51006, 50971, 50983, 50902, 50882, 50931, 51222, 51221, 51265, 51301}
 DISCHARGE_LOCATIONS = ("HOME", "HOME HEALTH CARE", "SKILLED NURSING FACILITY", "REHAB")
 RACES = ("WHITE", "BLACK/AFRICAN AMERICAN", "ASIAN", "HISPANIC OR LATINO", "UNKNOWN")
 RACE_SHARES = (0.66, 0.14, 0.05, 0.07, 0.08)
+PROVIDER_LETTERS = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 # Share of the subjects who are coded in ICD-9 alone.
 ICD9_SHARE = 0.45
 Rows = list[dict[str, object]]
@@ -52,7 +54,7 @@ def hosp_tables(
     Args:
         cohort: who they are.
         last_seen: row of `Subjects` -> time of the last X-ray, before which nobody may have died.
-        release: 3.0 and 3.1 tell languages apart, insure privately and go on to 2022.
+        release: 3.0 and 3.1 tell languages apart, insure privately and go on to 2022; 3.0 has items of its own.
         seed: the settings' seed.
 
     Returns:
@@ -79,6 +81,9 @@ def hosp_tables(
     if release != "2.2":
         tables["patients"] = tables["patients"].with_columns(_LATER_GROUP)
         tables["admissions"] = tables["admissions"].with_columns(*_LATER_WORDS)
+    if release == "3.0":
+        for name in ("labevents", "d_labitems"):
+            tables[name] = tables[name].with_columns(pl.col("itemid").replace(conditions.ITEMS_OF_3_0))
     return tables, quirks
 
 
@@ -201,7 +206,7 @@ def _code_titles() -> pl.DataFrame:
 
 
 def _lab_dictionary() -> pl.DataFrame:
-    labels = [(item.itemid, item.label, "Blood", item.category) for item in conditions.LABS]
+    labels = [(item.itemid, item.label, "Blood", item.category) for item in LABS]
     return pl.DataFrame(sorted(labels), schema=COLUMNS["d_labitems"].split(","), orient="row")
 
 
@@ -219,7 +224,7 @@ def _labs(
             time[1], stored[1] = stays.intime[longest] + 40 * HOUR, stays.intime[longest] + 60 * HOUR
         subject = int(admissions.subject[row])
         severity = severity_at(subjects, admissions, subject=np.full(len(time), subject), time=time)
-        for at, item in enumerate(conditions.LABS):
+        for at, item in enumerate(LABS):
             drawn = np.flatnonzero(random.random(len(time)) < (0.95 if item.itemid in BASIC_PANEL else 0.55))
             columns["row"].append(np.full(len(drawn), row))
             columns["item"].append(np.full(len(drawn), at))
@@ -243,7 +248,7 @@ def _panel_times(admissions: Admissions, row: int, random: np.random.Generator) 
 def _lab_table(columns: dict[str, np.ndarray], subjects: Subjects, admissions: Admissions) -> pl.DataFrame:
     """Labevents from one row per result: row of the admission, position of the item, times, number, panel."""
     items = pl.DataFrame(
-        [(at, i.itemid, i.unit, *(i.normal or (None, None)), i.decimals) for at, i in enumerate(conditions.LABS)],
+        [(at, i.itemid, i.unit, *(i.normal or (None, None)), i.decimals) for at, i in enumerate(LABS)],
         schema=["item", "itemid", "valueuom", "low", "high", "decimals"],
         orient="row",
     )
@@ -330,7 +335,7 @@ def _marital_status(age: int, person: np.random.Generator) -> str | None:
 
 
 def _provider(random: np.random.Generator) -> str:
-    return "P" + "".join(random.choice(list("0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"), size=5))
+    return "P" + "".join(PROVIDER_LETTERS[at] for at in random.integers(0, len(PROVIDER_LETTERS), size=5).tolist())
 
 
 def _time(time: np.datetime64 | None) -> str | None:

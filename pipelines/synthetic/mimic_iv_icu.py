@@ -181,15 +181,12 @@ def _consciousness(
 
 
 def _support(chart: _Chart, stays: Stays, row: int, hours: float, random: np.random.Generator) -> None:
-    """PEEP and inspired oxygen while ventilated, a little oxygen otherwise."""
+    """PEEP and inspired oxygen while ventilated, a little oxygen before or without: its absence foretells nothing."""
     begins = stays.onset["peep"][row]
+    second = _seconds(np.arange(1.0, hours if np.isnan(begins) else max(begins / 3600, 0), 12.0), random)
+    chart.add(row, 223835, second, np.full(len(second), 28.0))
     if np.isnan(begins):
-        second = _seconds(np.arange(1.0, hours, 12.0), random)
-        chart.add(row, 223835, second, np.full(len(second), 28.0))
         return
-    if stays.oxygen_before_peep:
-        second = _seconds(np.arange(1.0, max(begins / 3600, 0), 12.0), random)
-        chart.add(row, 223835, second, np.full(len(second), 28.0))
     second = np.arange(begins, min(hours * 3600, begins + 72 * 3600), 4 * 3600).astype(np.int64)
     chart.add(row, PEEP, second, random.choice((5.0, 8.0, 10.0), size=len(second)))
     chart.add(row, 223835, second, np.round(random.uniform(40, 70, len(second))))

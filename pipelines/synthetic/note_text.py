@@ -1,6 +1,7 @@
 """Discharge summaries: the same patient in the ward's words, which are never the radiologist's.
 
-What is said follows from severities and signature; the wording varies. No film is ever described here.
+What is said follows from severities and signature; the wording varies. No film is ever described here; what is quoted
+of a report comes from elsewhere (`mimic_iv_note`).
 """
 
 import numpy as np
@@ -87,7 +88,9 @@ ADVICE = (
 )
 
 
-def write_note(severity: np.ndarray, signature: np.ndarray, *, female: bool, random: np.random.Generator) -> str:
+def write_note(
+    severity: np.ndarray, signature: np.ndarray, *, female: bool, random: np.random.Generator, quoted: str = ""
+) -> str:
     """Word one admission's discharge summary.
 
     Args:
@@ -95,6 +98,7 @@ def write_note(severity: np.ndarray, signature: np.ndarray, *, female: bool, ran
         signature: float64 (6,), columns as `SIGNATURE`.
         female: sex in the header.
         random: draws the wording only.
+        quoted: what the summary repeats of an X-ray's report, if it does.
 
     Returns:
         Many lines, with quotation marks and commas in them.
@@ -111,6 +115,7 @@ def write_note(severity: np.ndarray, signature: np.ndarray, *, female: bool, ran
     course = [course[at] for at in random.permutation(len(course))] or ["Observed overnight without events."]
     traits = [traits[at] for at in random.permutation(len(traits))]
     sex = "F" if female else "M"
+    results = ["Pertinent Results:", f"CXR ___: {quoted}", " "] if quoted else []
     return "\n".join(
         [
             " ",
@@ -129,6 +134,7 @@ def write_note(severity: np.ndarray, signature: np.ndarray, *, female: bool, ran
             "Social History:",
             " ".join(traits[:3]),
             " ",
+            *results,
             "Brief Hospital Course:",
             *(f"# {line}" for line in course),
             " ",

@@ -69,12 +69,13 @@ def _chest(cohort: Cohort, studies: Studies, texts: dict[int, str]) -> list[tupl
     for row in np.flatnonzero(cohort.subjects.has_ehr[studies.subject]).tolist():
         subject, time = int(studies.subject[row]), studies.time[row].astype("datetime64[m]").astype("datetime64[s]")
         text = texts[int(studies.study_id[row])]
-        hadm_id = _admission_at(cohort, subject, time)
+        hadm_id = admission_at(cohort, subject, time)
         exams.append((int(cohort.subjects.subject_id[subject]), hadm_id, time.item(), CHEST[view[row]], text))
     return exams
 
 
-def _admission_at(cohort: Cohort, subject: int, time: np.datetime64) -> int | None:
+def admission_at(cohort: Cohort, subject: int, time: np.datetime64) -> int | None:
+    """Return the admission (hadm_id) of a subject (row) at a time, None outside every one."""
     admissions = cohort.admissions
     inside = (admissions.subject == subject) & (admissions.admit <= time) & (time <= admissions.discharge)
     return int(admissions.hadm_id[np.argmax(inside)]) if inside.any() else None

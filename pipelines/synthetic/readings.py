@@ -21,10 +21,9 @@ def values_of(reading: Reading, severity: np.ndarray, signature: np.ndarray, ran
     Returns:
         float64 (k,), rounded and within the item's limits.
     """
-    signature = np.broadcast_to(signature, (len(severity), len(SIGNATURE)))
     value = reading.middle + reading.spread * random.standard_normal(len(severity))
     for name, effect in reading.effects.items():
-        driver = severity[:, CONDITIONS.index(name)] if name in CONDITIONS else signature[:, SIGNATURE.index(name)]
+        driver = severity[:, CONDITIONS.index(name)] if name in CONDITIONS else signature[..., SIGNATURE.index(name)]
         value = value + effect * driver
     return np.round(np.clip(value, reading.low, reading.high), reading.decimals)
 

@@ -53,7 +53,8 @@ class SyntheticSettings:
         num_carevue_subjects: MIMIC-III subjects charted in CareVue; some of them in MetaVision later.
         num_twins: how many MetaVision subjects are MIMIC-IV subjects under other ids; fewer where MIMIC-IV holds
             fewer whom both could have.
-        mimic_iv_release: whose words and headers MIMIC-IV has.
+        quoted_share: share of the admissions with an X-ray during them whose discharge summary quotes its report.
+        mimic_iv_release: whose words, headers and items MIMIC-IV has.
         mimic_iii_layout: "full": upper-case columns; "demo": lower-case columns, files not compressed.
         mimic_cxr_release: 2.1.0 has labels read by people beside the JPGs.
         report_layout: reports as files beside the study folders, or in mimic-cxr-reports.zip.
@@ -84,6 +85,7 @@ class SyntheticSettings:
     num_metavision_subjects: int = DEMO_SUBJECTS
     num_carevue_subjects: int = DEMO_SUBJECTS
     num_twins: int = 40
+    quoted_share: float = 0.4
     mimic_iv_release: str = "2.2"
     mimic_iii_layout: str = "full"
     mimic_cxr_release: str = "2.0.0"
@@ -125,6 +127,8 @@ class SyntheticSettings:
         sizes = [name for name in self.__dataclass_fields__ if name.startswith("num_") and getattr(self, name) < 0]
         if sizes:
             raise ValueError(f"numbers must not be negative: {', '.join(sizes)}")
+        if not 0 <= self.quoted_share <= 1:
+            raise ValueError(f"quoted_share is {self.quoted_share}: it is a share, from 0 to 1")
         if not 0 < self.holdout_share <= 1 and self.num_holdout_subjects:
             raise ValueError(
                 f"holdout_share is {self.holdout_share}: held-out subjects need a share above 0, at most 1"

@@ -45,7 +45,6 @@ class Stays:
         onset_item: int64 (n,), the pressor's item.
         silent: bool (n,), nothing was charted at all.
         quirks: planted cases, (name, row of the stay).
-        oxygen_before_peep: oxygen is charted before PEEP is, so that its absence foretells nothing.
     """
 
     stay_id: np.ndarray
@@ -57,7 +56,6 @@ class Stays:
     onset_item: np.ndarray
     silent: np.ndarray
     quirks: list[tuple[str, int]]
-    oxygen_before_peep: bool = False
 
 
 def draw_stays(subjects: Subjects, admissions: Admissions, *, seed: int) -> Stays:

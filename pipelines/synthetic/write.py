@@ -10,11 +10,11 @@ from pipelines.synthetic.conditions import CONDITIONS, SIGNATURE
 from pipelines.synthetic.covid19 import write_covid19
 from pipelines.synthetic.critical import draw_cohort, draw_holdout
 from pipelines.synthetic.latent import Admissions, Subjects, severity_at
-from pipelines.synthetic.mimic_cxr import write_mimic_cxr
+from pipelines.synthetic.mimic_cxr import report_texts, write_mimic_cxr
 from pipelines.synthetic.mimic_cxr_jpg import write_labels, write_metadata
 from pipelines.synthetic.mimic_iii import Tables, carevue_subset, mimic_iii_tables, write_mimic_iii
 from pipelines.synthetic.mimic_iii_people import Members, draw_members
-from pipelines.synthetic.mimic_iv_note import discharge_notes, write_notes
+from pipelines.synthetic.mimic_iv_note import discharge_notes, quoted_reports, write_notes
 from pipelines.synthetic.mimic_iv_tree import join_mimic_iv, render_mimic_iv, write_mimic_iv
 from pipelines.synthetic.open_i import write_open_i
 from pipelines.synthetic.settings import FOLDERS, SyntheticSettings
@@ -60,15 +60,25 @@ def _write_hospital(folder: Path, cohort: Cohort, studies: Studies, *, settings:
         iv = join_mimic_iv(iv, render_mimic_iv(cohorts[-1], settings=settings))
     if "mimic_iv" in settings.sources:
         write_mimic_iv(folder / FOLDERS["mimic_iv"], iv)
-    if "mimic_iv_note" in settings.sources:
-        write_notes(folder / FOLDERS["mimic_iv_note"], cohorts, studies, seed=settings.seed)
+    summaries = _write_notes(folder, cohorts, studies, settings=settings)
     if {"mimic_iii", "mimic_iii_carevue"} & set(settings.sources):
         taken = {id_ for each in cohorts for id_ in each.ids()}
         members = draw_members(cohort, iv, settings=settings, taken=taken)
-        summaries = discharge_notes(cohort.subjects, cohort.admissions, seed=settings.seed)
         tables = mimic_iii_tables(members, iv, summaries, settings=settings)
         _write_mimic_iii(folder, tables, members, settings=settings)
     return iv.quirks
+
+
+def _write_notes(folder: Path, cohorts: list[Cohort], studies: Studies, *, settings: SyntheticSettings) -> pl.DataFrame:
+    """Write MIMIC-IV-Note if asked for; return the discharge summaries of the first cohort: MIMIC-III has some too."""
+    seed = settings.seed
+    texts = report_texts(cohorts[0].subjects, studies, seed=seed)
+    quotes = quoted_reports(cohorts[0], studies, texts, share=settings.quoted_share, seed=seed)
+    summaries = [discharge_notes(each.subjects, each.admissions, seed=seed, quotes=quotes) for each in cohorts]
+    if "mimic_iv_note" in settings.sources:
+        root = folder / FOLDERS["mimic_iv_note"]
+        write_notes(root, pl.concat(summaries), cohorts, studies, texts, seed=seed)
+    return summaries[0]
 
 
 def _write_mimic_iii(folder: Path, tables: Tables, members: Members, *, settings: SyntheticSettings) -> None:

@@ -60,6 +60,7 @@ def test_every_tree_comes_out_the_same_twice_and_no_tree_depends_on_another_bein
     assert {path: first[path] for path in first.keys() - reports} == {
         path: digest for path, digest in again.items() if path != "mimic-cxr/mimic-cxr-reports.zip"
     }
+    assert {path.name for path in (tmp_path / "alone").iterdir()} == {"mimic-iii", "truth"}
     files = {path for path in alone if path.startswith("mimic-iii/")}
     assert len(files) == 17 and all(alone[path] == first[path] for path in files)
 

@@ -1,10 +1,13 @@
 """Infusions, procedures, outputs, dates, cultures and radiology notes of MIMIC-IV: planted, timed and known as real."""
 
+import re
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from pipelines.sources import SOURCES
+from pipelines.sources.releases import detect_release
 from pipelines.synthetic import SyntheticSettings, write_sources
 
 PRESSORS = ("221906", "221749", "222315", "221289")
@@ -129,18 +132,74 @@ def test_a_chest_report_of_the_notes_is_the_films_own_text(raw: Path, read) -> N
     assert len(others) and others["hadm_id"].null_count() == 0
 
 
-@pytest.mark.parametrize("release", ["3.0", "3.1"])
-def test_later_releases_have_their_years_languages_and_headers(tmp_path: Path, release: str) -> None:
-    settings = SyntheticSettings(
-        num_ehr_subjects=30,
-        num_linked_subjects=0,
-        num_cxr_only_subjects=0,
-        mimic_iv_release=release,
-        sources=("mimic_iv",),
+def test_some_summaries_quote_the_report_of_a_film_of_their_admission(raw: Path, read) -> None:
+    studies = read("mimic-cxr/cxr-study-list.csv.gz")
+    runs = {
+        study: _runs((raw / "mimic-cxr" / path).read_text())
+        for study, path in studies.select("study_id", "path").iter_rows()
+    }
+    films = read("truth/studies.parquet").select("time", study=pl.col("study_id").cast(pl.String), subject="subject_id")
+    admissions = read("truth/admissions.parquet").select(
+        "admittime", "dischtime", hadm=pl.col("hadm_id").cast(pl.String), subject="subject_id"
     )
-    write_sources(tmp_path / "raw", settings=settings)
-    hosp, icu = tmp_path / "raw/mimic-iv/hosp", tmp_path / "raw/mimic-iv/icu"
+    pairs = films.join(admissions, on="subject")
+    pairs = pairs.with_columns(inside=pl.col("time").is_between("admittime", "dischtime"))
+    notes = dict(read("mimic-iv-note/note/discharge.csv.gz").select("hadm_id", "text").iter_rows())
+    quoting = set()
+    for hadm, study, inside in pairs.filter(pl.col("hadm").is_in(list(notes))).select("hadm", "study", "inside").rows():
+        if shared := _runs(notes[hadm]) & runs[study]:
+            assert inside, "a summary quotes a film from outside its admission"
+            assert len(shared) > 5
+            quoting.add(hadm)
+    filmed = set(pairs.filter("inside")["hadm"]) & set(notes)
+    assert 2 <= len(quoting) <= 0.8 * len(filmed), (len(quoting), len(filmed))
+    assert quoting == {hadm for hadm, text in notes.items() if "Pertinent Results:" in text}
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    """Runs of eight words."""
+    words = re.findall("[a-z0-9_]+", text.lower())
+    return set(zip(*(words[start:] for start in range(8)), strict=False))
+
+
+def test_oxygen_is_charted_in_the_first_two_days_whether_or_not_ventilation_comes_later(read) -> None:
+    times = read("mimic-iv/icu/icustays.csv.gz").select("stay_id", intime=pl.col("intime").str.to_datetime())
+    charted = read("mimic-iv/icu/chartevents.csv.gz").join(times, on="stay_id")
+    charted = charted.with_columns(pl.col("charttime").str.to_datetime())
+    two_days = pl.col("intime") + pl.duration(hours=48)
+    first = charted.filter(pl.col("itemid") == "220339").group_by("stay_id").agg(peep=pl.col("charttime").min())
+    stays = charted.select("stay_id", "intime").unique().join(first, on="stay_id", how="left")
+    never, late = stays.filter(pl.col("peep").is_null()), stays.filter(pl.col("peep") >= two_days)
+    early = charted.filter(pl.col("itemid") == "223835", pl.col("charttime") < two_days)["stay_id"].unique()
+    assert len(late) >= 5, "too few stays are ventilated late"
+    for group in (never, late):
+        assert group["stay_id"].is_in(early.implode()).mean() > 0.9
+
+
+def test_releases_2_2_and_3_1_are_told_from_their_trees(raw: Path, other: Path) -> None:
+    hosp, icu = other / "mimic-iv/hosp", other / "mimic-iv/icu"
     assert "2020 - 2022" in set(pl.read_csv(hosp / "patients.csv.gz")["anchor_year_group"])
     admissions = pl.read_csv(hosp / "admissions.csv.gz")
     assert "English" in set(admissions["language"]) and "ENGLISH" not in set(admissions["language"])
     assert pl.read_csv(icu / "procedureevents.csv.gz").columns[-2:] == ["originalamount", "originalrate"]
+    assert [detect_release(SOURCES["mimic_iv"], root / "mimic-iv") for root in (raw, other)] == ["2.2", "3.1"]
+
+
+def test_release_3_0_differs_from_3_1_in_the_items_of_some_results_alone(tmp_path: Path) -> None:
+    trees = {}
+    for name, release in (("one", "3.0"), ("two", "3.1")):
+        settings = SyntheticSettings(
+            num_ehr_subjects=6, num_linked_subjects=0, num_cxr_only_subjects=0, mimic_iv_release=release,
+            sources=("mimic_iv",),
+        )  # fmt: skip
+        write_sources(tmp_path / name, settings=settings)
+        trees[release] = tmp_path / name / "mimic-iv"
+        assert detect_release(SOURCES["mimic_iv"], trees[release]) == release
+    one, two = trees["3.0"], trees["3.1"]
+    files = [path.relative_to(one) for path in one.rglob("*.csv.gz")]
+    differing = {path.name for path in files if (one / path).read_bytes() != (two / path).read_bytes()}
+    assert differing == {"labevents.csv.gz", "d_labitems.csv.gz"}
+    for name in differing:
+        mistaken, right = (pl.read_csv(root / "hosp" / name, infer_schema=False) for root in (one, two))
+        assert "53132" in right["itemid"] and "53152" not in right["itemid"]
+        assert mistaken.with_columns(pl.col("itemid").replace("53152", "53132")).equals(right)

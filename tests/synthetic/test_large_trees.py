@@ -6,14 +6,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.synthetic import write_chartevents
-from pipelines.synthetic.chartevents_stream import ROWS_PER_STAY, STAYS_PER_BLOCK
+from pipelines.synthetic import chartevents_stream, write_chartevents
+from pipelines.synthetic.chartevents_stream import ROWS_PER_STAY
 
+STAYS_PER_BLOCK = 4
 ONE_BLOCK = ROWS_PER_STAY * STAYS_PER_BLOCK
 
 
-@pytest.mark.parametrize("num_rows", [1, ROWS_PER_STAY + 1, ONE_BLOCK, ONE_BLOCK + 7])
-def test_rows_are_counted_exactly_and_belong_to_stays(tmp_path: Path, num_rows: int) -> None:
+@pytest.mark.parametrize("num_rows", [1, ROWS_PER_STAY + 1, ONE_BLOCK, ONE_BLOCK + 7, 3 * ONE_BLOCK - 1])
+def test_rows_are_counted_exactly_and_belong_to_stays(
+    tmp_path: Path, num_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chartevents_stream, "STAYS_PER_BLOCK", STAYS_PER_BLOCK)
     write_chartevents(tmp_path / "tree", num_rows=num_rows, seed=0)
     charted = pl.read_csv(tmp_path / "tree/icu/chartevents.csv.gz", try_parse_dates=True)
     stays = pl.read_csv(tmp_path / "tree/icu/icustays.csv.gz", try_parse_dates=True)
