@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Inputs:
-    """One modality of the records of a batch that have it.
+    """One modality of the records of a batch that have it, or of all of them.
 
     Attributes:
         kind: codes, dense, text, image or series.
@@ -81,12 +81,21 @@ class Collate:
         pad_to: texts are padded to a multiple of so many tokens, at most `context_length`.
         context_length: longest text the text tower takes.
         encode_distinct: give a text that several records share once.
+        encode_absent: give every record every modality that any record of the corpus has: what it lacks is zeros, a
+            black image, or a text of its first and last token alone, which frame every text.
     """
 
     def __init__(
-        self, corpus: Corpus, *, device: torch.device, pad_to: int, context_length: int, encode_distinct: bool = True
+        self,
+        corpus: Corpus,
+        *,
+        device: torch.device,
+        pad_to: int,
+        context_length: int,
+        encode_distinct: bool = True,
+        encode_absent: bool = False,
     ) -> None:
-        self.corpus, self.device = corpus, device
+        self.corpus, self.device, self.encode_absent = corpus, device, encode_absent
         self.pad_to, self.context_length, self.encode_distinct = pad_to, context_length, encode_distinct
         self._links = {
             pair: link_rows(corpus.sources[pair[0]].num_records, links.s.astype(np.int64), links.t.astype(np.int64))
@@ -119,7 +128,7 @@ class Collate:
         """Who some records of one source are."""
         source = self.corpus.sources[name]
         texts = [modality for modality in source.modalities.values() if isinstance(modality, Text)]
-        present = [modality.present[records] for modality in source.modalities.values()]
+        present = [self._counts(modality, records) for modality in source.modalities.values()]
         return Identities(
             present_NM=self._to_device(np.stack(present, axis=1)),
             subject_N=self._to_device(source.subject_id[records]),
@@ -136,22 +145,42 @@ class Collate:
             if set(pair) <= set(records)
         }
 
+    def longest(self, name: str, records: Ints) -> Ints:
+        """Records whose texts, all different ones, and stays are the longest, in descending order: the worst batch."""
+        length = np.zeros(len(records), dtype=np.int64)
+        for values in self.corpus.sources[name].modalities.values():
+            if isinstance(values, Text):
+                first = np.zeros(len(records), dtype=bool)
+                first[np.unique(values.row[records], return_index=True)[1]] = True
+                found = np.flatnonzero(first & values.present[records])
+                length[found] += np.diff(values.offsets)[values.row[records[found]]]
+            elif isinstance(values, Series):
+                length += np.diff(values.stay_indptr)[records]
+        return records[np.argsort(-length, kind="stable")]
+
     def inputs(self, source: Source, modality: str, records: Ints) -> Inputs:
-        """Inputs of one modality for those of the records that have it."""
+        """Inputs of one modality for those of the records that have it, or for all of them."""
         values = source.modalities[modality]
-        rows = np.flatnonzero(values.present[records])
+        rows = np.flatnonzero(self._counts(values, records))
         x, index = self._gather(values, records[rows])
         kind = next(kind for kind, form in KINDS.items() if isinstance(values, form))
         return Inputs(kind, self._to_device(rows), x, self._to_device(index))
+
+    def _counts(self, values: Modality, records: Ints) -> NDArray[np.bool_]:
+        """Which records' modality is encoded."""
+        present = values.present
+        if self.encode_absent and present.any():
+            return np.ones(len(records), dtype=bool)
+        return present[records]
 
     def _gather(self, values: Modality, records: Ints) -> tuple[Tensor, Ints]:
         index = np.empty(0, dtype=np.int64)
         if isinstance(values, Codes):
             x = self._multi_hot(values, records)
         elif isinstance(values, Dense):
-            x = self._to_device(values.values[records])
+            x = self._to_device(values.values[records] * values.present[records, None])
         elif isinstance(values, Image):
-            x = self._to_device(values.pixels(records))
+            x = self._to_device(_pixels(values, records))
         elif isinstance(values, Text):
             texts, index = values.row[records], np.arange(len(records))
             if self.encode_distinct:
@@ -175,21 +204,36 @@ class Collate:
         return dense
 
     def _pad(self, text: Text, texts: Ints) -> Ints:
-        lengths, places = ragged(text.offsets, texts)
+        absent = texts < 0
+        lengths, places = ragged(text.offsets, np.where(absent, 0, texts))
         longest = int(lengths.max(initial=1))
         width = min(-(-longest // self.pad_to) * self.pad_to, self.context_length)
         if longest > width:
             raise ValueError(f"a text has {longest} tokens, the text tower takes {width}; publish the corpus shorter")
         padded = np.full((len(texts), width), text.pad_id, dtype=np.int64)
         padded[np.arange(width) < lengths[:, None]] = text.tokens[places]
+        if absent.any():
+            frame = text.tokens[[0, text.offsets[1] - 1]][:width]
+            padded[absent] = text.pad_id
+            padded[absent, : len(frame)] = frame
         return padded
 
     def _series(self, series: Series, records: Ints) -> tuple[Tensor, Ints]:
         num_stays, stays = ragged(series.stay_indptr, records)
         lengths, cells = ragged(series.cell_indptr, stays)
-        dense = torch.zeros(len(stays), series.num_bins, series.size, device=self.device)
+        without = np.flatnonzero(num_stays == 0)
+        dense = torch.zeros(len(stays) + len(without), series.num_bins, series.size, device=self.device)
         stay = self._to_device(np.repeat(np.arange(len(stays)), lengths))
         bins = self._to_device(series.bin[cells].astype(np.int64))
         features = self._to_device(series.feature[cells].astype(np.int64))
         dense[stay, bins, features] = self._to_device(series.value[cells])
-        return dense, np.repeat(np.arange(len(records)), num_stays)
+        return dense, np.concatenate([np.repeat(np.arange(len(records)), num_stays), without])
+
+
+def _pixels(image: Image, records: Ints) -> NDArray[np.uint8]:
+    present = image.present[records]
+    if present.all():
+        return image.pixels(records)
+    pixels = np.zeros((len(records), image.size, image.size), dtype=np.uint8)
+    pixels[present] = image.pixels(records[present])
+    return pixels

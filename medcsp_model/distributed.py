@@ -9,12 +9,17 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
 CPU = torch.device("cpu")
+
+
+class ProcessLostError(ValueError):
+    """Another process of the run ended or does not answer."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ class Ranks:
         padded = [_pad(part, most[name]).flatten() for name, part in parts.items()]
         mine = torch.cat(padded)
         everyone = [torch.empty_like(mine) for _ in range(self.size)]
-        dist.all_gather(everyone, mine)
+        with _talking():
+            dist.all_gather(everyone, mine)
         pieces = [one.split([len(values) for values in padded]) for one in everyone]
         shares = [Ranks(rank, self.size) for rank in range(self.size)]
         return {
@@ -86,15 +92,28 @@ class Ranks:
         """What the first process says; also a point that none passes before the first has reached it."""
         answer = torch.tensor(int(number), device=self.device)
         if self.size > 1:
-            dist.broadcast(answer, src=0)
+            with _talking():
+                dist.broadcast(answer, src=0)
         return int(answer)
 
     def _reduce(self, values: Tensor, operation: dist.ReduceOp.RedOpType) -> Tensor:
         if self.size == 1:
             return values
         result = values.detach().clone()
-        dist.all_reduce(result, op=operation)
+        with _talking():
+            dist.all_reduce(result, op=operation)
         return result
+
+
+@contextmanager
+def _talking() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # of the connection; nothing is computed here
+        raise ProcessLostError(
+            "another process of the run ended or does not answer: its own error says why. The last state is kept; "
+            f"start the same command again ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def _pad(rows: Tensor, count: int) -> Tensor:
@@ -119,11 +138,15 @@ def choose_device(setting: str, *, local_rank: int = 0) -> torch.device:
 
 
 @contextmanager
-def connected(setting: str) -> Iterator[Ranks]:
+def connected(setting: str, *, timeout_seconds: int = 600) -> Iterator[Ranks]:
     """This process among those that `torchrun` started, if it did: nccl between CUDA devices, gloo between CPUs.
+
+    One that leaves with an error says no farewell, which would wait for the others. Its connections close as it ends,
+    and the others find out: at once between CPUs; between CUDA devices when `torchrun` ends them, or after the timeout.
 
     Args:
         setting: `settings.run.device`.
+        timeout_seconds: `settings.run.timeout_seconds`.
     """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     device = choose_device(setting, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
@@ -132,8 +155,7 @@ def connected(setting: str) -> Iterator[Ranks]:
     if size == 1:
         yield Ranks(device=device)
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=size)
-    try:
-        yield Ranks(rank, size, device)
-    finally:
-        dist.destroy_process_group()
+    backend, timeout = "nccl" if device.type == "cuda" else "gloo", timedelta(seconds=timeout_seconds)
+    dist.init_process_group(backend, rank=rank, world_size=size, timeout=timeout)
+    yield Ranks(rank, size, device)
+    dist.destroy_process_group()

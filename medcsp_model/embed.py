@@ -62,7 +62,10 @@ class Embedder:
         _check_sizes(self.model, corpus)
         text = self.model.description.settings.model.text
         length = self.model.description.towers["bert"]["max_position_embeddings"]
-        self.collate = Collate(corpus, device=device, pad_to=text.pad_to, context_length=length)
+        absent = self.model.description.settings.model.absent
+        self.collate = Collate(
+            corpus, device=device, pad_to=text.pad_to, context_length=length, encode_absent=absent == "encoded"
+        )
 
     @torch.inference_mode()
     def modality(
@@ -80,20 +83,17 @@ class Embedder:
         self, source: str, records: NDArray[np.int64], *, batch_size: int
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]], dict[str, NDArray[np.bool_]]]:
         """Record embeddings (n, d), and embeddings and presence of each modality."""
-        names = self.modalities(source)
-        means, each, present = [], [], []
+        modalities = self.corpus.sources[source].modalities
+        present = {name: modalities[name].present[records] for name in self.modalities(source)}
+        means, each = [], []
         for first in range(0, len(records), batch_size):
             batch = self.collate.source(source, records[first : first + batch_size])
             embedded = self.model.embed(source, batch)
             means.append(F.normalize(record_means(embedded)[0], dim=-1).cpu().numpy())
             each.append(F.normalize(embedded.e_NMD, dim=-1).cpu().numpy())
-            present.append(embedded.present_NM.cpu().numpy())
-        e_NMD, present_NM = np.concatenate(each), np.concatenate(present)
-        return (
-            np.concatenate(means),
-            {name: np.ascontiguousarray(e_NMD[:, number]) for number, name in enumerate(names)},
-            {name: np.ascontiguousarray(present_NM[:, number]) for number, name in enumerate(names)},
-        )
+        e_NMD = np.concatenate(each)
+        by_name = {name: e_NMD[:, number] * held[:, None] for number, (name, held) in enumerate(present.items())}
+        return np.concatenate(means), by_name, present
 
     def modalities(self, source: str) -> list[str]:
         """Modalities of a source that the model can embed."""

@@ -108,6 +108,7 @@ def _align_terms(side: _Side, settings: LossSettings, statistics: LogitStatistic
 
     1/|M| sum_m 1/|Q_m| sum_{i in Q_m} -log softmax_{j in {i} + N_i}(n(e_im).n(k_j)/tau)[i], where Q_m are the records
     with m and at least two modalities, k_j is the full or leave-one-out mean, N_i per `a_negatives` where k_j exists.
+    Without the factor 1/|M| where `a_modalities` is a sum.
     """
     batch, num_modalities = side.batch, side.e_NMD.shape[1]
     for m in range(num_modalities):
@@ -130,7 +131,8 @@ def _align_terms(side: _Side, settings: LossSettings, statistics: LogitStatistic
             return (loss_R * asks_N[rows]).sum(), asks_N[rows].sum()
 
         units = F.normalize(side.e_NMD[:, m], dim=-1), F.normalize(key_ND, dim=-1)
-        yield Term("a", 1 / num_modalities, *sum_rows(rows_of, side.rows, *units, tile=settings.tile))
+        weight = 1.0 if settings.a_modalities == "sum" else 1 / num_modalities
+        yield Term("a", weight, *sum_rows(rows_of, side.rows, *units, tile=settings.tile))
 
 
 def _patient_term(
@@ -139,7 +141,8 @@ def _patient_term(
     """l^P from s to t: a record finds the same patient's records inside the window, among other patients' records.
 
     1/|A| sum_{i in A} 1/|P_i| sum_{p in P_i} -log[x_ip / (x_ip + sum_{j in N_i} x_ij)] with x = exp(sim). P_i are the
-    linked records, N_i those of other patients: the same patient outside the window is in neither.
+    linked records (with `p_positives = "one"` the first of them), N_i those of other patients: the same patient outside
+    the window is in neither.
     """
 
     def rows_of(rows: slice, unit_ND: Tensor, unit_TD: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,6 +151,8 @@ def _patient_term(
         positive_RT = torch.zeros_like(sim_RT, dtype=torch.bool)
         positive_RT[here_2P[0] - rows.start, here_2P[1]] = True
         positive_RT &= s.defined_N[rows, None] & t.defined_N[None, :]
+        if settings.p_positives == "one":
+            positive_RT &= positive_RT.cumsum(1) == 1
         negative_RT = (s.batch.subject_N[rows, None] != t.batch.subject_N[None, :]) & t.defined_N[None, :]
         rest_R = sim_RT.masked_fill(~negative_RT, ABSENT).logsumexp(1)
         loss_RT = F.softplus(rest_R[:, None] - sim_RT) * positive_RT

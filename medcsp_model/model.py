@@ -21,7 +21,7 @@ from medcsp_model.encoders import SeriesEncoder, VectorEncoder, widen
 from medcsp_model.images import prepare_images
 from medcsp_model.losses import Embedded
 from medcsp_model.settings import Augmentation, Settings
-from medcsp_model.towers import build_towers, describe_towers
+from medcsp_model.towers import build_towers, compile_towers, describe_towers, mark_batch
 
 TOWER_KINDS = ("text", "image")
 _SIZES = {
@@ -76,7 +76,7 @@ class MedCSP(nn.Module):
     Attributes:
         towers: open_clip's `CustomTextCLIP`; its logit scale is unused, tau is a setting.
         encoders: encoder per `<source>__<modality>` that is not text or image.
-        head: LayerNorm of ReLU + LayerNorm + Dropout, shared by all modalities.
+        head: LayerNorm of the head that all modalities share.
         raw_towers: leave the head off texts and images (how the released evaluation embeds).
     """
 
@@ -98,6 +98,12 @@ class MedCSP(nn.Module):
                     )
         self.head = nn.LayerNorm(settings.embed_dim)
         self.raw_towers = False
+        self._is_compiled = False
+
+    def compile_towers(self) -> None:
+        """Compile the forward pass of both towers in place."""
+        compile_towers(self.towers)
+        self._is_compiled = True
 
     @property
     def augmentation(self) -> Augmentation | None:
@@ -114,20 +120,26 @@ class MedCSP(nn.Module):
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Grey pixels uint8 (k, height, width) to the image tower's output (k, embed_dim)."""
         settings = self.description.settings.model.image
-        features: Tensor = self.towers.encode_image(
-            prepare_images(pixels, settings=settings, augmentation=self.augmentation).to(self.head.weight.dtype)
-        )
+        x = prepare_images(pixels, settings=settings, augmentation=self.augmentation).to(self.head.weight.dtype)
+        if self._is_compiled:
+            mark_batch(x)
+        features: Tensor = self.towers.encode_image(x)
         return widen(features)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Padded token ids int64 (u, tokens) to the text tower's output (u, embed_dim)."""
+        if self._is_compiled:
+            mark_batch(tokens)
         features: Tensor = self.towers.encode_text(tokens)
         return widen(features)
 
     def apply_head(self, e_KD: Tensor) -> Tensor:
-        """ReLU, the shared LayerNorm and Dropout."""
-        dropout = self.description.settings.model.head_dropout
-        return F.dropout(self.head(e_KD.relu()), dropout, training=self.training)
+        """ReLU, the shared LayerNorm and Dropout, or what `settings.model.head` leaves of them."""
+        settings = self.description.settings.model
+        if settings.head == "none":
+            return e_KD
+        active_KD = e_KD.relu() if settings.head == "relu_norm" else e_KD
+        return F.dropout(self.head(active_KD), settings.head_dropout, training=self.training)
 
     def encode(self, source: str, modality: str, inputs: Inputs) -> Tensor:
         """Embeddings (k, embed_dim) of the records of a batch that have the modality."""

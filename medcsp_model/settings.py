@@ -64,7 +64,10 @@ class ModelSettings:
     Attributes:
         embed_dim: width of every embedding.
         hidden_dim: hidden width of the code, dense and series encoders.
-        head_dropout: dropout of the shared head ReLU + LayerNorm + Dropout.
+        head: the shared head: ReLU + LayerNorm + Dropout, LayerNorm + Dropout, or nothing.
+        head_dropout: dropout of the shared head.
+        absent: a modality that a record lacks never counts, or is encoded as if it were empty (zeros, a text without
+            words, a black image) and counts like any other, as in the released code.
         series_state: which state of the second LSTM is the embedding.
         average_padded_stays: pad every record to `max_stays` stays and average over the padded ones too (the released
             code); otherwise a stay that does not exist never counts.
@@ -74,7 +77,9 @@ class ModelSettings:
 
     embed_dim: int = 512
     hidden_dim: int = 64
+    head: Literal["relu_norm", "norm", "none"] = "relu_norm"
     head_dropout: float = 0.2
+    absent: Literal["masked", "encoded"] = "masked"
     series_state: Literal["cell", "hidden"] = "cell"
     average_padded_stays: bool = False
     image: ImageTower = field(default_factory=ImageTower)
@@ -93,6 +98,8 @@ class LossSettings:
         lambda_d: weight of L_D.
         centroid: key of L_A: mean of all the record's modalities, or of the others only (the full one holds the query).
         a_negatives: negatives of L_A: any other record, of another study, or also of another text.
+        a_modalities: L_A of a source is the mean over its modalities, or their sum.
+        p_positives: positives of an anchor of L_P: all its linked records, or only the first of them in the batch.
         directions: L_P and L_D from s to t alone, or the mean of both directions.
         d_target: weights of L_D: unnormalised similarities, normalised by row, or softmax(similarity / tau_d).
         tau_d: temperature of the softmax target.
@@ -108,6 +115,8 @@ class LossSettings:
     lambda_d: float = 0.2
     centroid: Literal["full", "leave_one_out"] = "leave_one_out"
     a_negatives: Literal["record", "study", "text"] = "study"
+    a_modalities: Literal["mean", "sum"] = "mean"
+    p_positives: Literal["all", "one"] = "all"
     directions: Literal["forward", "both"] = "both"
     d_target: Literal["unnormalised", "row", "softmax"] = "softmax"
     tau_d: float = 0.05
@@ -177,6 +186,9 @@ class OptimiserSettings:
         warmup_share: share of the steps with a linear rise of the learning rate.
         schedule: constant afterwards, or a cosine down to zero.
         clip_norm: largest gradient norm; 0 never clips.
+        lr_rule: how both learning rates grow with the (global) batch: not at all, or by the ratio of its records of the
+            anchor source to `reference_batch`, or by the ratio's square root (the usual rule for AdamW).
+        reference_batch: the batch that `lr` and `tower_lr` are meant for.
     """
 
     epochs: float = 10.0
@@ -189,6 +201,8 @@ class OptimiserSettings:
     warmup_share: float = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     clip_norm: float = 0.0
+    lr_rule: Literal["none", "linear", "sqrt"] = "none"
+    reference_batch: int = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,21 +216,25 @@ class RunSettings:
         micro_batch: records of each source that a process embeds at once; of more it caches the embeddings and their
             gradient, and embeds again part by part. 0 takes as many as the device's memory holds. A resumed run keeps
             the number it began with.
+        compile: compile both towers with torch.compile: on CUDA devices alone (`auto`), never, or anywhere.
         num_threads: CPU threads; 0 takes torch's own choice. A resumed run keeps the number it began with.
         log_every: steps between two lines of log and metrics.
         validate_every: steps between two searches among the validation subjects, written with the next line of
             metrics; 0 never searches.
         save_every: steps between two saved states.
+        timeout_seconds: how long a process waits for the others before it ends with an error.
     """
 
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     micro_batch: int = 0
+    compile: Literal["auto", "off", "on"] = "auto"
     num_threads: int = 0
     log_every: int = 50
     validate_every: int = 0
     save_every: int = 500
+    timeout_seconds: int = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,6 +355,8 @@ def _check(settings: Settings) -> None:
         "loss.tile": settings.loss.tile,
         "run.log_every": settings.run.log_every,
         "run.save_every": settings.run.save_every,
+        "run.timeout_seconds": settings.run.timeout_seconds,
+        "optimiser.reference_batch": settings.optimiser.reference_batch,
     }
     for name, value in positive.items():
         if value <= 0:
@@ -354,15 +374,18 @@ def _check(settings: Settings) -> None:
 def paper() -> Settings:
     """The recipe of the paper and the released model: 10 epochs, lr 1e-5, batch 128, tau 0.1, lambdas 0.5 and 0.2."""
     return Settings(
+        model=ModelSettings(absent="encoded", average_padded_stays=True),
         loss=LossSettings(
             centroid="full",
             a_negatives="record",
+            p_positives="one",
             directions="forward",
             d_target="unnormalised",
             d_exclude_same_patient=False,
             d_require_history=False,
         ),
         batch=BatchSettings(plan="random"),
+        run=RunSettings(compile="off"),
     )
 
 
@@ -379,6 +402,7 @@ def default() -> Settings:
             warmup_share=0.05,
             schedule="cosine",
             clip_norm=1.0,
+            lr_rule="sqrt",
         ),
         run=RunSettings(validate_every=500, precision="bfloat16"),
     )

@@ -4,6 +4,7 @@ open_clip reads its BERT from a folder, so a configuration is written to a tempo
 given a configuration object instead it would add a BERT pooler that nothing uses.
 """
 
+import importlib
 import json
 import tempfile
 from pathlib import Path
@@ -23,6 +24,8 @@ WEIGHTS = (
     "model.safetensors",
     "pytorch_model.bin",
 )
+GRAPHS = 64
+"""Compiled versions of a tower that may exist: lengths of text times training, evaluation, and without gradient."""
 _TEXT_KEYS = {"hf_proj_type": "proj", "hf_pooler_type": "pooler_type"}
 
 
@@ -108,6 +111,27 @@ def load_tower_weights(towers: CustomTextCLIP, folder: str | Path) -> None:
         open_clip.load_checkpoint(towers, str(found[0]), strict=True)
     except RuntimeError as error:
         raise ValueError(f"{found[0]}: does not fit the towers of the settings: {error}") from error
+
+
+def compile_towers(towers: CustomTextCLIP, *, backend: str = "inductor") -> None:
+    """Compile the forward pass of both towers in place, each without a graph break; names of weights stay as they are.
+
+    The number of images or texts may change from batch to batch; each length of text has a graph of its own, and so has
+    each of training, evaluation and embedding without a gradient.
+    """
+    dynamo = importlib.import_module("torch._dynamo")  # costs seconds, which those who do not compile need not wait
+    dynamo.config.recompile_limit = max(dynamo.config.recompile_limit, GRAPHS)
+    for tower in (towers.visual, towers.text):
+        tower.compile(fullgraph=True, backend=backend)
+
+
+def mark_batch(x: torch.Tensor) -> None:
+    """Tell the compiler that the first size of a tensor changes from batch to batch, and no other."""
+    if len(x) > 1:  # nobody can say of 0 and 1 that they change: they get graphs of their own
+        dynamo = importlib.import_module("torch._dynamo")
+        dynamo.maybe_mark_dynamic(x, 0)
+        for place in range(1, x.ndim):
+            dynamo.mark_static(x, place)
 
 
 def count_parameters(module: torch.nn.Module) -> int:

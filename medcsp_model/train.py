@@ -48,7 +48,7 @@ def main() -> int:
     from medcsp_model.trainer import StoppedError, Trainer
 
     try:
-        with connected(settings.run.device) as ranks:
+        with connected(settings.run.device, timeout_seconds=settings.run.timeout_seconds) as ranks:
             Trainer(corpus, settings=settings, folder=Path(run["run_folder"]), should_stop=stop, ranks=ranks).run()
     except StoppedError as stopped:
         print(stopped, flush=True)

@@ -20,7 +20,7 @@ from medcsp_model.checkpoint import last_state, load_state, save_state, write_js
 from medcsp_model.collate import Batch, Collate
 from medcsp_model.corpus import Corpus
 from medcsp_model.distributed import Ranks, choose_device
-from medcsp_model.gradient_cache import GradientCache, fitting_micro_batch, free_memory, measure_on_cuda
+from medcsp_model.gradient_cache import PROBES, GradientCache, fitting_micro_batch, free_memory, measure_on_cuda
 from medcsp_model.journal import append_line, cut_lines, last_line
 from medcsp_model.model import MedCSP, ModelDescription
 from medcsp_model.prefetch import Prefetch
@@ -40,6 +40,12 @@ class NonFiniteLossError(ValueError):
 
 class StoppedError(Exception):
     """The run was asked to stop; its state is saved."""
+
+
+def batch_factor(size: int, *, settings: OptimiserSettings) -> float:
+    """Factor on every learning rate for batches of `size` records of the anchor source: 1 at the reference batch."""
+    power = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}[settings.lr_rule]
+    return float((size / settings.reference_batch) ** power)
 
 
 def learning_rate(step: int, *, total: int, settings: OptimiserSettings) -> float:
@@ -102,7 +108,9 @@ class Trainer:
             validation_share=chosen.validation_share,
             validation_seed=chosen.validation_seed,
         )
+        self.records = inputs.records
         self.plan = make_plan(inputs, settings=settings.batch, seed=settings.run.seed)
+        self.batch_factor = batch_factor(self.plan.size, settings=settings.optimiser)
         self.total = settings.optimiser.steps or num_steps(self.plan, settings.optimiser.epochs)
 
     def _claim_folder(self) -> None:
@@ -171,10 +179,13 @@ class Trainer:
             pad_to=text.pad_to,
             context_length=description.towers["bert"]["max_position_embeddings"],
             encode_distinct=text.encode_distinct,
+            encode_absent=self.settings.model.absent == "encoded",
         )
         self.validation = Validation(self.corpus, settings=self.settings.batch, collate=self.collate)
         if found:
             load_state(found[0], model=self.model, optimiser=self.optimiser)
+        if self.settings.run.compile == "on" or (self.settings.run.compile == "auto" and self.device.type == "cuda"):
+            self.model.compile_towers()
         self.cache = GradientCache(self.model, ranks=self.ranks, precision=self.settings.run.precision)
         same_ranks = found is not None and found[1]["num_ranks"] == self.ranks.size
         self.micro_batch = found[1]["micro_batch"] if found and same_ranks else self._choose_micro_batch()
@@ -195,11 +206,15 @@ class Trainer:
         return done
 
     def _choose_micro_batch(self) -> int:
-        """Records of each source to embed at once, measured on a CUDA device where the settings leave it open."""
+        """Records of each source to embed at once, measured on a CUDA device where the settings leave it open.
+
+        Measured with the longest texts and most stays there are: a batch of them may come at any step.
+        """
         chosen = self.settings.run.micro_batch
         if chosen or self.device.type != "cuda":
             return chosen
-        records = self.plan.batch(0)
+        most = max(PROBES)
+        records = {name: self.collate.longest(name, rows)[:most] for name, rows in self.records.items()}
 
         def make(count: int) -> Batch:
             return Batch({name: self.collate.source(name, rows[:count]) for name, rows in records.items()}, {})
@@ -215,7 +230,7 @@ class Trainer:
         """One step; returns its numbers, and the logits' where they are reported."""
         began = time.perf_counter()
         settings, ranks = self.settings, self.ranks
-        factor = learning_rate(step, total=self.total, settings=settings.optimiser)
+        factor = self.batch_factor * learning_rate(step, total=self.total, settings=settings.optimiser)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base_lr"] * factor
         seeds = np.random.SeedSequence([settings.run.seed, step, ranks.rank]).generate_state(len(work.parts)).tolist()

@@ -115,7 +115,7 @@ def _add_cxr(
         history_indptr=indptr,
         history_indices=indices,
     )
-    pixels = [_draw(image_size, *factors[subject]) for subject, _, _ in cxr]
+    pixels = [_draw(image_size, *factors[subject]) + 9 * image for subject, _, image in cxr]
     order = rng.permutation(len(cxr))
     half = len(cxr) // 2
     shards.mkdir(parents=True, exist_ok=True)
@@ -161,10 +161,13 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def as_processes() -> Callable[[int, Callable[[Ranks], None]], None]:
-    """Runs a function of one of several gloo processes in each of them, as `torchrun` would start it."""
+def as_processes() -> Callable[..., None]:
+    """Runs a function of one of several gloo processes in each of them, as `torchrun` would start it.
 
-    def run(size: int, function: Callable[[Ranks], None]) -> None:
+    All must end within a minute, with status 0 or those that are expected.
+    """
+
+    def run(size: int, function: Callable[[Ranks], None], *, statuses: list[int] | None = None) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -184,6 +187,6 @@ def as_processes() -> Callable[[int, Callable[[Ranks], None]], None]:
             process.join(60)
         for process in processes:
             process.kill()
-        assert [process.exitcode for process in processes] == [0] * size
+        assert [process.exitcode for process in processes] == (statuses or [0] * size)
 
     return run

@@ -36,6 +36,39 @@ def test_missing_modalities_have_no_row(toy, collate):
         assert 0 < len(inputs.rows) < len(records) or name == "drug"
 
 
+def test_what_is_absent_may_be_encoded_as_empty(toy):
+    every = Collate(toy, device=torch.device("cpu"), pad_to=4, context_length=16, encode_absent=True)
+    source, records = toy.sources["ehr"], np.arange(12)
+    batch = every.source("ehr", records)
+    assert every.identities("ehr", records).present_NM.all()
+    for name, inputs in batch.inputs.items():
+        held = source.modalities[name].present[records]
+        assert inputs.rows.tolist() == list(range(12))
+        assert not held.all() or name == "drug"
+        if inputs.kind in ("codes", "dense"):
+            assert not inputs.x[~torch.tensor(held)].any()
+        if inputs.kind == "text":
+            absent = inputs.x[inputs.index[~torch.tensor(held)]]
+            assert absent[:, :2].tolist() == [[1, 2]] * len(absent), "begin and end of a text"
+            assert not absent[:, 2:].any()
+        if inputs.kind == "series":
+            stays = torch.bincount(inputs.index, minlength=12)
+            assert (stays > 0).all()
+            assert not inputs.x[torch.isin(inputs.index, torch.tensor(np.flatnonzero(~held)))].any()
+
+
+def test_the_longest_records_come_first(toy, collate):
+    report = toy.sources["cxr"].modalities["report"]
+    records = toy.records("cxr", splits=["pretrain"])
+    worst = collate.longest("cxr", records)
+    assert sorted(worst.tolist()) == records.tolist()
+    first = worst[: len(np.unique(report.row[records]))]
+    assert len(np.unique(report.row[first])) == len(first), "no text twice before each is there once"
+    lengths = np.diff(report.offsets)[report.row[first]]
+    assert (np.diff(lengths) <= 0).all()
+    assert lengths[0] == np.diff(report.offsets).max()
+
+
 def test_series_cells_stand_where_they_were_read(toy, collate):
     series = toy.sources["ehr"].modalities["series"]
     records = np.flatnonzero(series.present)[::-1].copy()

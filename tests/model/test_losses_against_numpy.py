@@ -49,7 +49,7 @@ def align(b, o):
             x = {j: np.exp(unit(b["e"][i, m]) @ unit(keys[j]) / o.tau) for j in candidates}
             terms.append(-np.log(x[i] / sum(x.values())))
         total += mean_of(terms)
-    return total / num_modalities
+    return total if o.a_modalities == "sum" else total / num_modalities
 
 
 def similarities(s, t, tau):
@@ -66,6 +66,8 @@ def patient(s, t, linked, o):
     anchors = []
     for i in range(len(s["e"])):
         positives = [j for j in range(len(t["e"])) if linked[i, j] and (i, j) in x]
+        if o.p_positives == "one":
+            positives = positives[:1]
         negatives = [j for j in range(len(t["e"])) if s["subject"][i] != t["subject"][j] and (i, j) in x]
         if positives:
             rest = sum(x[i, j] for j in negatives)
@@ -169,6 +171,8 @@ SWITCHES = st.builds(
     tau=st.sampled_from([0.1, 0.5]),
     centroid=st.sampled_from(["full", "leave_one_out"]),
     a_negatives=st.sampled_from(["record", "study", "text"]),
+    a_modalities=st.sampled_from(["mean", "sum"]),
+    p_positives=st.sampled_from(["all", "one"]),
     directions=st.sampled_from(["forward", "both"]),
     d_target=st.sampled_from(["unnormalised", "row", "softmax"]),
     d_exclude_same_patient=st.booleans(),

@@ -5,13 +5,21 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from medcsp_model.collate import Collate
 from medcsp_model.encoders import SeriesEncoder
 from medcsp_model.losses import record_means
 from medcsp_model.model import MedCSP, ModelDescription, load_model
 from medcsp_model.settings import Settings, demo, paper
-from medcsp_model.towers import build_towers, count_parameters, describe_towers, load_tower_weights
+from medcsp_model.towers import (
+    build_towers,
+    compile_towers,
+    count_parameters,
+    describe_towers,
+    load_tower_weights,
+    mark_batch,
+)
 from medcsp_model.trainer import Trainer
 
 
@@ -60,7 +68,7 @@ def test_paper_encoders_have_the_published_shape():
     ]
     series = encoders["ehr__series"]
     assert (series.first.input_size, series.first.hidden_size, series.second.hidden_size) == (1318, 64, 512)
-    assert (series.state, series.padded_stays) == ("cell", 0)
+    assert (series.state, series.padded_stays) == ("cell", 3)
     assert model.head.normalized_shape == (512,)
 
 
@@ -125,6 +133,27 @@ def test_a_broken_towers_folder_is_named(folder, tmp_path, change, message):
     settings = tiny(towers_folder=copy, vocab_size=40).model
     with pytest.raises(ValueError, match=message):
         load_tower_weights(build_towers(describe_towers(settings, vocab_size=30)), copy)
+
+
+def test_compiled_towers_compute_the_same_in_whole_graphs():
+    """Without code generation, which takes minutes; a graph break would raise. One graph a length, for any batch."""
+    counter = CompileCounterWithBackend("eager")
+    torch.manual_seed(0)
+    towers = build_towers(describe_towers(tiny(vocab_size=40).model, vocab_size=40)).eval()
+    names, images = list(towers.state_dict()), torch.rand(5, 3, 32, 32)
+    texts = [torch.randint(3, 40, (5, length)) for length in (4, 8)]
+    plain = [towers.encode_image(images), *(towers.encode_text(tokens) for tokens in texts)]
+    compile_towers(towers, backend=counter)
+    for count in (5, 3):
+        for x, encode in ((images, towers.encode_image), *((tokens, towers.encode_text) for tokens in texts)):
+            part = x[:count].clone()
+            mark_batch(part)
+            expected = plain[[id(images), *map(id, texts)].index(id(x))]
+            torch.testing.assert_close(encode(part), expected[:count], atol=1e-5, rtol=1e-4)
+    assert counter.frame_count == 3
+    assert list(towers.state_dict()) == names
+    towers.encode_image(images).sum().backward()
+    assert all(parameter.grad is not None for parameter in towers.visual.parameters())
 
 
 def test_more_tokens_than_rows_is_an_error():

@@ -39,15 +39,12 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def train(server):
-    """Train in a folder, in a process that dies at its nth fsync (0: lives); gives its exit code and their number."""
+def command(server):
+    """Run a command's `main` with a run.json, here (0) or in a fork that dies at its nth fsync; status and fsyncs."""
 
-    def run(corpus, folder, fsyncs=0):
-        folder.mkdir(exist_ok=True)
-        path = folder / "run.json"
-        run = {"corpus": str(corpus.folder), "run_folder": str(folder / "run"), "settings": SETTINGS}
-        path.write_text(json.dumps(run))
-        server.stdin.write(f"{path} {fsyncs}\n")
+    def run(module, path, settings, fsyncs):
+        path.write_text(json.dumps(settings))
+        server.stdin.write(f"{module} {path} {fsyncs}\n")
         server.stdin.flush()
         answer = server.stdout.readline()
         assert answer, "the server ended"
@@ -57,12 +54,32 @@ def train(server):
 
 
 @pytest.fixture(scope="module")
+def train(command):
+    def run(corpus, folder, fsyncs=-1):
+        folder.mkdir(exist_ok=True)
+        settings = {"corpus": str(corpus.folder), "run_folder": str(folder / "run"), "settings": SETTINGS}
+        return command("train", folder / "run.json", settings, fsyncs)
+
+    return run
+
+
+@pytest.fixture(scope="module")
 def calm(toy, train, tmp_path_factory):
     """An undisturbed run: its folder and how often it made something durable."""
     folder = tmp_path_factory.mktemp("calm")
-    code, fsyncs = train(toy, folder)
+    code, fsyncs = train(toy, folder, 0)
     assert code == 0
     return folder, fsyncs
+
+
+def test_a_node_without_the_rest_of_the_project_trains_embeds_and_evaluates(toy, calm, command, tmp_path):
+    """The server finds none but torch, torchvision, numpy, pyarrow, safetensors, transformers, timm, open_clip."""
+    run = {"corpus": str(toy.folder), "checkpoint": str(calm[0] / "run")}
+    assert command("embed", tmp_path / "embed.json", run | {"output": str(tmp_path / "e")}, 0)[0] == 0
+    assert (tmp_path / "e" / "cxr.npy").is_file()
+    run |= {"task": "retrieval", "output": str(tmp_path / "r"), "settings": {"split": "retrieval", "num_draws": 20}}
+    assert command("evaluate", tmp_path / "evaluate.json", run, 0)[0] == 0
+    assert json.loads((tmp_path / "r" / "metrics.json").read_text())
 
 
 def content(folder):

@@ -1,12 +1,16 @@
 """Whole runs of several processes: the same weights as of one, files of the first alone, and resuming with others."""
 
 import json
+import sys
+from datetime import timedelta
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import distributed as dist
 
 from medcsp_model.checkpoint import last_state
+from medcsp_model.distributed import ProcessLostError, connected
 from medcsp_model.settings import Settings
 from medcsp_model.trainer import NonFiniteLossError, StoppedError, Trainer
 
@@ -93,3 +97,49 @@ def test_a_bad_number_in_one_process_stops_all(toy, tmp_path, as_processes):
 
     as_processes(2, poisoned)
     assert len(json.loads((tmp_path / "non_finite_step_1.json").read_text())["records"]["ehr"]) == 7
+
+
+@pytest.mark.parametrize("place", ["input", "step", "save"])
+def test_a_failure_of_one_process_ends_all(toy, tmp_path, as_processes, place):
+    """One process alone fails in reading, computing or writing: it ends by its error, the others by one about it."""
+    culprit = 0 if place == "save" else 1
+
+    def fails(ranks):
+        trainer = Trainer(toy, settings=recipe(save_every=2), folder=tmp_path, ranks=ranks)
+        if ranks.rank == culprit:
+            spoil(trainer, place)
+        try:
+            trainer.run()
+        except OSError:
+            sys.exit(3)
+        except ProcessLostError as error:
+            assert "another process of the run ended" in str(error)
+            sys.exit(4)
+
+    as_processes(3, fails, statuses=[3 if rank == culprit else 4 for rank in range(3)])
+    assert not (tmp_path / "done.json").exists()
+
+
+def spoil(trainer, place):
+    name = {"input": "_work", "step": "_step", "save": "_save"}[place]
+    method = getattr(trainer, name)
+
+    def spoiled(step, *values):
+        if step == 2:
+            raise OSError("shard 3 is gone")
+        return method(step, *values)
+
+    setattr(trainer, name, spoiled)
+
+
+def test_processes_wait_for_each_other_so_long(monkeypatch):
+    waits = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **options: waits.append(options["timeout"]))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: waits.append(None))
+    with connected("cpu", timeout_seconds=7) as ranks:
+        assert ranks.size == 2
+    assert waits == [timedelta(seconds=7), None]
+    with pytest.raises(KeyError), connected("cpu"):
+        raise KeyError
+    assert len(waits) == 3, "who leaves with an error says no farewell"

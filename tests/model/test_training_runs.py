@@ -1,7 +1,6 @@
 """The trainer on a toy corpus: what it writes, how it resumes, how it refuses."""
 
 import json
-import signal
 import subprocess
 import sys
 from itertools import pairwise
@@ -17,7 +16,14 @@ from medcsp_model.checkpoint import last_state
 from medcsp_model.corpus import Corpus
 from medcsp_model.model import load_model
 from medcsp_model.settings import Settings
-from medcsp_model.trainer import NonFiniteLossError, StoppedError, Trainer, learning_rate, make_optimiser
+from medcsp_model.trainer import (
+    NonFiniteLossError,
+    StoppedError,
+    Trainer,
+    batch_factor,
+    learning_rate,
+    make_optimiser,
+)
 
 TIMES = ("seconds", "data_wait_seconds", "samples_per_second")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -233,6 +239,15 @@ def test_learning_rate_rises_then_falls():
     assert {learning_rate(step, total=100, settings=constant) for step in range(100)} == {1.0}
 
 
+@pytest.mark.parametrize(("rule", "factor"), [("none", 1.0), ("linear", 0.5), ("sqrt", 0.5**0.5)])
+def test_the_rate_follows_the_batch_that_there_is(toy, tmp_path, rule, factor):
+    settings = recipe(optimiser={"lr_rule": rule, "reference_batch": 96}, batch={"size": 500})
+    trainer = Trainer(toy, settings=settings, folder=tmp_path)
+    assert trainer.plan.size == 48
+    assert trainer.batch_factor == pytest.approx(factor)
+    assert batch_factor(96, settings=settings.optimiser) == 1
+
+
 def test_towers_and_encoders_have_rates_of_their_own(toy, tmp_path):
     settings = recipe(optimiser={"lr": 1e-2, "tower_lr": 1e-4, "weight_decay": 0.1, "decay_norms": False})
     trainer = Trainer(toy, settings=settings, folder=tmp_path)
@@ -261,25 +276,6 @@ def command(module, path):
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def test_sigterm_saves_and_the_same_command_goes_on(toy, undisturbed, tmp_path):
-    settings = recipe(run={"log_every": 1}, optimiser={"steps": 2000}).to_json()
-    path = tmp_path / "run.json"
-    run = {"corpus": str(toy.folder), "run_folder": str(tmp_path / "run"), "settings": settings}
-    path.write_text(json.dumps(run))
-    process = command("medcsp_model.train", path)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "step 3/2000" in line:
-            process.send_signal(signal.SIGTERM)
-            break
-    output = process.stdout.read()
-    assert process.wait() == 143, output
-    assert "state saved" in output
-    state = last_state(tmp_path / "run")
-    assert state is not None
-    assert state[1]["step"] >= 3
 
 
 @pytest.mark.parametrize(
@@ -316,11 +312,20 @@ def test_a_device_that_is_too_small_is_given_parts(toy, tmp_path, monkeypatch):
     trainer._prepare()
     assert trainer.micro_batch == 0, "a CPU embeds everything at once"
     monkeypatch.setattr(trainer, "device", torch.device("cuda"))
-    monkeypatch.setattr("medcsp_model.trainer.measure_on_cuda", lambda cache, make, model: measured(make))
+    asked = []
+
+    def measure_on_cuda(cache, make, model):
+        asked.append(make(2))
+        return measured(make)
+
+    monkeypatch.setattr("medcsp_model.trainer.measure_on_cuda", measure_on_cuda)
     monkeypatch.setattr("medcsp_model.trainer.free_memory", lambda model: 1000)
     assert trainer._choose_micro_batch() == 8
     monkeypatch.setattr("medcsp_model.trainer.free_memory", lambda model: 1400)
     assert trainer._choose_micro_batch() == 0
+    report = toy.sources["cxr"].modalities["report"]
+    assert asked[0].sources["cxr"].inputs["report"].x.count_nonzero(1).tolist() == [np.diff(report.offsets).max()] * 2
+    assert len(set(asked[0].sources["cxr"].study_N.tolist())) == 2, "texts that differ"
 
 
 def measured(make):
