@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lake import Lake
+from pipelines.features.corpus_modalities import MODALITIES
 from pipelines.features.image_store import ImageStore
+from pipelines.features.pretrain_sources import ADMISSIONS, check_sources
 from pipelines.launcher import Launcher
 from pipelines.profiles import Profile, profile_named
-from pipelines.sources import SOURCES
+from pipelines.sources import FILMS, SOURCES
 from pipelines.sources.checksums import MODES, Mode
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -108,6 +110,7 @@ def workspace_from_environment(environment: Mapping[str, str] = os.environ) -> W
     """
     home = Path(environment.get("MEDCSP_HOME") or REPOSITORY / ".medcsp").resolve()
     profile = profile_named(environment.get("MEDCSP_PROFILE") or "demo")
+    check_declared(profile)
     roots = {name: _root(source.variable, environment) for name, source in SOURCES.items()}
     real = {name: root for name, root in roots.items() if root is not None}
     return Workspace(
@@ -117,6 +120,21 @@ def workspace_from_environment(environment: Mapping[str, str] = os.environ) -> W
         weights_root=_root("MEDCSP_WEIGHTS", environment),
         checksums=_checksums(environment.get("MEDCSP_CHECKSUMS") or "changed"),
     )
+
+
+def check_declared(profile: Profile) -> None:
+    """Refuse a profile whose sources no release gives.
+
+    Raises:
+        ValueError: it names a source, or a modality, that is not known, or one source twice.
+    """
+    check_sources(profile.sources, modalities=MODALITIES)
+    known = {ADMISSIONS.name, *(films.source for films in FILMS.values())}
+    if unknown := sorted({source.name for source in profile.sources} - known):
+        raise ValueError(
+            f"the profile {profile.name} declares the source {unknown[0]}, which no release gives; "
+            f"known: {', '.join(sorted(known))}"
+        )
 
 
 def _checksums(name: str) -> Mode:
