@@ -12,6 +12,7 @@ from typing import Any, Literal
 import medcsp_model.settings as recipes
 from pipelines.features.pretrain_sources import ADMISSIONS, CHEST_XRAYS, PretrainSource
 from pipelines.features.series import SeriesSettings
+from pipelines.features.tasks import PredictionSettings
 from pipelines.synthetic.settings import DEMO_SUBJECTS, FOLDERS, SyntheticSettings
 
 
@@ -140,6 +141,7 @@ class Profile:
     images: ImageSettings = field(default_factory=ImageSettings)
     training: recipes.Settings = field(default_factory=recipes.default)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    prediction: PredictionSettings = field(default_factory=PredictionSettings)
     num_shards: int = 128
     synthetic: SyntheticSettings | None = None
 

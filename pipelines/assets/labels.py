@@ -1,7 +1,5 @@
 """Prediction tasks: who is evaluated, the labels, the split, and what may be read. Labels are SQL (`sql/labels/`)."""
 
-from dataclasses import asdict
-
 import polars as pl
 
 from data_contracts import Contract, labels, links, records, tables
@@ -57,7 +55,7 @@ prediction_split = sql_step(
     labels.PredictionSplit,
     "labels/prediction_split.sql",
     inputs=[labels.PredictionStays],
-    settings=lambda profile: asdict(tasks.PredictionSettings()),
+    settings=lambda profile: profile.group("prediction"),
 )
 LABELS = (labels.LabelsArf, labels.LabelsShock, labels.LabelsMortality, labels.LabelsAki, labels.LabelsReadmission)
 prediction_labels = sql_step(

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from data_contracts import CONTRACTS, labels
 from lake.ids import id_share
 from pipelines.features import tasks
 from pipelines.features.label_items import LABEL_ITEMS_FILE, read_label_items
@@ -250,6 +251,18 @@ def test_no_input_can_have_a_column_that_is_known_at_the_end() -> None:
         tasks.PredictionSettings(validation_share=0.5, test_share=0.5)
     with pytest.raises(ValueError, match="num_folds is 1"):
         tasks.PredictionSettings(num_folds=1)
+
+
+def test_the_registry_reads_what_the_tables_have_and_the_contracts_know_it() -> None:
+    for item in tasks.DISCHARGE.inputs:
+        columns = {name for table in item.tables for name in CONTRACTS[table].columns()}
+        assert set(item.columns) <= columns, item.name
+        assert not tasks.NEVER & set(item.columns)
+    registry = CONTRACTS["prediction_tasks"].validate(tasks.task_table(), cast=True)
+    assert set(registry["task"]) == set(labels.TASKS) == set(tasks.TASKS)
+    assert set(labels.COHORTS) == set(tasks.COHORTS)
+    ruled = {name for task in tasks.TASKS.values() for name in task.exclusions}
+    assert ruled == set(labels.EXCLUSIONS)
 
 
 @pytest.mark.parametrize(
