@@ -22,6 +22,18 @@ class PretrainCheckpoint(Contract):
     learning_rate = dy.Float64(min=0, description="Learning rate of the first group.")
     grad_norm = dy.Float64(min=0, description="Gradient norm before clipping.")
     num_linked = dy.Float64(min=0, description="Linked pairs in a batch, mean since the last line.")
+    logit_a_positive = dy.Float64(nullable=True, description="Mean logit of a modality and its own record.")
+    logit_a_negative = dy.Float64(nullable=True, description="Mean logit of a modality and other records.")
+    logit_p_positive = dy.Float64(nullable=True, description="Mean logit of linked records.")
+    logit_p_negative = dy.Float64(nullable=True, description="Mean logit of linked records and other patients'.")
+    logit_d_positive = dy.Float64(nullable=True, description="Mean logit of records with a diagnosis in common.")
+    logit_d_negative = dy.Float64(nullable=True, description="Mean logit of records without one in common.")
+    recall_at_10 = dy.Float64(
+        nullable=True,
+        min=0,
+        max=1,
+        description="Text to image on validation subjects, mean over sources.",
+    )
     model_sha256 = fields.sha256("Digest of the finished weights; the same in every row.")
 
 

@@ -7,6 +7,7 @@ import atexit
 import logging
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,10 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
         manifest = None if is_forced else step.current(workspace, inputs)
         is_current = manifest is not None
         if manifest is None:
-            log = partial(_say, context)
-            manifest = build_and_publish(step, workspace, inputs, log=lambda line: log(f"  {line}"), fresh=is_forced)
+            log, observe = partial(_say, context), partial(_observe, context, step)
+            manifest = build_and_publish(
+                step, workspace, inputs, log=lambda line: log(f"  {line}"), observe=observe, fresh=is_forced
+            )
     except (InputMissingError, PublishError, LaunchError, ValueError) as error:
         say_last(str(error))
         raise dg.Failure(description=str(error), allow_retries=False) from error
@@ -128,6 +131,11 @@ def _say(context: dg.AssetExecutionContext, line: str) -> None:
     PROGRESS.info(line)
 
 
+def _observe(context: dg.AssetExecutionContext, step: Step, numbers: dict[str, float]) -> None:
+    """Show numbers of an asset that is still being made; Dagster draws each over time."""
+    context.log_event(dg.AssetObservation(asset_key=step.name, metadata=numbers))
+
+
 def count_warnings(step: Step, workspace: Workspace) -> dict[str, int]:
     """Return the number of rows that break each rule which stops nothing; a rule waits for the tables it reads."""
     counts = {}
@@ -141,7 +149,13 @@ def count_warnings(step: Step, workspace: Workspace) -> dict[str, int]:
 
 
 def build_and_publish(
-    step: Step, workspace: Workspace, inputs: dict[str, str], *, log: Any, fresh: bool = False
+    step: Step,
+    workspace: Workspace,
+    inputs: dict[str, str],
+    *,
+    log: Any,
+    observe: Callable[[dict[str, float]], None] = lambda numbers: None,
+    fresh: bool = False,
 ) -> Manifest:
     """Make the rows of a step and publish them; seconds and peak memory are kept beside the manifest."""
     settings = step.settings(workspace.profile)
@@ -152,6 +166,7 @@ def build_and_publish(
         inputs=inputs,
         fingerprint=step.fingerprint(workspace, inputs),
         log=log,
+        observe=observe,
     )
     with measured() as usage:
         made = build.made(fresh=fresh)

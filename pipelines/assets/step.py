@@ -49,6 +49,7 @@ class Build:
     """What the function of a step works with.
 
     Attributes:
+        observe: shows numbers of what is still being made.
         shard: what a step that is made shard by shard makes now: `scan`, `frame` and `query` give the rows of its
             subjects, and all rows of tables without subjects.
     """
@@ -59,6 +60,7 @@ class Build:
     inputs: dict[str, str]
     fingerprint: str
     log: Callable[[str], None]
+    observe: Callable[[dict[str, float]], None] = lambda numbers: None
     processes: list[ProcessUsage] = field(default_factory=list)
     shard: int | None = None
 

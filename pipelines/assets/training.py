@@ -1,6 +1,10 @@
-"""Training: launches the trainer and publishes its curve. Not here: anything about models (`medcsp_model`)."""
+"""Training: launches the trainer, shows its curve while it grows and publishes it. Nothing about models is here."""
 
 import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,6 +15,10 @@ from pipelines.assets.step import Build, Made, step
 from pipelines.resources import Workspace
 
 MODEL = "model.safetensors"
+LAST_LINE_BYTES = 8192
+SHOWN = ("step", "epoch", "loss", "loss_a", "loss_p", "loss_d", "learning_rate", "grad_norm", "num_linked")
+LOGITS = tuple(f"logit_{loss}_{side}" for loss in "apd" for side in ("positive", "negative"))
+RECALL = "_recall_at_10"
 
 
 def weights_digests(workspace: Workspace) -> dict[str, str]:
@@ -28,6 +36,47 @@ def weights_digests(workspace: Workspace) -> dict[str, str]:
     }
 
 
+@dataclass
+class LiveCurve:
+    """Shows the newest line of a curve that is being written, ever more seldom: hours of training are few events.
+
+    Attributes:
+        metrics: the trainer's metrics.jsonl.
+        observe: shows numbers.
+        pause_seconds: the least time between two looks; later a fiftieth of the time since the start.
+    """
+
+    metrics: Path
+    observe: Callable[[dict[str, float]], None]
+    pause_seconds: float = 20.0
+    clock: Callable[[], float] = time.monotonic
+    _began: float = field(init=False)
+    _next: float = field(init=False)
+    _step: float = field(default=-1, init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self._next = self.clock()
+
+    def look(self, *, is_last: bool = False) -> None:
+        """Show the newest line, if it is new and time has passed, or training is over."""
+        now = self.clock()
+        line = last_line(self.metrics) if is_last or now >= self._next else {}
+        if line and line["step"] != self._step:
+            self._step, self._next = line["step"], now + max(self.pause_seconds, (now - self._began) / 50)
+            self.observe(line)
+
+
+def last_line(metrics: Path) -> dict[str, float]:
+    """Return the newest whole line of a curve, or nothing."""
+    if not metrics.is_file():
+        return {}
+    with metrics.open("rb") as file:
+        file.seek(max(metrics.stat().st_size - LAST_LINE_BYTES, 0))
+        lines = file.read().split(b"\n")[:-1]
+    line: dict[str, float] = json.loads(lines[-1]) if lines else {}
+    return line
+
+
 @step(
     training.PretrainCheckpoint,
     inputs=[corpus.PretrainCorpus],
@@ -41,7 +90,13 @@ def weights_digests(workspace: Workspace) -> dict[str, str]:
 def pretrain_checkpoint(build: Build) -> Made:
     """Train on the corpus in a process of its own; a killed run resumes, a finished one returns at once."""
     folder = build.run_folder()
-    build.launch(
+    live = LiveCurve(folder / "metrics.jsonl", build.observe)
+
+    def hear(line: str) -> None:
+        build.log(line)
+        live.look()
+
+    replace(build, log=hear).launch(
         "medcsp_model.train",
         {
             "corpus": str(build.folder_of(corpus.PretrainCorpus)),
@@ -49,12 +104,26 @@ def pretrain_checkpoint(build: Build) -> Made:
             "settings": training_settings(build),
         },
     )
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    curve = pl.DataFrame(lines).select(
-        "step", "epoch", "loss", "loss_a", "loss_p", "loss_d", "learning_rate", "grad_norm", "num_linked"
-    )
+    live.look(is_last=True)
     done = json.loads((folder / "done.json").read_text())
-    return Made(curve.with_columns(model_sha256=pl.lit(sha256_file(folder / MODEL))), extra={"training": done})
+    rows = curve((folder / "metrics.jsonl").read_text().splitlines())
+    return Made(rows.with_columns(model_sha256=pl.lit(sha256_file(folder / MODEL))), extra={"training": done})
+
+
+def curve(lines: list[str]) -> pl.DataFrame:
+    """Return the rows of a curve; what a line does not measure is null, and nothing in them is a time."""
+    rows = []
+    for line in map(json.loads, lines):
+        recalls = [value for key, value in line.items() if key.endswith(RECALL)]
+        rows.append(
+            {
+                **{key: line[key] for key in SHOWN},
+                **{key: line.get(f"{key}_mean") for key in LOGITS},
+                "recall_at_10": sum(recalls) / len(recalls) if recalls else None,
+            }
+        )
+    numbers = dict.fromkeys((*SHOWN[1:], *LOGITS, "recall_at_10"), pl.Float64)
+    return pl.DataFrame(rows, schema={"step": pl.Int64, **numbers})
 
 
 def training_settings(build: Build) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pre-training: the loss curves of the current checkpoint. What the losses are: `medcsp_model.losses`."""
+"""Pre-training: the curves of the current checkpoint. What the losses are: `medcsp_model.losses`."""
 
 from typing import Literal
 
@@ -22,7 +22,7 @@ from pipelines.report.content import (
 from pipelines.report.formats import count, decimal, digest, plain
 
 TABLE = "pretrain_checkpoint"
-MOST_POINTS = 400
+MOST_POINTS, FEW_POINTS = 400, 2
 LOSSES: tuple[tuple[str, str, str, Literal["main", "first", "second", "third"]], ...] = (
     ("loss", "total", "L_A + λ_P L_P + λ_D L_D", "main"),
     ("loss_a", "L_A", "modalities agree with their record", "first"),
@@ -32,7 +32,7 @@ LOSSES: tuple[tuple[str, str, str, Literal["main", "first", "second", "third"]],
 
 
 def pretraining_section(lake: Lake) -> Section:
-    """Draw the total loss and its three parts."""
+    """Draw the total loss and its three parts, how far positives stand from negatives, and the validation subjects."""
     curve = lake.scan(TABLE).sort("step").collect()
     return Section(
         name="pre_training",
@@ -40,7 +40,7 @@ def pretraining_section(lake: Lake) -> Section:
         lead="One model over both sources. Modalities of a record are drawn together (L_A), then records of one "
         "patient (L_P), then records with similar diagnosis histories (L_D).",
         num_rows=curve.height,
-        bands=(_parts(curve),),
+        bands=(_parts(curve), _further_charts(curve)) if curve.height else (_parts(curve),),
         key_numbers=_key_numbers(curve),
     )
 
@@ -53,11 +53,7 @@ def _parts(curve: pl.DataFrame) -> tuple[Part, ...]:
 
 def _chart(curve: pl.DataFrame) -> LineChart:
     shown = _thinned(curve)
-    lines = []
-    for column, name, _, role in LOSSES:
-        rows = shown.filter(pl.col(column).is_finite()).select("step", column)
-        points = tuple(Point(x=step, y=value) for step, value in rows.iter_rows())
-        lines.append(Line(name=name, role=role, points=points, has_marks=len(points) == 1))
+    lines = [_line(name, role, shown, pl.col(column)) for column, name, _, role in LOSSES]
     first, last = curve.row(0, named=True), curve.row(-1, named=True)
     thinned = (
         f" {count(shown.height)} of {count(curve.height)} logged steps are drawn."
@@ -73,6 +69,47 @@ def _chart(curve: pl.DataFrame) -> LineChart:
         lines=tuple(lines),
         note=f"Losses of training batches, unweighted, as logged.{thinned}",
     )
+
+
+def _further_charts(curve: pl.DataFrame) -> tuple[Part, ...]:
+    shown = _thinned(curve)
+    gaps = [
+        _line(name, role, shown, pl.col(f"logit_{column[-1]}_positive") - pl.col(f"logit_{column[-1]}_negative"))
+        for column, name, _, role in LOSSES[1:]
+    ]
+    charts: list[Part] = [
+        LineChart(
+            caption="Positives above negatives",
+            description="Mean logit of positives less that of negatives, for each of the three losses.",
+            x=Axis(label="optimiser step"),
+            y=Axis(label="difference of mean logits"),
+            lines=tuple(line for line in gaps if line.points),
+            note="A logit is a cosine over the temperature. L_A: a modality's own record and others; L_P: linked "
+            "records and other patients'; L_D: records with a diagnosis in common and without. Of the last step a line "
+            "tells of.",
+        )
+    ]
+    # thinned apart: most steps have none
+    recall = _line("R@10", "main", _thinned(curve.drop_nulls("recall_at_10")), pl.col("recall_at_10"))
+    if recall.points:
+        charts.append(
+            LineChart(
+                caption="Retrieval on validation subjects while training",
+                description=f"Text-to-image recall at 10 ends at {decimal(recall.points[-1].y, 3)}.",
+                x=Axis(label="optimiser step"),
+                y=Axis(label="R@10", is_percent=True),
+                lines=(recall,),
+                note="Reports of subjects held out of training searched among their images, mean over sources; "
+                "fewer candidates than in the evaluation below, so not to be compared with it.",
+            )
+        )
+    return tuple(chart for chart in charts if isinstance(chart, LineChart) and chart.lines)
+
+
+def _line(name: str, role: Literal["main", "first", "second", "third"], curve: pl.DataFrame, value: pl.Expr) -> Line:
+    rows = curve.select("step", value.alias("value")).filter(pl.col("value").is_finite())
+    points = tuple(Point(x=step, y=value) for step, value in rows.iter_rows())
+    return Line(name=name, role=role, points=points, has_marks=len(points) < FEW_POINTS)
 
 
 def _thinned(curve: pl.DataFrame) -> pl.DataFrame:

@@ -63,6 +63,9 @@ def curve() -> list[dict[str, Any]]:
                 "step": step, "epoch": step / 25, "loss": loss_a + 0.5 * loss_p + 0.2 * loss_d, "loss_a": loss_a,
                 "loss_p": loss_p, "loss_d": loss_d, "learning_rate": 1e-3 * (1 - step / 400), "grad_norm": 2.5,
                 "num_linked": 12.0, "model_sha256": DIGEST,
+                **{f"logit_{loss}_positive": 5.0 - 4 * rest for loss in "apd"},
+                **{f"logit_{loss}_negative": 1.0 for loss in "apd"},
+                "recall_at_10": 0.5 - 0.4 * rest if step % 50 == 0 else None,
             }
         )  # fmt: skip
     return rows

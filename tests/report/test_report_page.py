@@ -241,8 +241,21 @@ def test_empty_tables_are_said_to_be_empty(new_lake: NewLake, render: Render) ->
 def test_only_some_tables_empty(new_lake: NewLake, render: Render) -> None:
     lake = new_lake({"same_patient_pairs": []})
     page = render(lake)
-    assert page.html.count('class="chart"') == 3
+    assert page.html.count('class="chart"') == 5
     assert "There are no pairs" in page.html
+
+
+def test_what_was_not_measured_while_training_is_not_drawn(
+    new_lake: NewLake, render: Render, planted_curve: list[dict[str, Any]], page: Page
+) -> None:
+    assert "Retrieval on validation subjects while training" in page.html
+    assert "Positives above negatives" in page.html
+    gone = {"recall_at_10": None, "logit_a_positive": None, "logit_d_positive": None}
+    html = render(new_lake({"pretrain_checkpoint": [{**row, **gone} for row in planted_curve]})).html
+    assert "Retrieval on validation subjects while training" not in html
+    chart = html[html.index("Positives above negatives") :]
+    chart = chart[: chart.index("</figure>")]
+    assert "L_P" in chart and "L_A</" not in chart and "L_D</" not in chart
 
 
 def test_a_replaced_input_is_said(new_lake: NewLake, render: Render, planted_curve: list[dict[str, Any]]) -> None:

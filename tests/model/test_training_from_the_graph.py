@@ -1,0 +1,103 @@
+"""The graph's side of training: the curve in Dagster while it grows, and a cancel that stops the trainer and saves."""
+
+import fcntl
+import json
+import os
+import signal
+from functools import partial
+
+import dagster as dg
+import pytest
+
+from medcsp_model.checkpoint import last_state
+from medcsp_model.settings import Settings
+from pipelines.assets.glue import _observe
+from pipelines.assets.step import Build
+from pipelines.assets.training import LiveCurve, curve, pretrain_checkpoint
+from pipelines.launcher import Launcher
+from pipelines.profiles import Profile
+from pipelines.resources import Sources, Workspace
+
+SETTINGS = {
+    "model": {
+        "embed_dim": 16,
+        "hidden_dim": 8,
+        "image": {"timm_model_name": "test_convnext", "image_size": 32},
+        "text": {"vocab_size": 0, "width": 16, "num_layers": 1, "num_heads": 2, "mlp_width": 32, "pad_to": 4},
+    },
+    "batch": {"size": 8, "validation_share": 0.3},
+    "optimiser": {"steps": 5000},
+    "run": {"num_threads": 1, "log_every": 1, "validate_every": 2, "device": "cpu"},
+}
+
+
+def test_a_cancel_stops_the_trainer_which_saves(toy, tmp_path, monkeypatch):
+    """The real step under the real Launcher, inside a Dagster run that gets what a cancel in the UI sends."""
+    monkeypatch.setattr(Build, "folder_of", lambda build, contract: toy.folder)
+    profile = Profile(name="toy", training=Settings.from_json(SETTINGS))
+    workspace = Workspace(home=tmp_path, profile=profile, sources=Sources({}), launcher=Launcher())
+    said = []
+
+    def hear(line):
+        said.append(line)
+        if "step 4/5000" in line:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    @dg.asset(name=pretrain_checkpoint.name)
+    def train(context: dg.AssetExecutionContext):
+        observe = partial(_observe, context, pretrain_checkpoint)
+        pretrain_checkpoint.make(Build(pretrain_checkpoint, workspace, {}, {}, "f" * 64, hear, observe))
+
+    instance = dg.DagsterInstance.ephemeral()
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        dg.materialize([train], instance=instance)
+    [folder] = (tmp_path / "runs" / "pretrain_checkpoint").iterdir()
+    assert not (folder / "done.json").exists()
+    state = last_state(folder)
+    assert state is not None
+    assert 4 <= state[1]["step"] < 5000
+    with (tmp_path / "locks" / "device-cpu.lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    seen = instance.fetch_observations(dg.AssetKey(pretrain_checkpoint.name), limit=10).records
+    numbers = [{key: value.value for key, value in record.asset_observation.metadata.items()} for record in seen]
+    assert len(numbers) == 1, "a look every 20 seconds at most"
+    assert {"step", "loss", "loss_p", "samples_per_second"} <= set(numbers[0])
+    text = next(line for line in said if "step 4/5000" in line)
+    assert "samples/s" in text
+    assert "data wait" in text
+    assert "s left" in text
+
+
+def test_the_live_curve_is_few_looks_at_the_newest_whole_line(tmp_path):
+    path, seen, now = tmp_path / "metrics.jsonl", [], [0.0]
+    live = LiveCurve(path, seen.append, clock=lambda: now[0])
+    live.look()
+    assert not seen, "there is no line yet"
+    for second in range(36_000):
+        now[0] = float(second)
+        if second % 10 == 0:
+            with path.open("a") as file:
+                file.write(json.dumps({"step": second // 10, "loss": 1.0}) + "\n")
+        live.look()
+    steps = [line["step"] for line in seen]
+    assert steps == sorted(set(steps))
+    assert steps[:3] == [0, 2, 4]
+    assert 100 < len(steps) < 250, "ten hours"
+    with path.open("a") as file:
+        file.write(json.dumps({"step": 9999}) + '\n{"step": 10')
+    live.look(is_last=True)
+    assert seen[-1] == {"step": 9999}
+    live.look(is_last=True)
+    assert len(seen) == len(steps) + 1
+
+
+def test_rows_of_a_curve_hold_no_time_and_say_what_was_not_measured():
+    shown = ("epoch", "loss", "loss_a", "loss_p", "loss_d", "learning_rate", "grad_norm", "num_linked")
+    plain = dict.fromkeys(shown, 1.0) | {"seconds": 3.0, "samples_per_second": 7.0}
+    more = {"logit_p_positive_mean": 2.5, "one_recall_at_10": 0.2, "other_recall_at_10": 0.4}
+    rows = curve([json.dumps({"step": 1} | plain), json.dumps({"step": 2} | plain | more)])
+    assert not {"seconds", "samples_per_second"} & set(rows.columns)
+    assert rows["recall_at_10"].to_list() == [None, pytest.approx(0.3)]
+    assert rows["logit_p_positive"].to_list() == [None, 2.5]
+    assert rows["logit_a_negative"].to_list() == [None, None]
+    assert curve([]).schema == rows.schema
