@@ -225,6 +225,23 @@ def test_checks_find_what_is_planted_wrong(inputs, hospital) -> None:
     assert found == {fault: expected for fault, (_, expected) in FAULTS.items()}
 
 
+def test_hourly_features_fitted_on_the_evaluated_are_found(database) -> None:
+    stays = [{"subject_id": n, "hadm_id": n, "stay_id": n} for n in (1, 2, 3)]
+    splits = [
+        {"source": "ehr", "record_id": str(n), "subject_id": n, "study_id": n, "split": split}
+        for n, split in ((1, "pretrain"), (2, "pretrain"), (3, "ehr_holdout"))
+    ]
+    counts = [
+        {"shard": shard, "variable": variable, "num_stays": number, "num_readings": 9, "num_texts": 0}
+        for shard, variable, number in ((0, "chart_1", 1), (1, "chart_1", 2), (0, "chart_2", 2))
+    ]
+    for table in ("series_variable_counts", "shared_series_variable_counts"):
+        database.fill({"ehr_stays": stays, "cohort_split": splits, table: counts})
+        for fit_on, found in (("pretrain", [("chart_1", 3, 2)]), ("all", [])):
+            database.set(fit_on=fit_on)
+            assert database.run(f"checks/{table}__pretraining_only.sql").rows() == found
+
+
 def test_the_split_is_drawn_by_subject_and_apart_from_folds_and_hold_out(database) -> None:
     ids = range(1, 4001)
     stays = [{"subject_id": id_, "hadm_id": id_, "stay_id": id_, "cohorts": ["metavision"]} for id_ in ids]
