@@ -17,7 +17,7 @@ import polars as pl
 from benchmarks.raw_to_features import in_own_process
 
 TABLES = {
-    "hosp": ("patients", "admissions", "labevents", "microbiologyevents"),
+    "hosp": ("patients", "admissions", "labevents", "d_labitems", "microbiologyevents"),
     "icu": (
         *("icustays", "chartevents", "datetimeevents", "inputevents", "outputevents", "procedureevents"),
         "d_items",

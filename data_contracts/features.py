@@ -188,7 +188,7 @@ class EhrSeries(Contract):
     table = "ehr_series"
     layer = "features"
     sharded = True
-    key = ("stay_id", "bin", "feature_index")
+    key = ("subject_id", "stay_id", "bin", "feature_index")
 
     subject_id = fields.subject_id()
     hadm_id = fields.hadm_id()

@@ -45,15 +45,49 @@ class Statement:
     imports: tuple[Import, ...]
 
 
-@dataclass(frozen=True)
 class Module:
-    """A parsed file: the hash of all of it, every import in it, and its statements by the names they bind."""
+    """A parsed file: the hash of all of it, every import in it, and its statements by the names they bind.
 
-    digest: str
-    imports: tuple[Import, ...]
-    bindings: dict[str, tuple[Statement, ...]]
-    entries: dict[str, tuple[Statement, ...]]
-    tree: ast.Module
+    Most modules are only hashed; statements are taken apart where a function of the module is asked for.
+
+    Attributes:
+        tree: its syntax without docstrings.
+        imports: every import, at any depth.
+    """
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.tree = tree
+        self.imports = _imports(tree)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The hash of all its statements."""
+        return hashlib.sha256("\n".join(map(ast.dump, self.tree.body)).encode()).hexdigest()
+
+    @functools.cached_property
+    def bindings(self) -> dict[str, list[Statement]]:
+        """The statements that bind a name, imports one by one: `a` of `from x import a, b` does not follow b."""
+        found: dict[str, list[Statement]] = {}
+        for node in self.tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                for item in _imports(node):
+                    text = f"import {item.module} {item.name}"
+                    found.setdefault(item.bound, []).append(Statement(text, frozenset(), (item,)))
+                continue
+            statement = _statement(node)
+            for name in _bound_names(node):
+                found.setdefault(name, []).append(statement)
+        return found
+
+    @functools.cached_property
+    def entries(self) -> dict[str, list[ast.stmt]]:
+        """The statements that bind a name, imports left out."""
+        found: dict[str, list[ast.stmt]] = {}
+        for node in self.tree.body:
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                for name in _bound_names(node):
+                    found.setdefault(name, []).append(node)
+        return found
 
 
 def code_version(
@@ -133,8 +167,8 @@ class Repository:
             raise ValueError(f"code_version: {module_name!r} defines no {function_name!r} at its top level")
         visited = {function_name}
         reached: set[str] = set()
-        for statement in module.entries[function_name]:
-            for text, imports in _walk(statement, module, visited):
+        for node in module.entries[function_name]:
+            for text, imports in _walk(_statement(_without_decorators(node)), module, visited):
                 yield text
                 reached.update(name for item in imports for name in self.targets(module_name, item))
         yield from self.closure(sorted(reached))
@@ -213,30 +247,7 @@ def _remember(read: Callable[[Path], Any], path: Path, mtime_ns: int, num_bytes:
 
 def _parse(path: Path) -> Module:
     """Parse a Python file into its normalised parts."""
-    tree = _normalise(ast.parse(path.read_bytes(), filename=str(path)))
-    bindings: dict[str, list[Statement]] = {}
-    entries: dict[str, list[Statement]] = {}
-    texts = []
-    for node in tree.body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for item in _imports(node):  # one by one: naming `a` of `from x import a, b` does not follow b
-                text = f"import {item.module} {item.name}"
-                bindings.setdefault(item.bound, []).append(Statement(text, frozenset(), (item,)))
-            texts.append(ast.dump(node))
-            continue
-        statement = _statement(node)
-        bare = _statement(_without_decorators(node)) if getattr(node, "decorator_list", None) else statement
-        texts.append(statement.text)
-        for name in _bound_names(node):
-            bindings.setdefault(name, []).append(statement)
-            entries.setdefault(name, []).append(bare)
-    return Module(
-        digest=hashlib.sha256("\n".join(texts).encode()).hexdigest(),
-        imports=_imports(tree),
-        bindings={name: tuple(items) for name, items in bindings.items()},
-        entries={name: tuple(items) for name, items in entries.items()},
-        tree=tree,
-    )
+    return Module(_normalise(ast.parse(path.read_bytes(), filename=str(path))))
 
 
 def _normalise(tree: ast.Module) -> ast.Module:

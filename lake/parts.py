@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +25,7 @@ GROUP_ROWS = 32_768
 ENOUGH_ROWS = 40_000  # what a file holds in memory before whole row groups of it are written
 MOST_HELD_BYTES = 640_000_000  # rows that wait for the rest of their row group
 PUT_ASIDE_BYTES = 128_000_000  # rows that wait to be sorted, before they are put on disk
+FEW_RUNS = 32  # more slices of a batch than this cost more than to bring together the rows of each file
 SORTED_BYTES = 400_000_000  # what is sorted at once; more goes by ranges of the first column
 
 
@@ -54,6 +56,8 @@ class Parts:
         self._last: dict[str, pl.Series] = {}
         self._is_ordered = bool(self._lead)
         self._growing = contract.key[0] if len(contract.key) == 1 else None
+        stays_in_file = not contract.sharded or self._split_by in contract.key
+        self._ties_are_repeats = stays_in_file and set(self._lead) == set(contract.key)
         self._num_bytes = 0
         self.num_rows = 0
         self._files = {
@@ -65,6 +69,11 @@ class Parts:
     def keys_grew(self) -> bool:
         """Whether each row came with a key, of one column, above that of the row before: then no two are equal."""
         return self._growing is not None
+
+    @property
+    def keys_differ(self) -> bool:
+        """Whether rows of one key would stand side by side in one file, and none do; known once all is finished."""
+        return self._ties_are_repeats and not any(file.has_ties for file in self._files.values())
 
     def add(self, batch: pl.DataFrame) -> None:
         """Take the next rows, with the columns and dtypes of the contract."""
@@ -115,17 +124,20 @@ class Parts:
             yield 0, batch
             return
         runs = batch[self._split_by].rle().struct.unnest()
-        if runs.height * 100 <= batch.height:
-            start = 0
-            for length, value in runs.iter_rows():
-                yield self._shard(value), batch[start : start + length]
-                start += length
-            return
-        values = batch[self._split_by].unique()
-        shards = pl.Series([self._shard(value) for value in values], dtype=pl.Int32)
-        marked = batch.with_columns(batch[self._split_by].replace_strict(values, shards).alias("_shard"))
-        for (shard,), rows in marked.partition_by("_shard", include_key=False, as_dict=True).items():
-            yield int(shard), rows
+        values = runs["value"].unique()
+        shards = pl.Series([self._shard(value) for value in values], dtype=pl.Int16)
+        of_run = runs["value"].replace_strict(values, shards).to_numpy()
+        lengths = runs["len"].to_numpy()
+        if len(of_run) > FEW_RUNS:
+            of_row = np.repeat(of_run, lengths)
+            batch = batch[np.argsort(of_row, kind="stable")]
+            lengths = np.bincount(of_row, minlength=self._num_shards)
+            of_run = np.arange(self._num_shards)
+        stop = 0
+        for shard, length in zip(of_run.tolist(), lengths.tolist(), strict=True):
+            start, stop = stop, stop + length
+            if length:
+                yield shard, batch[start:stop]
 
     def _shard(self, value: Any) -> int:
         if value not in self._shard_of:
@@ -155,6 +167,7 @@ class PartFile:
         held: rows in memory, as they came.
         num_held: their number.
         num_duplicates: rows written that equal another, one of them not counted; 0 in a table with a key.
+        has_ties: whether rows written are equal in the columns that sort them.
     """
 
     def __init__(self, path: Path, scratch: Path, contract: type[Contract]) -> None:
@@ -171,6 +184,7 @@ class PartFile:
         self._num_aside = 0
         self._counts_duplicates = not contract.key
         self.num_duplicates = 0
+        self.has_ties = False
 
     def write_whole_groups(self) -> None:
         """Write the row groups that no row to come can change; rows come in the order of their first column."""
@@ -216,7 +230,7 @@ class PartFile:
     def _take(self) -> tuple[pl.DataFrame, pl.Series]:
         """The rows in memory, in order; none are held then."""
         schema = pl.Schema(self._contract)
-        rows = pl.concat(self.held) if self.held else pl.DataFrame(schema=schema)
+        rows = pl.concat(self.held, rechunk=True) if self.held else pl.DataFrame(schema=schema)
         self._hold([])
         return in_total_order(rows, self._lead)
 
@@ -241,12 +255,13 @@ class PartFile:
 
     def _append(self, rows: pl.DataFrame, tied: pl.Series) -> None:
         """Write whole row groups of rows in order, of which no equal ones come later, and keep what is left."""
+        self.has_ties = self.has_ties or bool(tied.any())
         if self._counts_duplicates:
             self.num_duplicates += num_duplicates(rows, tied, self._lead)
         self._tail.append(rows)
         num_waiting = sum(frame.height for frame in self._tail)
         if num_waiting >= GROUP_ROWS:
-            waiting = pl.concat(self._tail)
+            waiting = pl.concat(self._tail, rechunk=True)
             num_ready = num_waiting - num_waiting % GROUP_ROWS
             self._write(waiting[:num_ready])
             self._tail = [waiting[num_ready:]]
@@ -273,14 +288,18 @@ def lead_columns(contract: type[Contract]) -> list[str]:
 
 
 def _writer(path: Path, contract: type[Contract]) -> pq.ParquetWriter:
-    """A Parquet file with pinned codec; times have no dictionary, and only what sorts the rows has statistics."""
+    """A Parquet file with pinned codec; only what sorts the rows has statistics.
+
+    Times and floats have no dictionary: they repeat too seldom to pay for one, and get smaller without.
+    """
     schema = pl.Schema(contract)
+    plain = [name for name, dtype in schema.items() if dtype.is_temporal() or dtype.is_float() or dtype.is_nested()]
     return pq.ParquetWriter(
         path,
         _arrow(pl.DataFrame(schema=schema)).schema,
         compression="zstd",
         compression_level=1,
-        use_dictionary=[name for name, dtype in schema.items() if not dtype.is_temporal() and not dtype.is_nested()],
+        use_dictionary=[name for name in schema if name not in plain],
         write_statistics=lead_columns(contract),
         store_schema=False,
     )

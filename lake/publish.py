@@ -26,7 +26,7 @@ from lake.files import canonical_json, fsync_path, link_or_copy, locked, sha256_
 from lake.fingerprints import NUM_HEX_DIGITS
 from lake.manifest import DataFile, Manifest, Shard, commit_manifest, read_manifest
 from lake.parts import Parts, num_parquet_rows, part_name
-from lake.sql import name_of, quoted, statement_of, table_names
+from lake.sql import name_of, quoted, statement_of, table_names, unordered
 
 REASON = "_rejected"
 DUPLICATE_ROW = "duplicate row"
@@ -255,23 +255,26 @@ class _Steps:
         self.num_rows_in = 0
         self.num_rows = 0
         self.num_duplicates = 0
-        self.keys_grew = False
+        self.keys_differ = False
         self.version = staging / "version"
 
     def write(self, rows: Rows) -> None:
         """Check the rows as they come, one batch after the other, and write the good ones into the data files."""
         parts = self._write(rows)
-        self.keys_grew, self.num_rows, self.num_duplicates = parts.keys_grew, parts.num_rows, parts.num_duplicates
+        self.keys_differ = parts.keys_grew or parts.keys_differ
+        self.num_rows, self.num_duplicates = parts.num_rows, parts.num_duplicates
 
     def write_by_shard(self, rows: ByShard) -> None:
         """Link the files whose rows are made from what they were made from before, and make the others."""
         assert self.contract.sharded and len(rows.keys) == self.num_shards, self.contract.table
         self.version.mkdir()
+        self.keys_differ = True
         for number, key in enumerate(rows.keys):
             found = self.former.made_from(key, part_name(number))
             if found is None:
                 num_reject_files = self.num_reject_files
                 parts = self._write(rows.make(number), only=number)
+                self.keys_differ = self.keys_differ and parts.keys_differ
                 is_clean = num_reject_files == self.num_reject_files
                 shard = Shard(key=key if is_clean else "", num_rows=parts.num_rows, num_duplicates=parts.num_duplicates)
             else:
@@ -304,7 +307,7 @@ class _Steps:
             with self.connect(
                 rows.tables, rows.variables, shard=rows.shard, scratch=self.staging / "duckdb"
             ) as connection:
-                reader = connection.sql(statement_of(rows.sql)).to_arrow_reader(BATCH_ROWS)
+                reader = connection.sql(statement_of(unordered(rows.sql))).to_arrow_reader(BATCH_ROWS)
                 empty = pl.DataFrame(pl.from_arrow(reader.schema.empty_table()))
                 yield chain([empty], (pl.DataFrame(pl.from_arrow(batch)) for batch in reader))
         elif isinstance(rows, pl.DataFrame):
@@ -342,7 +345,7 @@ class _Steps:
 
     def settle_keys(self) -> None:
         """Reject repeats of a key: of exactly equal rows one stays, of conflicting ones none."""
-        if not self.contract.key or self.keys_grew:
+        if not self.contract.key or self.keys_differ:
             return
         key = ", ".join(map(name_of, self.contract.key))
         with self._duckdb() as sql:

@@ -1,6 +1,13 @@
 """SQL as text: quoting, and what a statement reads."""
 
+import functools
+import re
 from pathlib import Path
+
+_TOKENS = re.compile(
+    r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|[()]|\border\s+by\b|\b(?:limit|offset|distinct\s+on)\b""",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def name_of(column: str) -> str:
@@ -21,6 +28,23 @@ def quoted(path: Path) -> str:
 def statement_of(text: str) -> str:
     """The text of a file with one statement, fit to stand inside another: no semicolon, and a line of its own."""
     return text.strip().removesuffix(";") + "\n"
+
+
+@functools.cache
+def unordered(text: str) -> str:
+    """A statement without the ORDER BY of its result, where nothing depends on it: publishing sorts anyway, cheaper."""
+    depth, start = 0, None
+    for token in _TOKENS.finditer(text):
+        match token[0].lower():
+            case "(":
+                depth += 1
+            case ")":
+                depth -= 1
+            case word if depth == 0 and word[:1] in "ldo":
+                if not word.startswith("order"):
+                    return text  # which rows there are depends on their order
+                start = token.start()
+    return text if start is None else text[:start]
 
 
 def table_names(text: str) -> set[str]:

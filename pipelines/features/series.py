@@ -24,6 +24,8 @@ from pipelines.features.series_hours import hourly_values, numbers_and_texts
 READINGS_PER_CHUNK = 1_000_000
 STAYS_PER_CHUNK = 8_192
 MAX_WINDOW_HOURS = 255
+PATIENT = ("subject_id", "hadm_id", "stay_id")
+NEEDED = (*PATIENT, "variable", "offset_hours", "value", "value_number")
 CELL_SCHEMA = {
     "subject_id": pl.Int64,
     "hadm_id": pl.Int64,
@@ -96,8 +98,8 @@ def encode_series(
         readings_per_chunk: how many readings are worked on at a time.
 
     Returns:
-        Rows of contract EhrSeries (subject_id, hadm_id, stay_id, bin, feature_index, value), by stay within ranges of
-        subjects; a stay without readings of fitted variables has none.
+        Rows of contract EhrSeries (subject_id, hadm_id, stay_id, bin, feature_index, value), stay after stay as the
+        readings have them; a stay without readings of fitted variables has none.
     """
 
     def cells(
@@ -130,20 +132,20 @@ class _Encoder:
 
     def __call__(self, readings: pl.LazyFrame) -> pl.DataFrame:
         """Return the cells of a chunk of readings."""
+        rows = readings.select(NEEDED).collect(engine="streaming")
         hourly = hourly_values(
-            numbers_and_texts(readings, window_hours=self.window_hours).collect(engine="streaming"),
+            numbers_and_texts(rows.lazy(), window_hours=self.window_hours).collect(),
             variables=self.variables,
             frequent=self.frequent,
             statistics=self.statistics,
             window_hours=self.window_hours,
         )
         cells = encode_cells(hourly, self.matcher)
-        patients = readings.select("subject_id", "hadm_id", "stay_id").unique().collect(engine="streaming")
-        return (
-            cells.join(patients, on="stay_id", how="left", maintain_order="left")
-            .with_columns(pl.lit(1.0).alias("value"))
-            .select(pl.col(name).cast(dtype) for name, dtype in CELL_SCHEMA.items())
+        stays = pl.DataFrame({"stay_id": hourly.stay_ids}).join(
+            rows.select(PATIENT).unique("stay_id"), on="stay_id", how="left", maintain_order="left"
         )
+        of_cell = stays.select(PATIENT)[cells["stay"]]
+        return of_cell.with_columns(cells["bin"], cells["feature_index"], pl.lit(1, pl.Float32).alias("value"))
 
 
 def shown_statistics(features: pl.DataFrame) -> list[str]:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from pipelines.features.series_hours import Floats, Hourly, HourlyColumn, Ints
 
 LANES = ("lane_0", "lane_1")
-MAX_BINS = 256
+BIN_BITS = 8
+FEW_RANGES = 12
+MAX_BINS = 1 << BIN_BITS
 Hashes = NDArray[np.uint64]
 COUNT_SCHEMA = {
     "feature_index": pl.Int32,
@@ -44,11 +46,29 @@ class _Slots:
         """Return the feature_index of each number, -1 where no range holds it."""
         if not len(self.index):
             return np.full(len(number), -1)
-        place = np.minimum(np.searchsorted(self.high, number), len(self.index) - 1)
-        inside = (number <= self.high[place]) & (
-            (number > self.low[place]) | (self.holds_low[place] & (number == self.low[place]))
-        )
-        return np.where(inside, self.index[place], -1)
+        place = self._first_not_below(number)
+        if self._have_no_gaps():
+            low, high = self.low[0], self.high[-1]
+            inside = (number <= high) & ((number >= low) if self.holds_low[0] else (number > low))
+        else:
+            inside = (number <= self.high[place]) & (
+                (number > self.low[place]) | (self.holds_low[place] & (number == self.low[place]))
+            )
+        return self.index[place] if inside.all() else np.where(inside, self.index[place], -1)
+
+    def _first_not_below(self, number: Floats) -> Ints:
+        """Return the first range whose high end is not below each number, the last one where all are."""
+        if len(self.high) > FEW_RANGES:
+            return np.minimum(np.searchsorted(self.high, number), len(self.high) - 1)
+        place = np.zeros(
+            len(number), dtype=np.int8
+        )  # some comparisons of whole arrays cost less than a search for each
+        for high in self.high[:-1]:
+            place += number > high
+        return place.astype(np.int64)
+
+    def _have_no_gaps(self) -> bool:
+        return bool((self.low[1:] == self.high[:-1]).all() and not self.holds_low[1:].any())
 
 
 class CellMatcher:
@@ -102,7 +122,9 @@ class CellMatcher:
                 continue
             index = slots.match(column.number)
             kept = np.flatnonzero(index >= 0)
-            if len(kept):
+            if len(kept) == len(index) and len(kept):
+                yield index, column.stay, column.bin, column.num_hours
+            elif len(kept):
                 yield index[kept], column.stay[kept], column.bin[kept], column.num_hours[kept]
             if column.texts is not None and slots.of_text:
                 yield from _text_runs(column, slots)
@@ -118,25 +140,29 @@ def _text_runs(column: HourlyColumn, slots: _Slots) -> Iterator[tuple[Ints, Ints
 
 
 def encode_cells(hourly: Hourly, matcher: CellMatcher) -> pl.DataFrame:
-    """Return the non-zero cells (stay_id, bin, feature_index), each once, in this order."""
+    """Return the non-zero cells, each once: stay (its position among the stays), bin and feature_index, in this order.
+
+    They are sorted as one number each, of 32 bits where these hold it.
+    """
     parts = list(matcher.runs(hourly))
-    width = 1 + max((int(index.max()) for index, *_ in parts), default=0)
-    keys = [np.empty(0, dtype=np.int64)]
+    width = max((int(index.max()) for index, *_ in parts), default=0).bit_length()
+    is_short = (len(hourly.stay_ids) * MAX_BINS << width) < 2**32
+    dtype = np.dtype(np.uint32 if is_short else np.uint64)
+    of_bin, of_stay = dtype.type(width), dtype.type(width + BIN_BITS)
+    keys = [np.empty(0, dtype=dtype)]
     for index, stay, first, num_hours in parts:
-        key = (stay * MAX_BINS + first) * width + index
-        if (num_hours == 1).all():
-            keys.append(key)
-            continue
-        ends = np.cumsum(num_hours)
-        later = np.arange(ends[-1]) - np.repeat(ends - num_hours, num_hours)
-        keys.append(np.repeat(key, num_hours) + later * width)
+        key = (stay.astype(dtype) << of_stay) | (first.astype(dtype) << of_bin) | index.astype(dtype)
+        keys.append(key)
+        if int(num_hours.max()) > 1:
+            ends = np.cumsum(num_hours)
+            later = np.arange(ends[-1]) - np.repeat(ends - num_hours, num_hours)
+            keys[-1] = np.repeat(key, num_hours) + (later.astype(dtype) << of_bin)
     cells = np.sort(np.concatenate(keys))
-    hours, index = np.divmod(cells, width)
     return pl.DataFrame(
         {
-            "stay_id": hourly.stay_ids[hours // MAX_BINS] if len(cells) else np.empty(0, dtype=np.int64),
-            "bin": (hours % MAX_BINS).astype(np.int16),
-            "feature_index": index.astype(np.int32),
+            "stay": (cells >> of_stay).astype(np.int32),
+            "bin": ((cells >> of_bin) & dtype.type(MAX_BINS - 1)).astype(np.int16),
+            "feature_index": (cells & dtype.type((1 << width) - 1)).astype(np.int32),
         }
     )
 

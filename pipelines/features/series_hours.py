@@ -48,7 +48,7 @@ class Hourly:
     """The hours of some stays.
 
     Attributes:
-        stay_ids: the stays that have a reading of any variable, ascending, int64.
+        stay_ids: the stays that have a reading of any variable, in the order in which they came, int64.
         columns: what their wanted variables show.
     """
 
@@ -135,8 +135,7 @@ class _Hours:
 
 def _sorted_readings(clean: pl.DataFrame, names: list[str], num_frequent: int) -> tuple[Ints, _Readings]:
     stay_runs = clean["stay_id"].rle().struct.unnest()
-    stay_ids = stay_runs["value"].unique().sort().to_numpy()
-    of_run = np.searchsorted(stay_ids, stay_runs["value"].to_numpy()).astype(np.int32)
+    stay_ids, of_run = _in_order_of_appearance(stay_runs["value"].to_numpy())
     stay = np.repeat(of_run, stay_runs["len"].to_numpy())
     runs = clean["variable"].rle().struct.unnest()
     places = pl.DataFrame(
@@ -164,6 +163,15 @@ def _sorted_readings(clean: pl.DataFrame, names: list[str], num_frequent: int) -
         else pl.repeat(None, len(order), dtype=pl.String, eager=True),
         has_text=~has_number[order],
     )
+
+
+def _in_order_of_appearance(values: Ints) -> tuple[Ints, NDArray[np.int32]]:
+    """Return the distinct values, and for each value its place among them."""
+    distinct, first, place = np.unique(values, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return distinct[order], rank[place]
 
 
 def _narrow(codes: Ints, number: int) -> NDArray[np.integer]:

@@ -24,7 +24,8 @@ def write_chartevents(root: Path, *, num_rows: int, seed: int) -> None:
     """Write a MIMIC-IV tree with exactly this many chartevents rows, in memory that does not grow with it.
 
     Args:
-        root: gets hosp/ (patients, admissions) and icu/ (icustays, chartevents, d_items); replaced as a whole.
+        root: gets hosp/ (patients, admissions; labevents and d_labitems without rows) and icu/ (icustays, chartevents,
+            d_items); replaced as a whole.
         num_rows: rows of chartevents; every 480 belong to one stay of one subject.
         seed: everything is drawn from it.
 
@@ -107,3 +108,6 @@ def _write_small(folder: Path, stays: pl.DataFrame) -> None:
         hospital_expire_flag=pl.lit(0), **{name: pl.lit(None) for name in empty},
     )  # fmt: skip
     write_csv_gz(folder / "hosp" / "admissions.csv.gz", admissions.select(HOSP["admissions"].split(",")))
+    for name in ("labevents", "d_labitems"):  # a release is known by them
+        with gzip_file(folder / "hosp" / f"{name}.csv.gz", level=1) as packed:
+            packed.write((HOSP[name] + "\n").encode())

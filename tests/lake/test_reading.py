@@ -3,6 +3,7 @@
 import pytest
 
 from lake import Lake, TableMissing, default_home
+from lake.sql import unordered
 
 
 def test_a_connection_sees_the_tables_it_names_and_the_variables(lake, readings, readings_rows, made_from):
@@ -46,3 +47,20 @@ def test_the_home_comes_from_the_environment_else_stands_beside_the_code(monkeyp
     assert default_home() == tmp_path
     monkeypatch.delenv("MEDCSP_HOME")
     assert default_home().name == ".medcsp" and (default_home().parent / "lake" / "store.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("statement", "kept"),
+    [
+        ("select a from t order by a, b desc;\n", "select a from t "),
+        (
+            "select ' limit' as \"order by\" -- order by\nfrom t ORDER\n BY a",
+            "select ' limit' as \"order by\" -- order by\nfrom t ",
+        ),
+        ("select distinct on (a) a, b from t order by a, b", None),
+        ("select a from t order by a limit 3", "select a from t order by a limit 3"),
+        ("select row_number() over (order by a) as n from (from t order by b)", None),
+    ],
+)
+def test_only_the_order_of_the_result_is_left_to_the_publish(statement, kept):
+    assert unordered(statement) == (statement if kept is None else kept)
