@@ -36,4 +36,7 @@ def build_defs(*, workspace: Workspace | None = None, **overrides: Any) -> dg.De
     )
 
 
-defs = build_defs()
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return the graph over the workspace of the environment; made when a tool of Dagster asks for it."""
+    return build_defs()
