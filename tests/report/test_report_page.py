@@ -250,12 +250,13 @@ def test_what_was_not_measured_while_training_is_not_drawn(
 ) -> None:
     assert "Retrieval on validation subjects while training" in page.html
     assert "Positives above negatives" in page.html
-    gone = {"recall_at_10": None, "logit_a_positive": None, "logit_d_positive": None}
+    gone = {"recall_at_10": None, "logit_d_positive": None}
     html = render(new_lake({"pretrain_checkpoint": [{**row, **gone} for row in planted_curve]})).html
     assert "Retrieval on validation subjects while training" not in html
     chart = html[html.index("Positives above negatives") :]
     chart = chart[: chart.index("</figure>")]
-    assert "L_P" in chart and "L_A</" not in chart and "L_D</" not in chart
+    drawn = chart[: chart.index("<figcaption")]
+    assert "L<sub>P</sub>" in drawn and "L<sub>D</sub>" not in drawn
 
 
 def test_a_replaced_input_is_said(new_lake: NewLake, render: Render, planted_curve: list[dict[str, Any]]) -> None:
