@@ -574,6 +574,8 @@ NEWER_LABS = (
         "Chemistry", (1.2, 3.7),
     ),
 )  # fmt: skip
+# What rises when the kidneys fail, and by which share of itself within half a day.
+INJURED = {50912: 1.0, 51006: 0.6}
 ITEMS_OF_3_0 = {53132: 53152}
 
 # item id -> label, abbreviation, linksto, category, unit, type of the items that are not plain readings

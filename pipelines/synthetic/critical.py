@@ -1,4 +1,4 @@
-"""Patients ill enough to be predicted: long stays in which ventilation, pressors and death come late, if they come.
+"""Patients ill enough to be predicted: long stays in which ventilation, pressors, failing kidneys and death come late.
 
 Severity decides both what is charted in the first two days and what happens after them, and chance has its say, so that
 the outcomes can be learned but no single reading gives them away. These patients fill the evaluation cohorts: MIMIC-III
@@ -166,6 +166,7 @@ def _draw_stays(
         unit=[UNITS[at] for at in random.integers(0, len(UNITS), len(admission))],
         onset=onset,
         onset_item=random.choice(np.array(PRESSORS), p=(0.5, 0.22, 0.1, 0.06, 0.12), size=len(admission)),
+        injury=_draw_injuries(generator(seed, name, "injuries"), severity, (outtime - intime) / HOUR),
         silent=np.zeros(len(admission), dtype=bool),
         quirks=quirks,
     )
@@ -194,6 +195,15 @@ def _draw_onsets(random: np.random.Generator, severity: np.ndarray, hours: np.nd
         "noninvasive": np.where(invasive, np.nan, ventilated),
         "pressor": pressor,
     }
+
+
+def _draw_injuries(random: np.random.Generator, severity: np.ndarray, hours: np.ndarray) -> np.ndarray:
+    """Draw when the kidneys fail: after 48 h, and long enough before the stay ends to be measured."""
+    sepsis, kidneys = (severity[:, CONDITIONS.index(name)] for name in ("sepsis", "kidney_disease"))
+    chance = np.clip(0.05 + 1.1 * np.maximum(sepsis, 0.5 * kidneys) ** 1.3, 0, 0.9)
+    last = hours - 18
+    when = random.uniform(48.5, np.maximum(last, 48.6))
+    return np.where((random.random(len(hours)) < chance) & (when < last), np.floor(3600 * when), np.nan)
 
 
 def _hours(hours: float) -> np.timedelta64:

@@ -216,6 +216,9 @@ def _labs(
     longest = int(np.argmax(stays.outtime - stays.intime))
     late = int(stays.admission[longest])
     quirks.append(_quirk("result_after_48h_of_a_specimen_before", subjects, admissions, late))
+    injured = np.flatnonzero(~np.isnan(stays.injury))
+    failing = stays.intime[injured] + stays.injury[injured].astype("timedelta64[s]")
+    injuries = dict(zip(stays.admission[injured].tolist(), failing, strict=True))
     columns: dict[str, list[np.ndarray]] = {name: [] for name in ("row", "item", "time", "stored", "number", "panel")}
     for row in with_ehr.tolist():
         random = generator(seed, "labs", int(admissions.hadm_id[row]))
@@ -230,7 +233,11 @@ def _labs(
             columns["item"].append(np.full(len(drawn), at))
             columns["time"].append(time[drawn])
             columns["stored"].append(stored[drawn])
-            columns["number"].append(values_of(item, severity[drawn], subjects.signature[subject], random))
+            number = values_of(item, severity[drawn], subjects.signature[subject], random)
+            if item.itemid in conditions.INJURED and row in injuries:
+                risen = np.clip((time[drawn] - injuries[row]) / (12 * HOUR), 0, 1)
+                number = np.round(number * (1 + conditions.INJURED[item.itemid] * risen), item.decimals)
+            columns["number"].append(number)
             columns["panel"].append(drawn)
     return _lab_table({name: np.concatenate(parts) for name, parts in columns.items()}, subjects, admissions)
 

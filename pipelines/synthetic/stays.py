@@ -43,6 +43,7 @@ class Stays:
         unit: list of n care units.
         onset: name of `ONSETS` -> float64 (n,), seconds after intime, NaN where it never begins.
         onset_item: int64 (n,), the pressor's item.
+        injury: float64 (n,), seconds after intime at which the kidneys fail, NaN where they do not.
         silent: bool (n,), nothing was charted at all.
         quirks: planted cases, (name, row of the stay).
     """
@@ -54,6 +55,7 @@ class Stays:
     unit: list[str]
     onset: dict[str, np.ndarray]
     onset_item: np.ndarray
+    injury: np.ndarray
     silent: np.ndarray
     quirks: list[tuple[str, int]]
 
@@ -91,6 +93,7 @@ def draw_stays(subjects: Subjects, admissions: Admissions, *, seed: int) -> Stay
         unit=[UNITS[at] for at in random.integers(0, len(UNITS), len(owner))],
         onset=onset,
         onset_item=random.choice(np.array(ONSETS["pressor"]), p=(0.6, 0.25, 0.1, 0.05), size=len(owner)),
+        injury=np.full(len(owner), np.nan),
         silent=silent,
         quirks=quirks,
     )
