@@ -119,6 +119,9 @@ def test_what_was_known_before_the_index_time_of_this_and_earlier_stays(inputs, 
     ]
     demographics = inputs.filter(pl.col("input").cast(pl.String) == "demographics")
     assert demographics.height == 6 + 3 and demographics["num_rows"].sum() == 9
+    asked = hospital.run("queries/labels_by_split.sql").select("task", "horizon", "num_examples", "num_events")
+    unbounded = [(task, "unbounded", 3, 0) for task in ("arf", "mortality", "shock")]
+    assert asked.filter(pl.col("horizon") != "48h").rows() == sorted([*unbounded, ("readmission", "30d", 1, 0)])
     assert passes(hospital) == {}
 
 
