@@ -101,6 +101,9 @@ def _draw_admissions(
             severity = subjects.carried[row] * (CHRONIC + (1 - CHRONIC) * acute)
             stays = _stay_times(random, start, severity)
             died = bool(random.random() < _death(severity, int(subjects.age[row])))
+            if died:  # within four days, most of them
+                begun, ended = stays[-1]
+                stays[-1] = (begun, min(ended, begun + _hours(random.uniform(50, 98))))
             left = stays[-1][1] + _hours(random.uniform(0.5, 3) if died else random.uniform(20, 200))
             found.append((row, start, left, acute, died))
             times.append(stays)

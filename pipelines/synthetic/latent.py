@@ -144,7 +144,8 @@ def draw_admissions(subjects: Subjects, *, seed: int) -> Admissions:
 def severity_at(subjects: Subjects, admissions: Admissions, *, subject: np.ndarray, time: np.ndarray) -> np.ndarray:
     """How severe each condition is at these times.
 
-    An admission lifts what is acute in it: the rise begins days before, is highest at admission and falls after.
+    An admission lifts what is acute in it: the rise begins days before, is highest at admission and falls after, but
+    for those who die of it.
 
     Args:
         subjects: everybody.
@@ -160,16 +161,17 @@ def severity_at(subjects: Subjects, admissions: Admissions, *, subject: np.ndarr
     lift = np.zeros((len(subject), len(CONDITIONS)))
     for offset in range(int((last - first).max(initial=0))):
         at = np.minimum(first + offset, len(admissions.hadm_id) - 1)
-        height = _course(time, admissions.admit[at], admissions.discharge[at])[:, None] * admissions.acute[at]
+        course = _course(time, admissions.admit[at], admissions.discharge[at], died=admissions.died[at])
+        height = course[:, None] * admissions.acute[at]
         lift = np.where((first + offset < last)[:, None], np.maximum(lift, height), lift)
     return subjects.carried[subject] * (CHRONIC + (1 - CHRONIC) * lift)
 
 
-def _course(time: np.ndarray, admit: np.ndarray, discharge: np.ndarray) -> np.ndarray:
+def _course(time: np.ndarray, admit: np.ndarray, discharge: np.ndarray, *, died: np.ndarray) -> np.ndarray:
     before = (admit - time) / DAY
     inside = (time - admit) / (discharge - admit)
     after = (time - discharge) / DAY
-    falling = np.where(after > 0, 0.5 * np.exp(-np.maximum(after, 0) / 14), 1 - 0.5 * np.clip(inside, 0, 1))
+    falling = np.where(after > 0, 0.5 * np.exp(-np.maximum(after, 0) / 14), 1 - 0.5 * np.clip(inside, 0, 1) * ~died)
     return np.where(before > 0, np.exp(-np.maximum(before, 0) / 5), falling)
 
 
