@@ -99,7 +99,7 @@ class Parts:
     def finish(self) -> list[Path]:
         """Write what is left and close the files; all of them exist then, the empty ones too."""
         for file in self._files.values():
-            file.finish(self._row_bytes)
+            file.finish(self._row_bytes, is_ordered=self._is_ordered)
         return [file.path for file in self._files.values()]
 
     @property
@@ -209,9 +209,9 @@ class PartFile:
         self._num_written, self._tail, self.num_duplicates = 0, [], 0
         self._hold([])
 
-    def finish(self, row_bytes: float) -> None:
-        """Write every row, in order, and close the file."""
-        if self._aside:
+    def finish(self, row_bytes: float, *, is_ordered: bool) -> None:
+        """Write every row, in order, and close the file; what it holds already counts where rows came in order."""
+        if self._aside or (self._num_written and not is_ordered):
             self.put_aside()
             for rows in self._in_ranges(math.ceil(self._num_aside * row_bytes / SORTED_BYTES)):
                 self._append(*in_total_order(rows, self._lead))

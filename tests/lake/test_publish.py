@@ -119,6 +119,15 @@ def test_the_version_names_the_content_whatever_the_order_of_the_rows(lake, read
     assert again.fingerprint != first.fingerprint == other.fingerprint
 
 
+def test_rows_that_come_in_order_until_some_do_not_are_all_in_order(lake, events, made_from):
+    """What was written while they came in order goes back to be sorted with the rest, however few that are."""
+    rows = pl.select(subject_id=pl.int_range(300_000), name=pl.lit("a"), value=pl.lit(1.0))
+    in_order = lake.publish(events, rows, **made_from)
+    late = lake.publish(events, pl.concat([rows[7:], rows[:7]]), **{**made_from, "inputs": {"raw": "2"}})
+    assert lake.scan("events").collect()["subject_id"].to_list() == list(range(300_000))
+    assert late.version == in_order.version
+
+
 def test_a_column_of_another_dtype_is_another_version(lake, made_from):
     class Wide(Contract):
         """A number."""
