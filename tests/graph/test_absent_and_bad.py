@@ -71,14 +71,15 @@ def test_an_unknown_profile_is_a_clear_error(name: str, message: str) -> None:
 def test_absent_notes_are_said_once_and_masked_in_the_corpus(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    absent = real(workspace, mimic_iv_note=None, mimic_cxr_jpg=None, mimic_iii=None, mimic_iii_carevue=None)
+    gone = dict.fromkeys(("mimic_iv_note", "mimic_cxr_jpg", "mimic_iii", "mimic_iii_carevue", "open_i"))
+    absent = real(workspace, **gone)
     announce(absent)
     told = capsys.readouterr().out
     assert told.count("set MEDCSP_MIMIC_IV_NOTE") == told.count("set MEDCSP_MIMIC_CXR_JPG") == 1
     outcome = run_job(absent)
     assert outcome.success, outcome.failures
     lake = absent.lake
-    for table in ("mimic_iv_note__discharge", "ehr_notes", "mimic_cxr_jpg__metadata"):
+    for table in ("mimic_iv_note__discharge", "ehr_notes", "mimic_cxr_jpg__metadata", "open_i_films", "open_i_texts"):
         assert lake.manifest(table).rows == 0, table
     assert lake.manifest("mimic_cxr__headers").rows > 0, "times come from the headers where the JPG release is absent"
     manifest = lake.manifest("pretrain_corpus")
@@ -87,6 +88,8 @@ def test_absent_notes_are_said_once_and_masked_in_the_corpus(
     assert len(ehr.record_id) > 0
     assert not ehr.modalities["note"].present.any()
     assert corpus.sources["cxr"].modalities["report"].present.all()
+    for table in ("cxr_records", "cxr_reports", "cxr_images", "text_tokens", "cohort_split", "diagnosis_histories"):
+        assert set(lake.scan(table).select("source").unique().collect()["source"]) <= {"ehr", "cxr"}, table
 
 
 def test_a_missing_table_is_one_error_and_what_was_published_stays(workspace: Workspace) -> None:
