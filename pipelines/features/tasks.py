@@ -191,19 +191,39 @@ def task_table() -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None).cast({"horizon_hours": pl.Float64})
 
 
-def known_readings(readings: pl.LazyFrame, inputs: pl.LazyFrame, *, index_event: str) -> pl.LazyFrame:
-    """Return the readings that predictions at an index event may use, each under the example that uses it.
+def series_to_read(inputs: pl.LazyFrame, *, index_event: str) -> pl.LazyFrame:
+    """Return one row per ICU stay whose series an example may read: a series is another one at another index time.
 
     Args:
-        readings: ehr_readings or ehr_shared_readings.
         inputs: prediction_inputs.
         index_event: which predictions.
 
     Returns:
-        Columns example_stay_id (whose prediction), then those of `readings` (stay_id is the stay they were taken in).
+        Columns series_id (0, 1, ..., int64, by example and in-time), example_stay_id, stay_id (that was charted),
+        slot (0, 1, ..., the position of the stay among those of the example, its own last), before_hours.
     """
-    allowed = inputs.filter(
-        pl.col("input").cast(pl.String) == SERIES.name, pl.col("index_event").cast(pl.String) == index_event
-    ).select(example_stay_id="stay_id", stay_id="input_stay_id", before_hours="before_hours")
-    joined = readings.join(allowed, on="stay_id", how="inner").filter(pl.col("known_hours") < pl.col("before_hours"))
-    return joined.select("example_stay_id", *readings.collect_schema().names())
+    wanted = (pl.col("input").cast(pl.String) == SERIES.name) & (pl.col("index_event").cast(pl.String) == index_event)
+    own = pl.int_range(pl.len(), dtype=pl.Int32).over("example_stay_id")
+    return (
+        inputs.filter(wanted)
+        .select(example_stay_id="stay_id", stay_id="input_stay_id", before_hours="before_hours")
+        .sort("example_stay_id", "before_hours", "stay_id", descending=[False, True, False])
+        .with_row_index("series_id")
+        .select(pl.col("series_id").cast(pl.Int64), "example_stay_id", "stay_id", slot=own, before_hours="before_hours")
+    )
+
+
+def known_readings(readings: pl.LazyFrame, series: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the readings of each series that were known before its index time, ready to be encoded.
+
+    Args:
+        readings: ehr_readings or ehr_shared_readings.
+        series: rows of `series_to_read`.
+
+    Returns:
+        Columns of `readings`, series after series, each in the order of `readings`; stay_id is the series_id, so that
+        `series.encode_series` keeps series apart.
+    """
+    joined = readings.join(series, on="stay_id", how="inner", maintain_order="left")
+    known = joined.filter(pl.col("known_hours") < pl.col("before_hours")).with_columns(stay_id="series_id")
+    return known.select(readings.collect_schema().names()).sort("subject_id", "stay_id", maintain_order=True)

@@ -127,15 +127,19 @@ def test_what_was_known_before_the_index_time_of_this_and_earlier_stays(inputs, 
 
 def test_readings_are_given_to_the_examples_that_may_read_them(inputs, hospital) -> None:
     readings = hospital.select("from ehr_readings").lazy()
-    known = tasks.known_readings(readings, inputs.lazy(), index_event="icu_48h").collect()
-    assert known.columns == ["example_stay_id", *readings.collect_schema().names()]
-    counts = Counter(known.select("example_stay_id", "stay_id").iter_rows())
-    series = inputs.filter(
-        pl.col("input").cast(pl.String) == "series", pl.col("index_event").cast(pl.String) == "icu_48h"
-    )
-    assert counts == {
-        (own, read): rows for own, read, rows in series.select("stay_id", "input_stay_id", "num_rows").iter_rows()
-    }
+    series = tasks.series_to_read(inputs.lazy(), index_event="icu_48h")
+    assert series.collect().select("series_id", "example_stay_id", "stay_id", "slot").rows() == [
+        (0, 100, 100, 0),
+        (1, 101, 100, 0),
+        (2, 101, 101, 1),
+        (3, 102, 100, 0),
+        (4, 102, 101, 1),
+        (5, 102, 102, 2),
+    ]
+    known = tasks.known_readings(readings, series).collect()
+    assert known.columns == readings.collect_schema().names()
+    assert Counter(known["stay_id"]) == {0: 1, 1: 3, 2: 1, 3: 3, 4: 2, 5: 1}
+    assert known.filter(stay_id=5)["known_hours"].to_list() == [3.0]
 
 
 def test_a_summary_dated_after_the_day_of_the_discharge_is_kept_back(hospital) -> None:
