@@ -236,6 +236,7 @@ class CxrReports(Contract):
 
     table = "cxr_reports"
     layer = "records"
+    sharded = True
     key = ("source", "study_id")
 
     source = fields.source()

@@ -81,6 +81,7 @@ def tokenizer_vocabulary(build: Build) -> pl.DataFrame:
     features.TextTokens,
     inputs=[records.EhrNotes, records.CxrReports, features.TokenizerVocabulary],
     settings=lambda profile: {"context_length": profile.vocabularies.context_length},
+    by_shard=True,
 )
 def text_tokens(build: Build) -> pl.LazyFrame | pl.DataFrame:
     """Tokenise every note and every report once."""
