@@ -1,11 +1,7 @@
-"""Sources are declared: beyond its own files and the registry, nothing names a third one; the model names none."""
+"""Sources are declared: beyond its own files and the registry, nothing names a third one (the model's tests: nor any)."""
 
-import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
-
-from pipelines.sources import FILMS
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("data_contracts", "lake", "medcsp_model", "pipelines", "sql")
@@ -48,29 +44,3 @@ def test_a_planted_name_is_found(tmp_path: Path) -> None:
         file.parent.mkdir(exist_ok=True)
         file.write_text(line)
     assert naming(NAMED, root=tmp_path) == {f"pipelines/module_{number}.py" for number in range(3)}
-
-
-def texts(path: Path) -> Iterator[str]:
-    """The strings of a module, those of its documentation left out."""
-    tree = ast.parse(path.read_text())
-    documentation = {
-        node.body[0].value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        and node.body
-        and isinstance(node.body[0], ast.Expr)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in documentation:
-            yield node.value
-
-
-def test_the_model_names_no_source() -> None:
-    sources = {"ehr", *(films.source for films in FILMS.values())}
-    assert sources >= {"ehr", "cxr", "open_i"}
-    named = {
-        str(path.relative_to(ROOT)): sorted(hits)
-        for path in (ROOT / "medcsp_model").rglob("*.py")
-        if (hits := sources & {word for text in texts(path) for word in re.findall(r"\w+", text)})
-    }
-    assert named == {}
