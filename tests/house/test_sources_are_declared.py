@@ -1,4 +1,4 @@
-"""Sources are declared: beyond its own files and the registry, nothing names a third one (the model's tests: nor any)."""
+"""Sources are declared: beyond its own files and the registry, nothing names a third one."""
 
 import re
 from pathlib import Path
