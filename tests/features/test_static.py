@@ -2,8 +2,11 @@
 
 from datetime import datetime
 
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data_contracts.static import EhrStatic, StaticFeatures
 from pipelines.features.static_features import StaticSettings, encode_static, fit_static, static_values
@@ -125,3 +128,63 @@ def test_a_category_that_was_not_fitted_has_no_cell():
 def test_there_must_be_a_stay_to_fit_on():
     with pytest.raises(ValueError, match="no stay to fit"):
         fit_static(numbers(stay_1=20.0), EIGHT.head(0), StaticSettings())
+
+
+def dense_fiddle(table, theta_1, theta_2):
+    """FIDDLE's published rules on a dense table (variable -> one value or None per stay): name -> column, aliases."""
+    columns = {}
+    for variable in sorted(table):
+        values = table[variable]
+        known = [value for value in values if value is not None]
+        if len(known) / len(values) <= theta_1:
+            continue
+        if isinstance(known[0], float) and len(set(known)) > 2:
+            edges = np.unique(np.percentile(known, [0, 20, 40, 60, 80, 100]))
+            places = [None if value is None else max(int(np.searchsorted(edges, value)), 1) for value in values]
+        else:
+            places = [value if value is None or isinstance(value, str) else f"{value:g}" for value in values]
+        for place in sorted({place for place in places if place is not None}):
+            columns[variable, place] = np.array([own == place for own in places], dtype=float)
+    kept = {name: column for name, column in columns.items() if column.var() > theta_2 * (1 - theta_2) + 1e-12}
+    first, aliases = {}, {}
+    for name, column in kept.items():
+        for other, earlier in first.items():
+            correlation = np.corrcoef(column, earlier)[0, 1]
+            if np.isclose(abs(correlation), 1):
+                aliases.setdefault(other, []).append((name, correlation > 0))
+                break
+        else:
+            first[name] = column
+    return first, aliases
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    numbers=st.lists(st.one_of(st.none(), st.integers(-2, 9).map(float)), min_size=9, max_size=9),
+    ages=st.lists(st.one_of(st.none(), st.integers(20, 23).map(float)), min_size=9, max_size=9),
+    words=st.lists(st.sampled_from([None, "a", "b", "c"]), min_size=9, max_size=9),
+    theta_1=st.sampled_from([0.0, 0.3, 1 / 9]),
+    theta_2=st.sampled_from([0.0, 1 / 9, 0.2]),
+)
+def test_any_table_gives_what_the_published_rules_give_densely(numbers, ages, words, theta_1, theta_2):
+    table = {"numbers": numbers, "ages": ages, "words": words}
+    rows = [
+        (stay, variable, value if isinstance(value, str) else None, value if isinstance(value, float) else None)
+        for variable, values in table.items()
+        for stay, value in enumerate(values, 1)
+        if value is not None
+    ]
+    schema = {"stay_id": pl.Int64, "variable": pl.String, "value": pl.String, "value_number": pl.Float64}
+    values = pl.LazyFrame(rows, schema=schema, orient="row").with_columns(subject_id="stay_id", hadm_id="stay_id")
+    fitting = StaticSettings(theta_1=theta_1, theta_2=theta_2)
+    features = fit_static(values, pl.LazyFrame({"stay_id": range(1, 10)}), fitting)
+    cells = encode_static(values, features).collect()
+
+    expected, aliases = dense_fiddle(table, theta_1, theta_2)
+    columns = [
+        np.isin(np.arange(1, 10), cells.filter(feature_index=index)["stay_id"]) for index in features["feature_index"]
+    ]
+    assert features["variable"].to_list() == [variable for variable, _ in expected]
+    assert all(np.array_equal(own, other) for own, other in zip(columns, expected.values(), strict=True))
+    complements = [[name.startswith("~") for name in names] for names in features["aliases"]]
+    assert complements == [[not same for _, same in aliases.get(name, [])] for name in expected]
