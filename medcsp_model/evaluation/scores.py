@@ -1,0 +1,330 @@
+"""What predicted risks are worth: measures, intervals by resampling patients, paired differences, calibration.
+
+Every measure is a function (label_N, score_N, weight_NB) -> value_B: one value per column of weights, so that a bootstrap is
+a matrix of how often each patient was drawn and no record is ever copied. numpy alone; no files.
+
+Letters: N records, B draws, G patients, S seeds of training.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Metric = Callable[[Bools, Floats, Floats], Floats]
+
+_CELLS = 1 << 17
+"""Numbers of a block of draws: it shall stay in the cache of a core."""
+_NEWTON_STEPS = 30
+_NEWTON_DONE = 1e-5
+_LARGEST_SLOPE = 100.0
+
+
+def auroc(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+    """Area under the ROC curve, ties counted half; NaN where a class has no weight."""
+    c = _counts(label_N, score_N, weight_NB)
+    beaten_KB = c.negatives_B - (c.fp_before_KB + c.fp_after_KB) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (c.step_KB * beaten_KB).sum(axis=0) / (c.tp_after_KB[-1] * c.negatives_B)
+
+
+def average_precision(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+    """Mean precision at each positive, the step-wise area under precision and recall; NaN where a class has no weight."""
+    c = _counts(label_N, score_N, weight_NB)
+    return c.share_of_positives((c.step_KB * _precision(c.tp_after_KB, c.fp_after_KB)).sum(axis=0))
+
+
+def trapezoid_aupr(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+    """Area under precision and recall by trapezoids, as the released code computes it: it interpolates optimistically."""
+    c = _counts(label_N, score_N, weight_NB)
+    before_KB = _precision(c.tp_after_KB - c.step_KB, c.fp_before_KB)
+    return c.share_of_positives((c.step_KB * (before_KB + _precision(c.tp_after_KB, c.fp_after_KB)) / 2).sum(axis=0))
+
+
+def prevalence(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+    """Share of positives: what the average precision of a coin would be."""
+    share_B: Floats = (label_N @ weight_NB) / weight_NB.sum(axis=0)
+    return share_B
+
+
+def brier(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+    """Mean squared distance of risk and outcome."""
+    mean_B: Floats = ((score_N - label_N) ** 2 @ weight_NB) / weight_NB.sum(axis=0)
+    return mean_B
+
+
+def calibration_error(label_N: Bools, score_N: Floats, weight_NB: Floats, *, num_bins: int = 10) -> Floats:
+    """Expected calibration error over bins of equal width: |observed - predicted|, weighted by what a bin holds."""
+    bin_N = np.clip((score_N * num_bins).astype(np.int64), 0, num_bins - 1)
+    gap_KN = np.zeros((num_bins, len(score_N)))
+    gap_KN[bin_N, np.arange(len(score_N))] = label_N - score_N
+    error_B: Floats = np.abs(gap_KN @ weight_NB).sum(axis=0) / weight_NB.sum(axis=0)
+    return error_B
+
+
+def calibration_slope(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+    """Slope of a logistic regression of the outcome on the logit of the risk: 1 is right, below 1 too extreme.
+
+    NaN where it has no finite solution (one class, or risks that separate the classes).
+    """
+    x_N = _logit(score_N)
+    once, zero = np.ones((len(x_N), 1)), np.zeros(1)
+    start_0, start_1, _ = _regress(label_N, x_N, once, zero, zero)
+    _, slope_B, found_B = _regress(label_N, x_N, weight_NB, start_0, start_1)
+    return np.where(found_B, slope_B, np.nan)
+
+
+def calibration_intercept(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+    """Calibration in the large: what must be added to every logit, at slope 1, for the mean risk to be the prevalence."""
+    x_N, intercept_B = _logit(score_N), np.zeros(weight_NB.shape[1])
+    step_B = np.full_like(intercept_B, np.inf)
+    for _ in range(_NEWTON_STEPS):
+        p_NB = _sigmoid(x_N[:, None] + intercept_B)
+        expected_NB = weight_NB * p_NB
+        curve_B = np.maximum(np.einsum("nb,nb->b", expected_NB, 1 - p_NB), 1e-12)
+        step_B = np.clip((label_N @ weight_NB - expected_NB.sum(axis=0)) / curve_B, -5, 5)
+        intercept_B = intercept_B + step_B
+        if np.all(np.abs(step_B) < _NEWTON_DONE):
+            break
+    return np.where(np.abs(step_B) < _NEWTON_DONE, intercept_B, np.nan)
+
+
+def _regress(
+    label_N: Bools, x_N: Floats, weight_NB: Floats, intercept_B: Floats, slope_B: Floats
+) -> tuple[Floats, Floats, Bools]:
+    """Logistic regressions on one number by Newton's method: intercepts, slopes, and which of them were found."""
+    done_B = np.zeros(weight_NB.shape[1], dtype=bool)
+    intercept_B, slope_B = np.broadcast_to(intercept_B, done_B.shape), np.broadcast_to(slope_B, done_B.shape)
+    powers_3N = np.stack([np.ones_like(x_N), x_N, x_N**2])
+    target_2B = powers_3N[:2] @ (weight_NB * label_N[:, None])
+    for _ in range(_NEWTON_STEPS):
+        p_NB = _sigmoid(intercept_B + slope_B * x_N[:, None])
+        expected_NB = weight_NB * p_NB
+        g0_B, g1_B = target_2B - powers_3N[:2] @ expected_NB
+        h00_B, h01_B, h11_B = powers_3N @ (expected_NB * (1 - p_NB))
+        determinant_B = np.maximum(h00_B * h11_B - h01_B**2, 1e-12)
+        d0_B = np.clip((h11_B * g0_B - h01_B * g1_B) / determinant_B, -5, 5)
+        d1_B = np.clip((h00_B * g1_B - h01_B * g0_B) / determinant_B, -5, 5)
+        intercept_B, slope_B = intercept_B + d0_B, slope_B + d1_B
+        done_B = np.abs(d0_B) + np.abs(d1_B) < _NEWTON_DONE
+        if done_B.all():
+            break
+    return intercept_B, slope_B, done_B & (np.abs(slope_B) < _LARGEST_SLOPE)
+
+
+def net_benefit(threshold: float) -> Metric:
+    """Measure of treating who has a risk of at least `threshold`: true positives less false ones at the odds' price."""
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold: must lie between 0 and 1, got {threshold}")
+    price = threshold / (1 - threshold)
+
+    def measure(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+        gain_N = (score_N >= threshold) * np.where(label_N, 1.0, -price)
+        mean_B: Floats = (gain_N @ weight_NB) / weight_NB.sum(axis=0)
+        return mean_B
+
+    return measure
+
+
+def net_benefit_of_all(threshold: float) -> Metric:
+    """Measure of treating everybody, beside which `net_benefit` is read."""
+    of_scores = net_benefit(threshold)
+    return lambda label_N, score_N, weight_NB: of_scores(label_N, np.ones_like(score_N), weight_NB)
+
+
+DISCRIMINATION: dict[str, Metric] = {
+    "auroc": auroc,
+    "average_precision": average_precision,
+    "trapezoid_aupr": trapezoid_aupr,
+    "prevalence": prevalence,
+}
+CALIBRATION: dict[str, Metric] = {
+    "calibration_slope": calibration_slope,
+    "calibration_intercept": calibration_intercept,
+    "brier": brier,
+    "calibration_error": calibration_error,
+}
+
+
+def score(metric: Metric, label_N: ArrayLike, score_N: ArrayLike) -> float:
+    """One measure of all records, each counted once."""
+    label, values = np.asarray(label_N, dtype=bool), np.asarray(score_N, dtype=np.float64)
+    return float(metric(label, values, np.ones((len(label), 1)))[0])
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One measure with what resampling patients says of it.
+
+    Attributes:
+        value: mean over the seeds of training.
+        values_S: of each seed.
+        draws_B: of each draw of patients, averaged over the seeds; NaN where a draw held one class.
+    """
+
+    value: float
+    values_S: Floats
+    draws_B: Floats
+
+    @property
+    def seed_deviation(self) -> float:
+        """Standard deviation over the seeds of training, which is no part of the interval; NaN for one seed."""
+        return float(self.values_S.std(ddof=1)) if len(self.values_S) > 1 else float("nan")
+
+    @property
+    def num_undefined(self) -> int:
+        """Draws in which the measure has no value."""
+        return int(np.isnan(self.draws_B).sum())
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Percentile interval over the draws that have a value; NaN where none has."""
+        return _interval(self.draws_B, level)
+
+
+def bootstrap(
+    metrics: Mapping[str, Metric],
+    label_N: ArrayLike,
+    score_SN: ArrayLike,
+    subject_N: ArrayLike,
+    *,
+    num_draws: int = 10_000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Measures of the same records' scores by several trainings, with patients drawn with replacement.
+
+    A draw takes as many patients as there are, each with all records, and averages the measure over the seeds. The same
+    seed draws the same patients, so that two methods' draws can be subtracted (`difference`).
+
+    Args:
+        metrics: measures by name.
+        label_N: outcome of each record.
+        score_SN: risk of each record by each training; one row is one training.
+        subject_N: patient of each record.
+        num_draws: draws of patients; 0 gives values alone.
+        seed: of the draws.
+
+    Returns:
+        estimates by name.
+    """
+    label, scores = np.asarray(label_N, dtype=bool), np.atleast_2d(np.asarray(score_SN, dtype=np.float64))
+    if scores.shape[1] != len(label):
+        raise ValueError(f"scores of {scores.shape[1]} records, labels of {len(label)}")
+    subjects, group_N = np.unique(np.asarray(subject_N), return_inverse=True)
+    once_N1 = np.ones((len(label), 1))
+    values = {name: np.array([metric(label, row, once_N1)[0] for row in scores]) for name, metric in metrics.items()}
+    draws = {name: np.empty(num_draws) for name in metrics}
+    rng, size = np.random.default_rng(seed), max(1, _CELLS // max(len(label), 1))
+    for first in range(0, num_draws, size):
+        part = slice(first, min(first + size, num_draws))
+        weight_NB = _draw(rng, part.stop - first, len(subjects))[group_N]
+        for name, metric in metrics.items():
+            draws[name][part] = np.mean([metric(label, row, weight_NB) for row in scores], axis=0)
+    return {name: Estimate(float(values[name].mean()), values[name], draws[name]) for name in metrics}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One method less another on the same patients.
+
+    Attributes:
+        value: difference of the two values.
+        low, high: percentile interval.
+        p: two-sided, from the share of draws on the far side of zero; never below 2 / (draws + 1).
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def difference(ours: Estimate, other: Estimate, *, level: float = 0.95) -> Difference:
+    """Paired difference of two estimates that `bootstrap` made of the same records with the same seed."""
+    if len(ours.draws_B) != len(other.draws_B):
+        raise ValueError(f"{len(ours.draws_B)} and {len(other.draws_B)} draws: draw both with the same settings")
+    draws_B = ours.draws_B - other.draws_B
+    low, high = _interval(draws_B, level)
+    held_B = draws_B[~np.isnan(draws_B)]
+    tail = 1 + min(int((held_B <= 0).sum()), int((held_B >= 0).sum()))
+    return Difference(ours.value - other.value, low, high, min(1.0, 2 * tail / (len(held_B) + 1)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p values, in the order given: each is compared with the level itself."""
+    order = np.argsort(p_values, kind="stable")
+    steps = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(value) for value in adjusted]
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Weights of each class above and among the K distinct scores that a positive has, falling."""
+
+    step_KB: Floats
+    tp_after_KB: Floats
+    fp_before_KB: Floats
+    fp_after_KB: Floats
+    negatives_B: Floats
+
+    def share_of_positives(self, area_B: Floats) -> Floats:
+        """Area over the number of positives; NaN where a class is absent."""
+        held_B = (self.tp_after_KB[-1] > 0) & (self.negatives_B > 0)
+        return np.where(held_B, area_B / np.where(held_B, self.tp_after_KB[-1], 1.0), np.nan)
+
+
+def _counts(label_N: Bools, score_N: Floats, weight_NB: Floats) -> _Counts:
+    order = np.argsort(-score_N, kind="stable")
+    positives, negatives = order[label_N[order]], order[~label_N[order]]
+    distinct_K, first_K = np.unique(-score_N[positives], return_index=True)
+    fp_NB = np.zeros((len(negatives) + 1, weight_NB.shape[1]))
+    np.cumsum(weight_NB[negatives], axis=0, out=fp_NB[1:])
+    falling = -score_N[negatives]
+    if len(distinct_K):
+        step_KB = np.add.reduceat(weight_NB[positives], first_K, axis=0)
+    else:  # nobody is positive: one step of nothing
+        distinct_K, step_KB = np.zeros(1), np.zeros((1, weight_NB.shape[1]))
+    return _Counts(
+        step_KB=step_KB,
+        tp_after_KB=np.cumsum(step_KB, axis=0),
+        fp_before_KB=fp_NB[np.searchsorted(falling, distinct_K, side="left")],
+        fp_after_KB=fp_NB[np.searchsorted(falling, distinct_K, side="right")],
+        negatives_B=fp_NB[-1],
+    )
+
+
+def _precision(tp_KB: Floats, fp_KB: Floats) -> Floats:
+    """Precision at each count; 1 where nothing is above."""
+    total_KB = tp_KB + fp_KB
+    return np.where(total_KB > 0, tp_KB / np.maximum(total_KB, 1e-300), 1.0)
+
+
+def _draw(rng: np.random.Generator, num_draws: int, num_subjects: int) -> Floats:
+    """How often each patient is drawn, (num_subjects, num_draws)."""
+    drawn = num_draws * rng.integers(num_subjects, size=(num_draws, num_subjects)) + np.arange(num_draws)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=num_draws * num_subjects)
+    return counts.reshape(num_subjects, num_draws).astype(np.float64)
+
+
+def _interval(draws_B: Floats, level: float) -> tuple[float, float]:
+    held_B = draws_B[~np.isnan(draws_B)]
+    if not len(held_B):
+        return float("nan"), float("nan")
+    low, high = np.quantile(held_B, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _logit(score_N: Floats) -> Floats:
+    p_N = np.clip(score_N, 1e-7, 1 - 1e-7)
+    logit_N: Floats = np.log(p_N) - np.log1p(-p_N)
+    return logit_N
+
+
+def _sigmoid(x: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        y: Floats = 1 / (1 + np.exp(-x))
+    return y

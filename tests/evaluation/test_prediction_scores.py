@@ -1,0 +1,148 @@
+"""Measures against scikit-learn, weights against copies, intervals and differences against what they must be."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import auc, average_precision_score, brier_score_loss, precision_recall_curve, roc_auc_score
+
+from medcsp_model.evaluation import scores
+
+
+def sklearn_trapezoid(label: np.ndarray, score: np.ndarray) -> float:
+    precision, recall, _ = precision_recall_curve(label, score)
+    return float(auc(recall, precision))
+
+
+REFERENCES = {
+    "auroc": roc_auc_score,
+    "average_precision": average_precision_score,
+    "trapezoid_aupr": sklearn_trapezoid,
+    "prevalence": lambda label, score: label.mean(),
+    "brier": brier_score_loss,
+}
+MEASURES = scores.DISCRIMINATION | scores.CALIBRATION
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels of both classes, scores with ties, and how often each record was drawn."""
+    size = draw(st.integers(4, 30))
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    label = rng.random(size) < 0.4
+    label[:2] = [True, False]
+    score = rng.integers(1, draw(st.integers(2, 20)) + 1, size=size) / 21
+    count = rng.integers(0, 3, size=size)
+    count[:2] = 1
+    return label, score, count
+
+
+@given(tables())
+@settings(max_examples=60, deadline=None)
+def test_measures_of_weights_are_those_of_copies(table: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    label, score, count = table
+    copied_label, copied_score = np.repeat(label, count), np.repeat(score, count)
+    for name, reference in REFERENCES.items():
+        weighted = MEASURES[name](label, score, count[:, None].astype(float))[0]
+        assert weighted == pytest.approx(reference(copied_label, copied_score), abs=1e-12), name
+
+
+def test_one_class_has_no_value() -> None:
+    label, score = np.array([True, True, False]), np.array([0.2, 0.3, 0.4])
+    weight = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 1.0]]).T
+    for name in ("auroc", "average_precision", "trapezoid_aupr"):
+        assert np.isnan(MEASURES[name](label, score, weight)).tolist() == [True, True, False], name
+
+
+@pytest.fixture(scope="module")
+def risks() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Well calibrated risks of 300 patients with one to three records, half of the records' logits doubled."""
+    rng = np.random.default_rng(0)
+    subject = np.repeat(np.arange(300), rng.integers(1, 4, size=300))
+    logit = rng.normal(-1, 1.2, size=len(subject))
+    label = rng.random(len(subject)) < 1 / (1 + np.exp(-logit))
+    return label, 1 / (1 + np.exp(-2 * logit)), subject
+
+
+def test_calibration_against_logistic_regression(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    label, score, _ = risks
+    logit = np.log(score / (1 - score))
+    fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logit[:, None], label)
+    slope = scores.score(scores.calibration_slope, label, score)
+    assert slope == pytest.approx(fitted.coef_[0, 0], abs=1e-5)
+    assert 0.35 < slope < 0.65
+    intercept = scores.score(scores.calibration_intercept, label, score)
+    assert (1 / (1 + np.exp(-logit - intercept))).mean() == pytest.approx(label.mean(), abs=1e-9)
+    separated = np.where(label, 0.9, 0.1)
+    assert np.isnan(scores.score(scores.calibration_slope, label, separated))
+
+
+def test_calibration_error_by_hand() -> None:
+    label = np.array([True, False, False, True])
+    score = np.array([0.25, 0.25, 0.95, 1.0])
+    assert scores.score(scores.calibration_error, label, score) == pytest.approx((0.5 + 0.95) / 4)
+
+
+def test_net_benefit_by_hand() -> None:
+    label, score = np.array([True, False, False, True, False]), np.array([0.9, 0.3, 0.1, 0.1, 0.2])
+    assert scores.score(scores.net_benefit(0.2), label, score) == pytest.approx(1 / 5 - 2 / 5 * 0.25)
+    assert scores.score(scores.net_benefit_of_all(0.2), label, score) == pytest.approx(2 / 5 - 3 / 5 * 0.25)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        scores.net_benefit(1.0)
+
+
+def test_draws_are_those_of_resampled_patients(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    label, score, subject = risks
+    found = scores.bootstrap({"auroc": scores.auroc}, label, score, subject, num_draws=4, seed=3)["auroc"]
+    rng = np.random.default_rng(3)
+    drawn = rng.integers(300, size=(4, 300))
+    for draw, patients in enumerate(drawn):
+        rows = np.concatenate([np.flatnonzero(subject == patient) for patient in patients])
+        assert found.draws_B[draw] == pytest.approx(roc_auc_score(label[rows], score[rows]), abs=1e-12)
+
+
+def test_intervals_average_over_seeds_and_leave_their_spread_out(
+    risks: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    label, score, subject = risks
+    noise = np.random.default_rng(1).normal(0, 0.1, size=(3, len(label)))
+    found = scores.bootstrap(scores.DISCRIMINATION, label, score + noise, subject, num_draws=500)
+    singles = [scores.bootstrap(scores.DISCRIMINATION, label, score + row, subject, num_draws=500) for row in noise]
+    for name, estimate in found.items():
+        assert estimate.draws_B == pytest.approx(np.mean([single[name].draws_B for single in singles], axis=0))
+        assert estimate.value == pytest.approx(np.mean([single[name].value for single in singles]))
+    low, high = found["auroc"].interval()
+    assert low < found["auroc"].value < high
+    assert found["auroc"].seed_deviation == pytest.approx(np.std(found["auroc"].values_S, ddof=1))
+    assert found["auroc"].num_undefined == 0
+
+
+def test_records_of_one_patient_widen_the_interval() -> None:
+    rng = np.random.default_rng(5)
+    label, score = np.repeat(rng.random(60) < 0.4, 6), np.repeat(rng.random(60), 6)
+    widths = []
+    for subject in (np.repeat(np.arange(60), 6), np.arange(360)):
+        low, high = scores.bootstrap({"a": scores.auroc}, label, score, subject, num_draws=400)["a"].interval()
+        widths.append(high - low)
+    assert widths[0] > 1.8 * widths[1]
+
+
+def test_paired_differences_are_narrower_and_say_how_sure(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    label, score, subject = risks
+    better, worse = (
+        scores.bootstrap({"a": scores.auroc}, label, values, subject, num_draws=999)["a"]
+        for values in (score, score + np.random.default_rng(2).normal(0, 0.3, size=len(label)))
+    )
+    found = scores.difference(better, worse)
+    assert found.value == pytest.approx(better.value - worse.value)
+    assert found.low > 0
+    assert found.p == pytest.approx(2 / 1000)
+    assert scores.difference(better, better).p == 1.0
+    with pytest.raises(ValueError, match="draws"):
+        scores.difference(better, scores.bootstrap({"a": scores.auroc}, label, score, subject, num_draws=9)["a"])
+
+
+def test_holm_by_hand() -> None:
+    assert scores.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert scores.holm([0.9, 0.6]) == pytest.approx([1.0, 1.0])
