@@ -128,7 +128,9 @@ class Parts:
         shards = pl.Series([self._shard(value) for value in values], dtype=pl.Int16)
         of_run = runs["value"].replace_strict(values, shards).to_numpy()
         lengths = runs["len"].to_numpy()
-        if len(of_run) > FEW_RUNS:
+        if (of_run == of_run[0]).all():
+            of_run, lengths = of_run[:1], np.array([batch.height])
+        elif len(of_run) > FEW_RUNS:
             of_row = np.repeat(of_run, lengths)
             batch = batch[np.argsort(of_row, kind="stable")]
             lengths = np.bincount(of_row, minlength=self._num_shards)
@@ -288,7 +290,7 @@ def lead_columns(contract: type[Contract]) -> list[str]:
 
 
 def _writer(path: Path, contract: type[Contract]) -> pq.ParquetWriter:
-    """A Parquet file with pinned codec; only what sorts the rows has statistics.
+    """A Parquet file with pinned codec; only the column that sorts the rows first has statistics.
 
     Times and floats have no dictionary: they repeat too seldom to pay for one, and get smaller without.
     """
@@ -300,7 +302,7 @@ def _writer(path: Path, contract: type[Contract]) -> pq.ParquetWriter:
         compression="zstd",
         compression_level=1,
         use_dictionary=[name for name in schema if name not in plain],
-        write_statistics=lead_columns(contract),
+        write_statistics=lead_columns(contract)[:1],
         store_schema=False,
     )
 

@@ -86,9 +86,9 @@ def clean_parts(
         window_hours: hours of a stay that are read.
         readings_per_chunk: about how many readings a part has.
     """
-    ids = stays.select("stay_id").unique().collect(engine="streaming").lazy()
+    of_the_fit = pl.col("stay_id").is_in(_ids(stays).implode())  # a join would bring readings out of their order
     return [
-        numbers_and_texts(chunk.join(ids, on="stay_id", how="semi"), window_hours=window_hours)
+        numbers_and_texts(chunk.filter(of_the_fit), window_hours=window_hours)
         for chunk in subject_chunks(readings, readings_per_chunk)
     ]
 
