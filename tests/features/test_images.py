@@ -23,7 +23,8 @@ def films(tmp_path):
     (tmp_path / "absent.png").unlink()
     return pl.DataFrame(
         {
-            "dicom_id": [f"{k:08x}-00000000-00000000-00000000-00000000" for k in range(len(names))],
+            "source": "cxr",
+            "record_id": [f"{k:08x}-00000000-00000000-00000000-00000000" for k in range(len(names))],
             "subject_id": range(1, 7),
             "study_id": range(11, 17),
             "path": names,
@@ -42,7 +43,7 @@ def refuse(*args, **how):
 def test_every_film_has_a_row_and_every_picture_its_pixels(tmp_path, films):
     store = ImageStore(tmp_path / "store")
     rows = decode(films, tmp_path, store)
-    assert rows["dicom_id"].to_list() == films["dicom_id"].to_list()
+    assert rows["record_id"].to_list() == films["record_id"].to_list()
     assert rows["_rejected"].to_list() == [
         None,
         None,
@@ -74,7 +75,7 @@ def test_a_known_file_is_not_decoded_again(tmp_path, films, monkeypatch):
     monkeypatch.setattr("pipelines.features.images.read_image", refuse)
     good = films.filter(~pl.col("path").is_in(["damaged.png"]))
     again = decode(good, tmp_path, store, known=known)
-    assert again.equals(first.filter(first["dicom_id"].is_in(good["dicom_id"].implode())))
+    assert again.equals(first.filter(first["record_id"].is_in(good["record_id"].implode())))
 
 
 def test_a_known_file_is_decoded_if_the_store_lost_its_pixels(tmp_path, films):
@@ -239,7 +240,7 @@ def dies_of_one(task):
 
 
 def test_any_columns_may_name_a_film(tmp_path, films):
-    named = films.select(image_id="dicom_id", path="path")
+    named = films.select(image_id="record_id", path="path")
     rows = decode(named, tmp_path, ImageStore(tmp_path / "store"))
     assert rows.columns[:2] == ["image_id", "file_sha256"]
 
