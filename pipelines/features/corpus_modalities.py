@@ -28,14 +28,15 @@ class CorpusParts:
     """A corpus while it is written.
 
     Attributes:
+        store: pixels of the films, where a source has any.
         records: of every source, in the order of the corpus: record (the position), record_id, subject_id, study_id.
         contents: what was written, one row per source and modality.
     """
 
     writer: CorpusWriter
     tables: Tables
-    store: ImageStore
     settings: Mapping[str, Any]
+    store: ImageStore | None = None
     records: dict[str, pl.DataFrame] = field(default_factory=dict)
     contents: list[dict[str, Any]] = field(default_factory=list)
 
@@ -68,28 +69,44 @@ class CorpusParts:
 
 def add_diagnoses(parts: CorpusParts, source: str, modality: str) -> None:
     """Write the diagnosis codes of an admission."""
+    write_diagnoses(parts, source, modality, _of_admissions(parts))
+
+
+def write_diagnoses(parts: CorpusParts, source: str, modality: str, codes: pl.LazyFrame) -> None:
+    """Write diagnosis codes: rows of ehr_codes with the record_id they belong to; other kinds are left out."""
     vocabulary = parts.tables["diagnosis_vocabulary"].select(
         "icd_version", pl.col("icd_code").alias("code"), "code_index"
     )
-    codes = _codes_of(parts, "diagnosis").join(vocabulary, on=["icd_version", "code"])
-    _add_codes(parts, source, modality, codes, vocabulary_size(parts.tables, "diagnosis_vocabulary"))
+    rows = _of_kind(codes, "diagnosis").join(vocabulary, on=["icd_version", "code"])
+    _write_codes(parts, source, modality, rows, vocabulary_size(parts.tables, "diagnosis_vocabulary"))
 
 
 def add_drugs(parts: CorpusParts, source: str, modality: str) -> None:
     """Write the drugs of an admission."""
+    write_drugs(parts, source, modality, _of_admissions(parts))
+
+
+def write_drugs(parts: CorpusParts, source: str, modality: str, codes: pl.LazyFrame) -> None:
+    """Write drugs: rows of ehr_codes with the record_id they belong to; other kinds are left out."""
     vocabulary = parts.tables["drug_vocabulary"].select(
         pl.col("drug").alias("code"), pl.col("drug_index").alias("code_index")
     )
-    codes = _codes_of(parts, "drug").join(vocabulary, on="code")
-    _add_codes(parts, source, modality, codes, vocabulary_size(parts.tables, "drug_vocabulary"))
+    rows = _of_kind(codes, "drug").join(vocabulary, on="code")
+    _write_codes(parts, source, modality, rows, vocabulary_size(parts.tables, "drug_vocabulary"))
 
 
 def add_demographics(parts: CorpusParts, source: str, modality: str) -> None:
     """Write who the patient of an admission is."""
     records = parts.records[source].select("record", hadm_id=pl.col("study_id"))
-    held = parts.tables["ehr_demographics"].join(records.lazy(), on="hadm_id").sort("record").collect()
-    values = np.zeros((records.height, len(demographics_names())), dtype=np.float32)
-    present = np.zeros(records.height, dtype=bool)
+    write_demographics(parts, source, modality, parts.tables["ehr_demographics"].join(records.lazy(), on="hadm_id"))
+
+
+def write_demographics(parts: CorpusParts, source: str, modality: str, demographics: pl.LazyFrame) -> None:
+    """Write demographics: rows of ehr_demographics with the record they belong to, at most one each."""
+    held = demographics.sort("record").collect()
+    num_records = parts.records[source].height
+    values = np.zeros((num_records, len(demographics_names())), dtype=np.float32)
+    present = np.zeros(num_records, dtype=bool)
     values[held["record"].to_numpy()] = encode_demographics(held)[1]
     present[held["record"].to_numpy()] = True
     parts.writer.add_dense(source, modality, values=values, present=present)
@@ -98,23 +115,36 @@ def add_demographics(parts: CorpusParts, source: str, modality: str) -> None:
 
 def add_series(parts: CorpusParts, source: str, modality: str) -> None:
     """Write the hourly features of an admission's first stays."""
-    max_stays, num_bins = int(parts.settings["max_stays"]), int(parts.settings["window_hours"])
     records = parts.records[source].lazy().select("record", hadm_id=pl.col("study_id"))
     stays = (
         parts.tables["ehr_stays"]
-        .filter(pl.col("stay_index") < max_stays)
+        .filter(pl.col("stay_index") < int(parts.settings["max_stays"]))
         .select("hadm_id", "stay_id", "stay_index")
         .join(records, on="hadm_id")
         .sort("record", "stay_index", "stay_id")
-        .with_row_index("stay")
-        .select("record", "stay_id", pl.col("stay").cast(pl.Int64))
+        .select("record", "stay_id")
         .collect()
     )
-    cells = (
-        parts.tables["ehr_series"]
-        .filter(pl.col("bin") < num_bins)
-        .join(stays.lazy().select("stay_id", "stay"), on="stay_id", maintain_order="left")
-    )
+    size = vocabulary_size(parts.tables, "series_features")
+    write_series(parts, source, modality, stays=stays, cells=parts.tables["ehr_series"], size=size)
+
+
+def write_series(
+    parts: CorpusParts, source: str, modality: str, *, stays: pl.DataFrame, cells: pl.LazyFrame, size: int
+) -> None:
+    """Write hourly features.
+
+    Args:
+        parts: the corpus.
+        source: name of the source.
+        modality: name of the modality.
+        stays: record and stay_id, in the order in which they are written: record by record.
+        cells: rows of contract EhrSeries.
+        size: number of features.
+    """
+    max_stays, num_bins = int(parts.settings["max_stays"]), int(parts.settings["window_hours"])
+    places = stays.with_row_index("stay").select("stay_id", pl.col("stay").cast(pl.Int64))
+    cells = cells.filter(pl.col("bin") < num_bins).join(places.lazy(), on="stay_id", maintain_order="left")
     cell_indptr = _cell_boundaries(cells, stays.height)
     lengths = dict.fromkeys(("bin", "feature", "value"), int(cell_indptr[-1]))
     arrays = {
@@ -123,7 +153,6 @@ def add_series(parts: CorpusParts, source: str, modality: str) -> None:
         **parts.writer.allocate(source, modality, "series", lengths),
     }
     _fill_cells(arrays, cells)
-    size = vocabulary_size(parts.tables, "series_features")
     parts.writer.add_series(source, modality, **arrays, size=size, num_bins=num_bins, max_stays=max_stays)
     present = np.diff(arrays["cell_indptr"][arrays["stay_indptr"]])
     parts.note(source, modality, "series", size, present, *arrays.values())
@@ -131,16 +160,40 @@ def add_series(parts: CorpusParts, source: str, modality: str) -> None:
 
 def add_notes(parts: CorpusParts, source: str, modality: str) -> None:
     """Write the text of a record."""
-    _add_texts(parts, source, modality, pl.col("record_id"))
+    write_texts(parts, source, modality, parts.records[source].select("record", text_id="record_id"))
 
 
 def add_reports(parts: CorpusParts, source: str, modality: str) -> None:
     """Write the text of a record's study, once for all its records."""
-    _add_texts(parts, source, modality, pl.col("study_id").cast(pl.String))
+    text_id = pl.col("study_id").cast(pl.String)
+    write_texts(parts, source, modality, parts.records[source].select("record", text_id=text_id))
+
+
+def write_texts(parts: CorpusParts, source: str, modality: str, texts_of: pl.DataFrame) -> None:
+    """Write texts: record and text_id, one row per record that may have one; what text_tokens lacks is missing."""
+    texts = (
+        parts.tables["text_tokens"]
+        .filter((pl.col("source") == source) & (pl.col("token_indices").list.len() > 0))
+        .select("text_id", "token_indices")
+        .join(texts_of.lazy(), on="text_id", how="semi")
+        .sort("text_id")
+        .with_row_index("row")
+        .collect()
+    )
+    found = texts_of.join(texts.select("text_id", pl.col("row").cast(pl.Int64)), on="text_id")
+    row = np.full(parts.records[source].height, -1, dtype=np.int64)
+    row[found["record"].to_numpy()] = found["row"].to_numpy()
+    lengths = texts["token_indices"].list.len().cast(pl.Int64).to_numpy()
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    tokens = texts["token_indices"].explode().drop_nulls().cast(pl.Int32).to_numpy()
+    size, pad_id = vocabulary_size(parts.tables, "tokenizer_vocabulary"), _pad_index(parts.tables)
+    parts.writer.add_text(source, modality, row=row, offsets=offsets, tokens=tokens, size=size, pad_id=pad_id)
+    parts.note(source, modality, "text", size, row >= 0, row, offsets, tokens)
 
 
 def add_images(parts: CorpusParts, source: str, modality: str) -> None:
     """Write where the pixels of a film lie."""
+    assert parts.store is not None, "a corpus of films needs the store of their pixels"
     records = parts.records[source].select("record", "record_id")
     held = (
         parts.tables["cxr_images"]
@@ -213,36 +266,18 @@ def digest(kind: str, size: int, *arrays: Array) -> str:
     return made.hexdigest()
 
 
-def _codes_of(parts: CorpusParts, kind: str) -> pl.LazyFrame:
-    codes = parts.tables["ehr_codes"].filter(pl.col("kind").cast(pl.String) == kind)
-    return codes.with_columns(record_id=pl.col("hadm_id").cast(pl.String))
+def _of_admissions(parts: CorpusParts) -> pl.LazyFrame:
+    return parts.tables["ehr_codes"].with_columns(record_id=pl.col("hadm_id").cast(pl.String))
 
 
-def _add_codes(parts: CorpusParts, source: str, modality: str, rows: pl.LazyFrame, size: int) -> None:
+def _of_kind(codes: pl.LazyFrame, kind: str) -> pl.LazyFrame:
+    return codes.filter(pl.col("kind").cast(pl.String) == kind)
+
+
+def _write_codes(parts: CorpusParts, source: str, modality: str, rows: pl.LazyFrame, size: int) -> None:
     indptr, indices = parts.compressed(source, rows.select("record_id", "code_index"))
     parts.writer.add_codes(source, modality, indptr=indptr, indices=indices, size=size)
     parts.note(source, modality, "codes", size, np.diff(indptr), indptr, indices)
-
-
-def _add_texts(parts: CorpusParts, source: str, modality: str, text_id: pl.Expr) -> None:
-    records = parts.records[source].select("record", text_id.alias("text_id"))
-    texts = (
-        parts.tables["text_tokens"]
-        .filter((pl.col("source") == source) & (pl.col("token_indices").list.len() > 0))
-        .select("text_id", "token_indices")
-        .join(records.lazy(), on="text_id", how="semi")
-        .sort("text_id")
-        .with_row_index("row")
-        .collect()
-    )
-    found = records.join(texts.select("text_id", pl.col("row").cast(pl.Int64)), on="text_id", how="left")
-    row = found.sort("record")["row"].fill_null(-1).to_numpy()
-    lengths = texts["token_indices"].list.len().cast(pl.Int64).to_numpy()
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    tokens = texts["token_indices"].explode().drop_nulls().cast(pl.Int32).to_numpy()
-    size, pad_id = vocabulary_size(parts.tables, "tokenizer_vocabulary"), _pad_index(parts.tables)
-    parts.writer.add_text(source, modality, row=row, offsets=offsets, tokens=tokens, size=size, pad_id=pad_id)
-    parts.note(source, modality, "text", size, row >= 0, row, offsets, tokens)
 
 
 def _pad_index(tables: Tables) -> int:
