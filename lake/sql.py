@@ -2,8 +2,11 @@
 
 import functools
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+_SOURCES = re.compile(r"\b(?:from|join)\s+(\w+)")
+_WITH = re.compile(r"^with\s+", re.MULTILINE)
 _TOKENS = re.compile(
     r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|[()]|\border\s+by\b|\b(?:limit|offset|distinct\s+on)\b""",
     re.IGNORECASE | re.DOTALL,
@@ -28,6 +31,30 @@ def quoted(path: Path) -> str:
 def statement_of(text: str) -> str:
     """The text of a file with one statement, fit to stand inside another: no semicolon, and a line of its own."""
     return text.strip().removesuffix(";") + "\n"
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files in the folder that has the name of an SQL file: what is selected from by their names, in its place."""
+    return sorted(path.with_suffix("").glob("*.sql"))
+
+
+def read_statement(path: Path) -> str:
+    """The statement of a file; its parts stand before its own common table expressions, each after those it reads.
+
+    Raises:
+        ValueError: it has parts and does not begin with `with`.
+    """
+    text = path.read_text(encoding="utf-8")
+    parts = {part.stem: statement_of(part.read_text(encoding="utf-8")) for part in parts_of(path)}
+    if not parts:
+        return text
+    reads = {name: set(_SOURCES.findall(part)) & parts.keys() for name, part in parts.items()}
+    order = TopologicalSorter({name: sorted(reads[name]) for name in sorted(parts)}).static_order()
+    ahead = "".join(f"{name} as (\n{parts[name]}),\n\n" for name in order)
+    whole, number = _WITH.subn(lambda found: f"with {ahead}", text, count=1)
+    if not number:
+        raise ValueError(f"{path}: a statement with parts begins with 'with'")
+    return whole
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 
 from lake import Manifest, PublishError, measured
-from lake.sql import table_names
+from lake.sql import read_statement, table_names
 from pipelines.assets.column_lineage import column_lineage
 from pipelines.assets.raw import combined_version
 from pipelines.assets.step import Build, InputMissingError, Step
@@ -208,7 +208,7 @@ def result(
         "seconds": seconds,
     }
     if step.sql is not None and not is_current:
-        metadata["dagster/column_lineage"] = column_lineage(step.sql.read_text(), step.contract, step.inputs)
+        metadata["dagster/column_lineage"] = column_lineage(read_statement(step.sql), step.contract, step.inputs)
     contract_result = dg.AssetCheckResult(
         check_name=CONTRACT_CHECK,
         asset_key=step.name,

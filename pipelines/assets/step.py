@@ -15,6 +15,7 @@ import polars as pl
 
 from data_contracts import Contract
 from lake import ByShard, Lake, Manifest, Query, code_version, fingerprint
+from lake.sql import parts_of, read_statement
 from pipelines.launcher import ProcessUsage
 from pipelines.profiles import Profile
 from pipelines.resources import REPOSITORY, Workspace
@@ -86,7 +87,7 @@ class Build:
         """Return the step's SQL file over its inputs, its settings as variables."""
         assert self.step.sql is not None
         tables = list(self.step.inputs)
-        return Query(self.step.sql.read_text(), tables=tables, variables=self.settings, shard=self.shard)
+        return Query(read_statement(self.step.sql), tables=tables, variables=self.settings, shard=self.shard)
 
     def made(self, *, fresh: bool = False) -> Made:
         """Return what the step makes, of all shards or of each alone.
@@ -153,7 +154,7 @@ class Step:
         raw: digests of the raw files it reads, `raw:<source>/<file>` to sha256.
         raw_keys: names of the raw assets it reads.
         verify: compares raw files with their release's own list, each time the step runs; a ValueError stops it.
-        sql: the file that makes it, if SQL does.
+        sql: the file that makes it, if SQL does; parts of it may lie in a folder of its name.
         data_files: files of the repository that `make` reads.
         code: modules that make the rows and that `make` does not import, for instance those of another process.
         by_shard: True where a table split by subject is made one file at a time, from inputs of the same subjects and
@@ -264,7 +265,7 @@ class Step:
 @functools.cache
 def _code_version(step: Step) -> str:
     entry_points = step.code if step.is_generic else (step.make, *step.code)
-    sql_files = [*([step.sql] if step.sql else []), *step.check_files().values()]
+    sql_files = [*([step.sql, *parts_of(step.sql)] if step.sql else []), *step.check_files().values()]
     return code_version(*entry_points, sql_files=sql_files, data_files=step.data_files, exclude=GLUE)
 
 

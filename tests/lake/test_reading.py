@@ -3,7 +3,7 @@
 import pytest
 
 from lake import Lake, TableMissing, default_home
-from lake.sql import unordered
+from lake.sql import read_statement, unordered
 
 
 def test_a_connection_sees_the_tables_it_names_and_the_variables(lake, readings, readings_rows, made_from):
@@ -64,3 +64,21 @@ def test_the_home_comes_from_the_environment_else_stands_beside_the_code(monkeyp
 )
 def test_only_the_order_of_the_result_is_left_to_the_publish(statement, kept):
     assert unordered(statement) == (statement if kept is None else kept)
+
+
+def test_parts_of_a_statement_stand_before_it_each_after_those_it_reads(
+    lake, readings, readings_rows, made_from, tmp_path
+):
+    lake.publish(readings, readings_rows, **made_from)
+    path = tmp_path / "whole.sql"
+    path.write_text("-- Grain.\nwith own as (\n    select n + 1 as n from a_part\n)\n\nselect n from own\n")
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "a_part.sql").write_text(
+        "-- First by name, second by need.\nselect n * 10 as n\nfrom later;\n"
+    )
+    (tmp_path / "whole" / "later.sql").write_text("select count(*) as n from readings\n")
+    with lake.connect(["readings"]) as connection:
+        assert connection.sql(read_statement(path)).fetchall() == [(31,)]
+    path.write_text("select n from a_part\n")
+    with pytest.raises(ValueError, match=r"whole.sql: a statement with parts begins with 'with'"):
+        read_statement(path)

@@ -8,9 +8,12 @@ import sqlglot
 from sqlglot import exp
 
 from data_contracts import CONTRACTS
+from lake.sql import read_statement
 
 SQL = Path(__file__).resolve().parents[2] / "sql"
-FILES = sorted(path.relative_to(SQL).as_posix() for path in SQL.rglob("*.sql") if path.name != "catalog.sql")
+EVERY = sorted(path for path in SQL.rglob("*.sql") if path.name != "catalog.sql")
+PARTS = [path for path in EVERY if path.parent.with_suffix(".sql").is_file()]
+FILES = [path.relative_to(SQL).as_posix() for path in EVERY if path not in PARTS]
 CHECKS = [file for file in FILES if file.startswith("checks/")]
 QUERIES = [file for file in FILES if file.startswith("queries/")]
 TABLES = [file for file in FILES if Path(file).stem in CONTRACTS]
@@ -34,6 +37,16 @@ def test_file_is_one_select_in_order(file: str, database) -> None:
     )
     rows = database.run(file)
     assert rows.is_empty() or "positions" in file
+
+
+@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)
+def test_part_is_one_select_that_its_file_or_another_part_reads(path: Path) -> None:
+    """It has no order of its own: nobody reads it alone."""
+    assert path.read_text().startswith("-- ")
+    statement = sqlglot.parse_one(path.read_text(), dialect="duckdb")
+    assert isinstance(statement, exp.Query) and not statement.args.get("order")
+    whole = sqlglot.parse_one(read_statement(path.parent.with_suffix(".sql")), dialect="duckdb")
+    assert path.stem in {table.name for table in whole.find_all(exp.Table)}
 
 
 @pytest.mark.parametrize("file", TABLES)
