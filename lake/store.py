@@ -216,6 +216,7 @@ class Lake:
         if self.threads is not None:
             settings["threads"] = self.threads
         connection = duckdb.connect(config=settings)
+        connection.execute("set enable_progress_bar = false")  # it would draw into the log of a run
         connection.execute(id_share_macro())
         for manifest in manifests:
             if shard is not None:
