@@ -44,15 +44,17 @@ def tokenizer() -> Tokenizer:
     return made
 
 
-def write_corpus(folder: Path, rng: np.random.Generator) -> tuple[Corpus, dict[str, list[str]]]:
-    """A corpus of NUM_PATIENTS patients with one admission and one study each; and the raw texts behind it."""
+def write_corpus(
+    folder: Path, rng: np.random.Generator, *, num_patients: int = NUM_PATIENTS
+) -> tuple[Corpus, dict[str, list[str]]]:
+    """A corpus of patients with one admission and one study each; and the raw texts behind it."""
     writer = CorpusWriter(folder / "corpus", name="bench", synthetic=True, splits=["pretrain"], history_size=CODES)
-    images = NUM_PATIENTS * IMAGES_PER_STUDY
+    images = num_patients * IMAGES_PER_STUDY
     texts = {
-        name: [" ".join(rng.choice(WORD, size=LENGTH)) for _ in range(NUM_PATIENTS)] for name in ("note", "report")
+        name: [" ".join(rng.choice(WORD, size=LENGTH)) for _ in range(num_patients)] for name in ("note", "report")
     }
-    for source, count in (("ehr", NUM_PATIENTS), ("cxr", images)):
-        subject = np.arange(count) * NUM_PATIENTS // count
+    for source, count in (("ehr", num_patients), ("cxr", images)):
+        subject = np.arange(count) * num_patients // count
         lengths = rng.integers(5, 30, size=count)
         writer.add_source(
             source,
@@ -65,12 +67,12 @@ def write_corpus(folder: Path, rng: np.random.Generator) -> tuple[Corpus, dict[s
             history_indices=rng.integers(0, CODES, size=lengths.sum()),
         )
     for name in ("diagnosis", "drug"):
-        lengths = rng.integers(5, 30, size=NUM_PATIENTS)
+        lengths = rng.integers(5, 30, size=num_patients)
         indices = rng.integers(0, CODES, size=lengths.sum())
         writer.add_codes("ehr", name, indptr=np.cumsum([0, *lengths]), indices=indices, size=CODES)
-    present = np.ones(NUM_PATIENTS, dtype=bool)
-    writer.add_dense("ehr", "demographics", values=rng.normal(size=(NUM_PATIENTS, 70)), present=present)
-    stays = rng.integers(1, 4, size=NUM_PATIENTS)
+    present = np.ones(num_patients, dtype=bool)
+    writer.add_dense("ehr", "demographics", values=rng.normal(size=(num_patients, 70)), present=present)
+    stays = rng.integers(1, 4, size=num_patients)
     cells = rng.integers(500, 2000, size=stays.sum())
     writer.add_series(
         "ehr",
@@ -89,7 +91,7 @@ def write_corpus(folder: Path, rng: np.random.Generator) -> tuple[Corpus, dict[s
     writer.add_images("cxr", "image", shard=np.zeros(images), row=np.arange(images), shards=[shard], size=SIZE)
     words = tokenizer()
     for source, name, row in (
-        ("ehr", "note", np.arange(NUM_PATIENTS)),
+        ("ehr", "note", np.arange(num_patients)),
         ("cxr", "report", np.arange(images) // IMAGES_PER_STUDY),
     ):
         tokens = [encoding.ids for encoding in words.encode_batch(texts[name])]

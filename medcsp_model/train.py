@@ -10,7 +10,8 @@ machine, same number of threads). SIGTERM saves the state and exits with 143. In
     metrics.jsonl                   means since the line before: step, epoch, loss, loss_a, loss_p, loss_d, grad_norm,
                                     num_linked, learning_rate, seconds, data_wait_seconds, samples_per_second; of the
                                     line's last step logit_<loss>_<positive or negative>_<mean or max>
-    done.json                       last losses, steps, speed, histogram of linked pairs in a batch
+    done.json                       last losses, steps, speed; histogram of linked pairs in a batch and what independent
+                                    draws would hold; how many records are drawn how often in the first epoch
     states/                         the last two states; non_finite_step_<n>.json if a loss was no number
 """
 
@@ -47,12 +48,12 @@ def main() -> int:
     from medcsp_model.distributed import connected
     from medcsp_model.trainer import StoppedError, Trainer
 
-    try:
-        with connected(settings.run.device, timeout_seconds=settings.run.timeout_seconds) as ranks:
+    with connected(settings.run.device, timeout_seconds=settings.run.timeout_seconds) as ranks:
+        try:
             Trainer(corpus, settings=settings, folder=Path(run["run_folder"]), should_stop=stop, ranks=ranks).run()
-    except StoppedError as stopped:
-        print(stopped, flush=True)
-        return 128 + signal.SIGTERM
+        except StoppedError as stopped:
+            print(stopped, flush=True)
+            return 128 + signal.SIGTERM
     return 0
 
 

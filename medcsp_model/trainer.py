@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from medcsp_model.batch_facts import draws_histogram, random_linked_pairs
 from medcsp_model.batches import PlanInputs, make_plan, num_steps
 from medcsp_model.checkpoint import last_state, load_state, save_state, write_json, write_tensors
 from medcsp_model.collate import Batch, Collate
@@ -108,7 +109,7 @@ class Trainer:
             validation_share=chosen.validation_share,
             validation_seed=chosen.validation_seed,
         )
-        self.records = inputs.records
+        self.inputs = inputs
         self.plan = make_plan(inputs, settings=settings.batch, seed=settings.run.seed)
         self.batch_factor = batch_factor(self.plan.size, settings=settings.optimiser)
         self.total = settings.optimiser.steps or num_steps(self.plan, settings.optimiser.epochs)
@@ -214,7 +215,7 @@ class Trainer:
         if chosen or self.device.type != "cuda":
             return chosen
         most = max(PROBES)
-        records = {name: self.collate.longest(name, rows)[:most] for name, rows in self.records.items()}
+        records = {name: self.collate.longest(name, rows)[:most] for name, rows in self.inputs.records.items()}
 
         def make(count: int) -> Batch:
             return Batch({name: self.collate.source(name, rows[:count]) for name, rows in records.items()}, {})
@@ -345,6 +346,8 @@ class Trainer:
             "seconds_per_step": per_step,
             "samples_per_second": self.plan.size / per_step if per_step else 0.0,
             "linked_pairs_histogram": histogram,
+            "random_linked_pairs": random_linked_pairs(self.inputs, size=self.plan.size),
+            "draws_histogram": draws_histogram(self.plan),
             "num_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "device": str(self.device),
             "num_processes": self.ranks.size,

@@ -1,6 +1,6 @@
 """Pre-training: the curves of the current checkpoint. What the losses are: `medcsp_model.losses`."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -34,13 +34,14 @@ LOSSES: tuple[tuple[str, str, str, Literal["main", "first", "second", "third"]],
 def pretraining_section(lake: Lake) -> Section:
     """Draw the total loss and its three parts, how far positives stand from negatives, and the validation subjects."""
     curve = lake.scan(TABLE).sort("step").collect()
+    bands = (_parts(curve), _further_charts(curve), batches_parts(_done(lake))) if curve.height else (_parts(curve),)
     return Section(
         name="pre_training",
         title="Pre-training",
         lead="One model over both sources. Modalities of a record are drawn together (L_A), then records of one "
         "patient (L_P), then records with similar diagnosis histories (L_D).",
         num_rows=curve.height,
-        bands=(_parts(curve), _further_charts(curve)) if curve.height else (_parts(curve),),
+        bands=tuple(band for band in bands if band),
         key_numbers=_key_numbers(curve),
     )
 
@@ -69,6 +70,51 @@ def _chart(curve: pl.DataFrame) -> LineChart:
         lines=tuple(lines),
         note=f"Losses of training batches, unweighted, as logged.{thinned}",
     )
+
+
+def _done(lake: Lake) -> dict[str, Any]:
+    manifest = lake.manifest(TABLE)
+    return manifest.extra.get("training", {}) if manifest else {}
+
+
+def batches_parts(done: dict[str, Any]) -> tuple[Part, ...]:
+    """What met in the batches: linked pairs beside those of independent draws, and how often records were drawn.
+
+    Args:
+        done: what the trainer said at its end; nothing where it said nothing of batches.
+    """
+    if "draws_histogram" not in done:
+        return ()
+    pairs = {int(number): batches for number, batches in done["linked_pairs_histogram"].items()}
+    mean = sum(number * batches for number, batches in pairs.items()) / sum(pairs.values())
+    rows = [
+        Row(label="Linked pairs in a batch, mean", cells=(Cell(text=decimal(mean, 2)),)),
+        Row(label="Linked pairs in a batch, least", cells=(Cell(text=count(min(pairs))),)),
+        Row(label="Independent draws would hold", cells=(Cell(text=decimal(done["random_linked_pairs"], 2)),)),
+    ]
+    met = Table(caption="Linked pairs in batches", head="Batches", columns=(Column(label="Pairs"),), rows=tuple(rows))
+    draws = {
+        name: {int(times): records for times, records in numbers.items()}
+        for name, numbers in done["draws_histogram"].items()
+    }
+    spans = ((0, 0, "never"), (1, 1, "once"), (2, 4, "2 to 4 times"), (5, 16, "5 to 16 times"), (17, 1 << 62, "more"))
+    drawn = Table(
+        caption="Draws of a record in an epoch",
+        head="Drawn",
+        columns=tuple(Column(label=name) for name in draws),
+        rows=tuple(
+            Row(
+                label=label,
+                cells=tuple(
+                    Cell(text=count(sum(records for times, records in numbers.items() if low <= times <= high)))
+                    for numbers in draws.values()
+                ),
+            )
+            for low, high, label in spans
+        ),
+        note="Records of the first epoch; the source that is passed over has each record once.",
+    )
+    return met, drawn
 
 
 def _further_charts(curve: pl.DataFrame) -> tuple[Part, ...]:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.index_corpus import PAPER, index_corpus
+from medcsp_model.batch_facts import draws_histogram, random_linked_pairs
 from medcsp_model.batches import PlanInputs, link_rows, linked_in_batch, make_plan, num_steps
 from medcsp_model.settings import BatchSettings
 
@@ -180,6 +181,19 @@ def test_linked_in_batch_equals_the_pairs_themselves():
     expected = [[(i, j) in pairs for j in batch["cxr"].tolist()] for i in batch["ehr"].tolist()]
     assert np.array_equal(mask, np.array(expected))
     assert mask.sum() >= 32
+
+
+@pytest.mark.parametrize("kind", ["linked", "random"])
+def test_draws_are_told_and_chance_is_what_random_batches_hold(kind):
+    inputs = index_corpus(**DEMO, linked_share=0.6)
+    plan = make_plan(inputs, settings=BatchSettings(size=32, plan=kind), seed=0)
+    draws = draws_histogram(plan)
+    assert draws["cxr"] == {"1": DEMO["num_cxr"]}
+    assert sum(draws["ehr"].values()) == DEMO["num_ehr"]
+    assert sum(int(times) * count for times, count in draws["ehr"].items()) == DEMO["num_cxr"]
+    if kind == "random":
+        found = linked_counts(inputs, plan, range(14 * 30))[:, 2].mean()
+        assert random_linked_pairs(inputs, size=32) == pytest.approx(found, rel=0.1)
 
 
 def test_one_source_and_three_sources():

@@ -11,6 +11,8 @@ import pytest
 from data_contracts.evaluation import Report
 from lake import Lake, Measurement, TableMissing
 from pipelines.report import INPUTS, Page, write_page
+from pipelines.report.content import Table
+from pipelines.report.pretraining import batches_parts
 
 Render = Callable[[Lake], Page]
 NewLake = Callable[[Mapping[str, list[dict[str, Any]]]], Lake]
@@ -257,6 +259,25 @@ def test_what_was_not_measured_while_training_is_not_drawn(
     chart = chart[: chart.index("</figure>")]
     drawn = chart[: chart.index("<figcaption")]
     assert "L<sub>P</sub>" in drawn and "L<sub>D</sub>" not in drawn
+
+
+def test_what_met_in_the_batches_is_told() -> None:
+    assert batches_parts({}) == ()
+    done = {
+        "linked_pairs_histogram": {"4": 1, "6": 3},
+        "random_linked_pairs": 0.256,
+        "draws_histogram": {"ehr": {"0": 1, "2": 20, "3": 5, "16": 1}, "cxr": {"1": 70}},
+    }
+    met, drawn = batches_parts(done)
+    assert isinstance(met, Table) and isinstance(drawn, Table)
+    assert [row.cells[0].text for row in met.rows] == ["5.50", "4", "0.26"]
+    assert [[cell.text for cell in row.cells] for row in drawn.rows] == [
+        ["1", "0"],
+        ["0", "70"],
+        ["25", "0"],
+        ["1", "0"],
+        ["0", "0"],
+    ]
 
 
 def test_a_replaced_input_is_said(new_lake: NewLake, render: Render, planted_curve: list[dict[str, Any]]) -> None:
