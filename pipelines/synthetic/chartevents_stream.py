@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipelines.synthetic.conditions import VITALS
+from pipelines.synthetic.measurements import VITALS
 from pipelines.synthetic.mimic_iv import COLUMNS as HOSP
 from pipelines.synthetic.mimic_iv_icu import COLUMNS as ICU
 from pipelines.synthetic.mimic_iv_icu import item_dictionary

@@ -5,7 +5,7 @@ Both charting systems share these. ICD-9 alone; prescriptions have days instead 
 
 import polars as pl
 
-from pipelines.synthetic import conditions
+from pipelines.synthetic import conditions, measurements
 from pipelines.synthetic import mimic_iii_items as items
 from pipelines.synthetic.microbiology import ANTIBIOTICS, CULTURES, ORGANISMS
 from pipelines.synthetic.mimic_iii_people import Members
@@ -63,7 +63,7 @@ def tables(named: Tables, members: Members, *, seed: int) -> Tables:
         "microbiologyevents": _cultures(named["microbiologyevents"]),
         "d_items": _items(),
         "d_labitems": pl.DataFrame(
-            [(i.itemid, i.label, "Blood", i.category, items.LOINC.get(i.itemid)) for i in conditions.LABS],
+            [(i.itemid, i.label, "Blood", i.category, items.LOINC.get(i.itemid)) for i in measurements.LABS],
             schema=["itemid", "label", "fluid", "category", "loinc_code"],
             orient="row",
         ).sort("itemid"),
@@ -164,7 +164,7 @@ def _prescriptions(drugs: pl.DataFrame, stays: pl.DataFrame, carevue: pl.Series)
 
 def _labs(labs: pl.DataFrame, subjects: pl.DataFrame) -> pl.DataFrame:
     """Results in the items that MIMIC-III knows; the specimen's time is all there is."""
-    known = pl.col("itemid").is_in([item.itemid for item in conditions.LABS])
+    known = pl.col("itemid").is_in([item.itemid for item in measurements.LABS])
     return labs.filter(known, pl.col("subject_id").is_in(subjects["subject_id"].implode()))
 
 

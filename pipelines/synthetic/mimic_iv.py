@@ -7,7 +7,7 @@ ICU's event tables (`mimic_iv_icu`), how a patient fares (`latent`, `stays`), no
 import numpy as np
 import polars as pl
 
-from pipelines.synthetic import conditions
+from pipelines.synthetic import conditions, measurements
 from pipelines.synthetic.cohort import Cohort
 from pipelines.synthetic.conditions import CONDITIONS
 from pipelines.synthetic.latent import Admissions, Subjects, severity_at
@@ -35,7 +35,7 @@ COLUMNS = {
     "drug,formulary_drug_cd,gsn,ndc,prod_strength,form_rx,dose_val_rx,dose_unit_rx,form_val_disp,form_unit_disp,"
     "doses_per_24_hrs,route",
 }
-LABS = (*conditions.LABS, *conditions.NEWER_LABS)
+LABS = (*measurements.LABS, *measurements.NEWER_LABS)
 BASIC_PANEL = {50912, 51006, 50971, 50983, 50902, 50882, 50931, 51222, 51221, 51265, 51301}
 DISCHARGE_LOCATIONS = ("HOME", "HOME HEALTH CARE", "SKILLED NURSING FACILITY", "REHAB")
 RACES = ("WHITE", "BLACK/AFRICAN AMERICAN", "ASIAN", "HISPANIC OR LATINO", "UNKNOWN")
@@ -83,7 +83,7 @@ def hosp_tables(
         tables["admissions"] = tables["admissions"].with_columns(*_LATER_WORDS)
     if release == "3.0":
         for name in ("labevents", "d_labitems"):
-            tables[name] = tables[name].with_columns(pl.col("itemid").replace(conditions.ITEMS_OF_3_0))
+            tables[name] = tables[name].with_columns(pl.col("itemid").replace(measurements.ITEMS_OF_3_0))
     return tables, quirks
 
 
@@ -234,9 +234,9 @@ def _labs(
             columns["time"].append(time[drawn])
             columns["stored"].append(stored[drawn])
             number = values_of(item, severity[drawn], subjects.signature[subject], random)
-            if item.itemid in conditions.INJURED and row in injuries:
+            if item.itemid in measurements.INJURED and row in injuries:
                 risen = np.clip((time[drawn] - injuries[row]) / (12 * HOUR), 0, 1)
-                number = np.round(number * (1 + conditions.INJURED[item.itemid] * risen), item.decimals)
+                number = np.round(number * (1 + measurements.INJURED[item.itemid] * risen), item.decimals)
             columns["number"].append(number)
             columns["panel"].append(drawn)
     return _lab_table({name: np.concatenate(parts) for name, parts in columns.items()}, subjects, admissions)

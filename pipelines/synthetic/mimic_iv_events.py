@@ -26,7 +26,7 @@ COLUMNS = {
     "outputevents": "subject_id,hadm_id,stay_id,caregiver_id,charttime,storetime,itemid,value,valueuom",
     "datetimeevents": "subject_id,hadm_id,stay_id,caregiver_id,charttime,storetime,itemid,value,valueuom,warning",
 }
-# Items of these tables that `conditions.OTHER_ITEMS` does not have: itemid, label, abbreviation, table, category, ...
+# Items of these tables that `measurements.OTHER_ITEMS` does not have: itemid, label, abbreviation, table, category, ...
 EVENT_ITEMS = (
     (220949, "Dextrose 5%", "Dextrose 5%", "inputevents", "Fluids/Intake", "mL", "Solution"),
     (222168, "Propofol", "Propofol", "inputevents", "Medications", "mg", "Solution"),

@@ -7,7 +7,7 @@ for benchmarks (`chartevents_stream`).
 import numpy as np
 import polars as pl
 
-from pipelines.synthetic import conditions
+from pipelines.synthetic import measurements
 from pipelines.synthetic.cohort import Cohort
 from pipelines.synthetic.conditions import CONDITIONS, SIGNATURE
 from pipelines.synthetic.latent import Admissions, Subjects, severity_at
@@ -58,9 +58,9 @@ def item_dictionary() -> pl.DataFrame:
     """Every charted item the generator knows, as d_items."""
     plain = [
         (item.itemid, item.label, item.label, "chartevents", item.category, item.unit, "Numeric")
-        for item in (*conditions.VITALS, *conditions.SLOW_VITALS)
+        for item in (*measurements.VITALS, *measurements.SLOW_VITALS)
     ]
-    rows = [(*row, None, None) for row in sorted((*plain, *conditions.OTHER_ITEMS, *EVENT_ITEMS))]
+    rows = [(*row, None, None) for row in sorted((*plain, *measurements.OTHER_ITEMS, *EVENT_ITEMS))]
     return pl.DataFrame(rows, schema=COLUMNS["d_items"].split(","), orient="row", infer_schema_length=None)
 
 
@@ -150,13 +150,13 @@ def _chart_stay(
 
     second = _seconds(hourly, random)
     severity = course(second)
-    for item in conditions.VITALS:
+    for item in measurements.VITALS:
         kept = random.random(len(second)) > 0.05
         value = values_of(item, severity[kept], subjects.signature[subject], random)
         chart.add(row, item.itemid, second[kept], value)
     second = _seconds(fourly, random)
     severity = course(second)
-    for item in conditions.SLOW_VITALS:
+    for item in measurements.SLOW_VITALS:
         value = values_of(item, severity, subjects.signature[subject], random)
         if item.itemid == FAHRENHEIT and stays.stay_id[row] % 3 == 0:  # this unit charts degrees Celsius
             chart.add(row, CELSIUS, second, np.round((value - 32) / 1.8, 1))

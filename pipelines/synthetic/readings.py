@@ -6,7 +6,8 @@ Not here: which table a number goes to, and its other columns (`mimic_iv`).
 import numpy as np
 import polars as pl
 
-from pipelines.synthetic.conditions import CONDITIONS, SIGNATURE, Reading
+from pipelines.synthetic.conditions import CONDITIONS, SIGNATURE
+from pipelines.synthetic.measurements import Reading
 
 
 def values_of(reading: Reading, severity: np.ndarray, signature: np.ndarray, random: np.random.Generator) -> np.ndarray:

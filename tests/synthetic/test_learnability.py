@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from pipelines.synthetic import SyntheticSettings, report_text
-from pipelines.synthetic.conditions import LABS, SIGNATURE
+from pipelines.synthetic.conditions import SIGNATURE
 from pipelines.synthetic.latent import draw_admissions, draw_subjects, severity_at
+from pipelines.synthetic.measurements import LABS
 from pipelines.synthetic.note_text import write_note
 from pipelines.synthetic.radiograph import draw_films
 from pipelines.synthetic.randomness import generator
