@@ -4,10 +4,22 @@ One module per layer. What belongs here: facts about single rows and keys. What 
 (they are SQL in `sql/checks/`) and how a table is made (`sql/`, `pipelines/`).
 """
 
-from data_contracts import corpus, evaluation, features, films, labels, links, records, static, tables, training
+from data_contracts import (
+    corpus,
+    evaluation,
+    features,
+    films,
+    labels,
+    links,
+    prediction,
+    records,
+    static,
+    tables,
+    training,
+)
 from data_contracts.base import Contract, Layer
 
-_MODULES = (tables, films, records, links, features, static, labels, corpus, training, evaluation)
+_MODULES = (tables, films, records, links, features, static, labels, prediction, corpus, training, evaluation)
 
 
 def _all_contracts() -> dict[str, type[Contract]]:

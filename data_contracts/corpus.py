@@ -1,16 +1,18 @@
 """What lies in a training corpus: one row per source and modality. The arrays themselves are in the corpus folder."""
 
+from typing import ClassVar
+
 import dataframely as dy
 
 from data_contracts import fields
 from data_contracts.base import Contract
 
 
-class _CorpusContents(Contract):
+class CorpusContents(Contract):
     """One modality of one source of a corpus."""
 
     layer = "corpus"
-    key = ("source", "modality")
+    key: ClassVar[tuple[str, ...]] = ("source", "modality")
 
     source = fields.source()
     modality = fields.text("Modality, or history, links or records.", nullable=False)
@@ -21,13 +23,13 @@ class _CorpusContents(Contract):
     content_sha256 = fields.sha256("Digest of the contents, independent of where images lie.")
 
 
-class PretrainCorpus(_CorpusContents):
+class PretrainCorpus(CorpusContents):
     """One modality of one source of the corpus that the model is trained on."""
 
     table = "pretrain_corpus"
 
 
-class RetrievalMimicCxrCorpus(_CorpusContents):
+class RetrievalMimicCxrCorpus(CorpusContents):
     """One modality of the X-rays that the retrieval evaluation searches; no subject of it is in pre-training."""
 
     table = "retrieval_mimic_cxr_corpus"

@@ -1,6 +1,6 @@
 """Every step of the graph by the name of its table, in an order in which each comes after its inputs."""
 
-from pipelines.assets import corpora, evaluation, features, labels, links, records, static, tables, training
+from pipelines.assets import corpora, evaluation, features, labels, links, prediction, records, static, tables, training
 from pipelines.assets import report as report_layer
 from pipelines.assets.step import Step
 
@@ -23,6 +23,7 @@ STEPS = _in_order(
         *features.STEPS,
         *static.STEPS,
         *labels.STEPS,
+        *prediction.STEPS,
         *corpora.STEPS,
         *training.STEPS,
         *evaluation.STEPS,

@@ -127,7 +127,12 @@ DEMOGRAPHICS = Input(
         *("feature_index", "value"),
     ),
 )
-SUMMARY = Input(name="summary", tables=("ehr_notes",), columns=("text",), flag="stored_after_discharge")
+SUMMARY = Input(
+    name="summary",
+    tables=("ehr_notes", "text_tokens"),
+    columns=("text", "token_indices"),
+    flag="stored_after_discharge",
+)
 DRUGS = Input(name="drugs", tables=("ehr_codes",), columns=("code",))
 DIAGNOSES = Input(
     name="diagnoses", tables=("ehr_codes",), columns=("code", "icd_version"), flag="coded_after_discharge"

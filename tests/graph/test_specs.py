@@ -38,9 +38,9 @@ ASSETS_BY_GROUP = {
     "labels": {
         *("label_items", "prediction_tasks", "prediction_stays", "prediction_split", "prediction_labels"),
         *("labels_arf", "labels_shock", "labels_mortality", "labels_aki", "labels_readmission"),
-        *("prediction_inputs", "cohort_flow"),
+        *("prediction_inputs", "cohort_flow", "prediction_events"),
     },
-    "corpus": {"pretrain_corpus", "retrieval_mimic_cxr_corpus"},
+    "corpus": {"pretrain_corpus", "retrieval_mimic_cxr_corpus", "critical_care_corpus", "discharge_corpus"},
     "checkpoint": {"pretrain_checkpoint"},
     "evaluation": {"record_embeddings", "retrieval_mimic_cxr", "metrics"},
     "report": {"lineage", "report"},
