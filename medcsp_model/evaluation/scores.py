@@ -1,7 +1,7 @@
 """What predicted risks are worth: measures, intervals by resampling patients, paired differences, calibration.
 
-Every measure is a function (label_N, score_N, weight_NB) -> value_B: one value per column of weights, so that a bootstrap is
-a matrix of how often each patient was drawn and no record is ever copied. numpy alone; no files.
+Every measure is a function (label_N, score_N, weight_NB) -> value_B: one value per column of weights, so that a
+bootstrap is a matrix of how often each patient was drawn and no record is ever copied. numpy alone; no files.
 
 Letters: N records, B draws, G patients, S seeds of training.
 """
@@ -32,13 +32,13 @@ def auroc(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
 
 
 def average_precision(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
-    """Mean precision at each positive, the step-wise area under precision and recall; NaN where a class has no weight."""
+    """Mean precision at each positive, the area under precision and recall by steps; NaN without a class."""
     c = _counts(label_N, score_N, weight_NB)
     return c.share_of_positives((c.step_KB * _precision(c.tp_after_KB, c.fp_after_KB)).sum(axis=0))
 
 
 def trapezoid_aupr(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
-    """Area under precision and recall by trapezoids, as the released code computes it: it interpolates optimistically."""
+    """Area under precision and recall by trapezoids, as the released code has it: optimistic."""
     c = _counts(label_N, score_N, weight_NB)
     before_KB = _precision(c.tp_after_KB - c.step_KB, c.fp_before_KB)
     return c.share_of_positives((c.step_KB * (before_KB + _precision(c.tp_after_KB, c.fp_after_KB)) / 2).sum(axis=0))
@@ -78,7 +78,7 @@ def calibration_slope(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Flo
 
 
 def calibration_intercept(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
-    """Calibration in the large: what must be added to every logit, at slope 1, for the mean risk to be the prevalence."""
+    """Calibration in the large: what every logit lacks, at slope 1, for the mean risk to be the prevalence."""
     x_N, intercept_B = _logit(score_N), np.zeros(weight_NB.shape[1])
     step_B = np.full_like(intercept_B, np.inf)
     for _ in range(_NEWTON_STEPS):

@@ -13,10 +13,11 @@ What is a modality of the folder is an input of its tasks: tasks of another inde
 here: what a model makes of the tensors, and who is an example of what (the pipelines).
 """
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -236,6 +237,8 @@ class TaskData:
         record_N: their record indices.
         label_N, subject_N, split_N, fold_N: label, patient, part of the one split, fold.
         groups: name of the subgroup of each example by name of the division.
+        opened: what `open` was given, for processes that open it again.
+        kept: what methods keep of all examples between trials, such as a table of numbers.
     """
 
     name: dict[str, str]
@@ -246,11 +249,16 @@ class TaskData:
     split_N: NDArray[np.str_]
     fold_N: Ints
     groups: dict[str, NDArray[np.str_]] = field(default_factory=dict)
+    opened: dict[str, Any] = field(default_factory=dict)
+    kept: dict[Any, NDArray] = field(default_factory=dict, repr=False)
 
     @property
     def fingerprint(self) -> str:
-        """What the examples and their inputs are: content hash of the corpus, and what was left out."""
-        return f"{self.inputs.corpus.fingerprint}-{'+'.join(self.inputs.inputs)}"
+        """Content hash of the examples, their labels and parts, and their inputs, 64 hex digits."""
+        digest = hashlib.sha256(f"{self.inputs.corpus.fingerprint} {self.inputs.inputs}".encode())
+        for values in (self.record_N, self.label_N, self.split_N.astype("S16"), self.fold_N):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
 
     @property
     def sizes(self) -> InputSizes:
@@ -280,7 +288,9 @@ class TaskData:
 
         Args:
             folder: task folder, as above.
-            task, horizon, cohort: as in its labels.
+            task: as in its labels.
+            horizon: as in its labels.
+            cohort: as in its labels.
             without: inputs to leave out, such as diagnoses that were coded after discharge.
             device: where tensors go.
 
@@ -306,6 +316,7 @@ class TaskData:
             split_N=columns["split"][chosen],
             fold_N=columns["fold"][chosen].astype(np.int64),
             groups={key[6:]: values[chosen] for key, values in columns.items() if key.startswith("group_")},
+            opened={"folder": folder, **name, "without": tuple(without), "device": device},
         )
         for values in (data.split_N, data.fold_N):
             pairs = len(np.unique(np.stack([subject_N.astype(str), values.astype(str)]), axis=1).T)
@@ -337,7 +348,7 @@ class TaskData:
             if positives in (0, len(rows)):
                 raise TaskError(
                     f"{self._title()}: {split} of part {name!r} has {positives} positives of {len(rows)} examples;"
-                    " a task needs both classes in each part: take a larger cohort, another horizon or another split seed"
+                    " a task needs both classes in each part: take a larger cohort, horizon, or another seed"
                 )
         return Part(name, *chosen)
 

@@ -1,0 +1,458 @@
+"""One training loop for every method of prediction: grid, seeds, early stopping, choice by validation alone.
+
+A method says what it reads and how it is built or fitted; everything else is the same for all. A **trial** is one
+training: (method, task, part, grid point, seed). Its scores of the validation and the test records are written first
+and one line about it afterwards, so that a sweep that was killed goes on where it stopped:
+
+    <folder>/trials.jsonl            a line per trial: key, point, seed, epochs, what validation said, seconds
+    <folder>/scores/<key>.npy        float32, risks of the validation records, then of the test records
+    <folder>/pretrained/<key>.safetensors    what a method learned before, of its own accord, once for all its trials
+
+What lives here: methods' interface, the loop, trials and choice. What does not: measures of the test
+(`medcsp_model.evaluation.scores`), tensors (`task_data`), any particular method (`medcsp_model.baselines`).
+"""
+
+import copy
+import dataclasses
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medcsp_model.checkpoint import write_tensors
+from medcsp_model.evaluation import scores
+from medcsp_model.evaluation.task_data import InputSizes, Ints, Part, RecordInputs, TaskData
+from medcsp_model.settings import SweepSettings
+
+log = logging.getLogger(__name__)
+Point = dict[str, float]
+Floats = NDArray[np.float64]
+_SCORED_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came of one training.
+
+    Attributes:
+        validation, test: risks of the records of the part.
+        facts: plain values for the line of the trial.
+    """
+
+    validation: Floats
+    test: Floats
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """A method of prediction with its sizes; its fields are its settings.
+
+    Attributes:
+        name: what figures call it.
+        reads: inputs, of `task_data.INPUTS`, `stays` and `record`; those that a task does not have are left out.
+    """
+
+    name: str
+    reads: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def grid(self, settings: SweepSettings) -> list[Point]:
+        """Points among which validation chooses."""
+
+    @abstractmethod
+    def fit(
+        self,
+        data: TaskData,
+        part: Part,
+        *,
+        point: Point,
+        seed: int,
+        settings: SweepSettings,
+        pretrained: Mapping[str, Tensor],
+    ) -> Fitted:
+        """Learn from the training records and score the others."""
+
+    def pretrain(self, data: TaskData, part: Part, *, settings: SweepSettings) -> dict[str, Tensor]:
+        """What it learns before, without labels, once for all points and seeds; nothing unless a method says so."""
+        return {}
+
+    def to_json(self) -> dict[str, Any]:
+        """Its class and settings as plain values."""
+        return {"class": type(self).__name__, **json.loads(json.dumps(dataclasses.asdict(self)))}
+
+
+class Network(Method):
+    """A method that is a torch module from a `TaskBatch` to logits (B,).
+
+    Attributes:
+        needs: inputs that it cannot do without.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("series", "demographics")
+
+    @abstractmethod
+    def build(self, sizes: InputSizes) -> nn.Module:
+        """The network at random weights."""
+
+    def validation_loss(self, logit_N: Tensor, label_N: Tensor) -> Tensor:
+        """Loss by which validation judges an epoch."""
+        return F.binary_cross_entropy_with_logits(logit_N, label_N)
+
+    def check(self, inputs: RecordInputs) -> None:
+        """Refuse a task that lacks what the method cannot do without.
+
+        Raises:
+            ValueError: an input of `needs` is missing.
+        """
+        missing = [name for name in self.needs if name not in inputs.inputs]
+        if missing:
+            raise ValueError(
+                f"{self.name} needs {', '.join(missing)}; {inputs.corpus.folder} has {', '.join(inputs.inputs)}:"
+                " leave the method out of this task"
+            )
+
+    def grid(self, settings: SweepSettings) -> list[Point]:
+        """Every batch size with every learning rate."""
+        pairs = product(settings.batch_sizes, settings.learning_rates)
+        return [{"batch_size": size, "learning_rate": rate} for size, rate in pairs]
+
+    def fit(
+        self,
+        data: TaskData,
+        part: Part,
+        *,
+        point: Point,
+        seed: int,
+        settings: SweepSettings,
+        pretrained: Mapping[str, Tensor],
+    ) -> Fitted:
+        """Train with early stopping; the weights of the best epoch score."""
+        self.check(data.inputs)
+        torch.manual_seed(seed)
+        module = self.build(data.sizes).to(data.inputs.device)
+        if pretrained:
+            load_pretrained(module, pretrained)
+        clock = Clock()
+        best, facts = train(self, module, data, part, point=point, seed=seed, settings=settings, clock=clock)
+        module.load_state_dict(best)
+        validation, test = (
+            _probability(predict(module, data, rows, self.reads)) for rows in (part.validation, part.test)
+        )
+        num_parameters = sum(parameter.numel() for parameter in module.parameters())
+        return Fitted(validation, test, facts | clock.facts() | {"num_parameters": num_parameters})
+
+
+class Clock:
+    """How long a training took, and how long of it the data."""
+
+    def __init__(self) -> None:
+        self.start, self.data = time.perf_counter(), 0.0
+
+    def batches(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches, counting the time until each is there."""
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self.data += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
+
+    def facts(self) -> dict[str, float]:
+        """Seconds so far."""
+        return {"seconds": round(time.perf_counter() - self.start, 3), "seconds_of_data": round(self.data, 3)}
+
+
+def load_pretrained(module: nn.Module, pretrained: Mapping[str, Tensor]) -> None:
+    """Put pre-trained tensors into a module that may have more.
+
+    Raises:
+        ValueError: a tensor has no place in it, or another shape.
+    """
+    own = module.state_dict()
+    for name, tensor in pretrained.items():
+        if name not in own or own[name].shape != tensor.shape:
+            found = tuple(own[name].shape) if name in own else "missing"
+            raise ValueError(f"pre-trained {name} is {tuple(tensor.shape)}, in the network {found}: pre-train again")
+    module.load_state_dict(own | dict(pretrained))
+
+
+def train(
+    method: Network,
+    module: nn.Module,
+    data: TaskData,
+    part: Part,
+    *,
+    point: Point,
+    seed: int,
+    settings: SweepSettings,
+    clock: Clock,
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Train a network until validation has not been better for `patience` epochs.
+
+    Returns:
+        (weights of the best epoch, facts): epochs trained, the best one, and its validation.
+    """
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=point["learning_rate"], weight_decay=settings.weight_decay)
+    best, chosen, best_epoch, epoch = copy.deepcopy(module.state_dict()), None, 0, 0
+    for epoch in range(1, settings.max_epochs + 1):
+        module.train()
+        rows = np.random.default_rng((seed, epoch)).permutation(part.train)
+        for batch, label_B in clock.batches(_batches(data, rows, int(point["batch_size"]), method.reads)):
+            loss = F.binary_cross_entropy_with_logits(module(batch), label_B)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            if settings.clip_norm:
+                nn.utils.clip_grad_norm_(trained, settings.clip_norm)
+            optimiser.step()
+        logit_N = predict(module, data, part.validation, method.reads, clock=clock)
+        said = judge(data.label_N[part.validation], _probability(logit_N))
+        said["loss"] = float(method.validation_loss(logit_N, data.labels(part.validation).cpu()))
+        if not np.isfinite(said["loss"]):
+            break
+        if chosen is None or rank(said, settings) > rank(chosen, settings):
+            best, chosen, best_epoch = copy.deepcopy(module.state_dict()), said, epoch
+        elif epoch - best_epoch >= settings.patience:
+            break
+    if chosen is None:  # the first epoch diverged: the untrained weights stand, and are never the best
+        chosen = {"auroc": 0.0, "average_precision": 0.0, "loss": float("inf")}
+    return best, {"epochs": epoch, "best_epoch": best_epoch, "said": chosen}
+
+
+def judge(label_N: NDArray[np.bool_], risk_N: Floats) -> dict[str, float]:
+    """What validation says of risks: both areas and the loss."""
+    p_N = np.clip(np.where(label_N, risk_N, 1 - risk_N), 1e-7, 1.0)
+    areas = {
+        name: scores.score(scores.DISCRIMINATION[name], label_N, risk_N) for name in ("auroc", "average_precision")
+    }
+    return areas | {"loss": float(-np.log(p_N).mean())}
+
+
+def rank(said: Mapping[str, float], settings: SweepSettings) -> tuple[float, float]:
+    """What is compared of two validations: higher is better."""
+    value = -said["loss"] if settings.monitor == "loss" else said[settings.monitor]
+    return value, -said["loss"]
+
+
+@torch.no_grad()
+def predict(
+    module: nn.Module, data: TaskData, rows: Ints, reads: Sequence[str], *, clock: Clock | None = None
+) -> Tensor:
+    """Logits of some examples in evaluation mode, float32 (n,) on the host."""
+    module.eval()
+    batches = _batches(data, rows, _SCORED_AT_ONCE, reads)
+    parts = [module(batch).float().cpu() for batch, _ in (clock.batches(batches) if clock else batches)]
+    return torch.cat(parts)
+
+
+def _batches(data: TaskData, rows: Ints, size: int, reads: Sequence[str]) -> Iterator[tuple[Any, Tensor]]:
+    for first in range(0, len(rows), size):
+        part = rows[first : first + size]
+        yield data.batch(part, reads), data.labels(part)
+
+
+def _probability(logit_N: Tensor) -> Floats:
+    risk_N: Floats = torch.nan_to_num(logit_N).double().sigmoid().numpy()
+    return risk_N
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training, done.
+
+    Attributes:
+        line: as in `trials.jsonl`.
+        validation_N, test_N: risks.
+    """
+
+    line: dict[str, Any]
+    validation_N: Floats
+    test_N: Floats
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a sweep of one method on one part of one task came to.
+
+    Attributes:
+        point: the grid point that validation chose.
+        trials: one training at it per seed.
+        score_SN: risks of the test records, one row per seed.
+        num_trained, num_resumed: trainings done now, and found done.
+    """
+
+    point: Point
+    trials: list[Trial]
+    score_SN: Floats
+    num_trained: int
+    num_resumed: int
+
+
+class Sweep:
+    """All trials of one method on one part of one task, those already done taken from the folder.
+
+    Args:
+        method: the method.
+        data: the task.
+        part: which examples train, choose and test.
+        folder: of this sweep; one process writes it at a time.
+        settings: grid, seeds and training.
+    """
+
+    def __init__(self, method: Method, data: TaskData, part: Part, *, folder: str | Path, settings: SweepSettings):
+        self.method, self.data, self.part, self.folder, self.settings = method, data, part, Path(folder), settings
+        training = ("monitor", "max_epochs", "patience", "weight_decay", "clip_norm")
+        about = {
+            "method": method.to_json(),
+            "training": {key: getattr(settings, key) for key in training},
+            "data": data.fingerprint,
+            "part": [part.name, *(hashlib.sha256(rows.tobytes()).hexdigest() for rows in _rows(part))],
+        }
+        self.about = json.dumps(about, sort_keys=True)
+        (self.folder / "scores").mkdir(parents=True, exist_ok=True)
+
+    def run(self) -> Result:
+        """Search the grid with the first seeds, then train the best point with the others."""
+        searching = self.settings.seeds[: self.settings.search_seeds]
+        grid = self.method.grid(self.settings)
+        found, new = self._train([(point, seed) for point in grid for seed in searching])
+        best = max(grid, key=lambda point: self._mean_rank([found[_key_of(point, seed)] for seed in searching]))
+        rest, more = self._train([(best, seed) for seed in self.settings.seeds[self.settings.search_seeds :]])
+        found |= rest
+        trials = [found[_key_of(best, seed)] for seed in self.settings.seeds]
+        score_SN = np.stack([trial.test_N for trial in trials])
+        return Result(best, trials, score_SN, new + more, len(found) - new - more)
+
+    def _mean_rank(self, trials: Sequence[Trial]) -> tuple[float, float]:
+        first, second = np.mean([rank(trial.line["said"], self.settings) for trial in trials], axis=0)
+        return float(first), float(second)
+
+    def _train(self, wanted: Sequence[tuple[Point, int]]) -> tuple[dict[str, Trial], int]:
+        done = self._done()
+        open_ = [(point, seed) for point, seed in wanted if self._key(point, seed) not in done]
+        pretrained = self._pretrained() if open_ else {}
+        for number, (point, seed, fitted) in enumerate(self._fit(open_, pretrained), start=1):
+            line = self._write(point, seed, fitted)
+            done[line["key"]] = line
+            log.info(
+                "%s %s %s: %d of %d, seed %d, %s: validation %s %.4f, %.1f s",
+                self.method.name,
+                "/".join(self.data.name.values()),
+                self.part.name,
+                number,
+                len(open_),
+                seed,
+                " ".join(f"{key} {value:g}" for key, value in point.items()),
+                self.settings.monitor,
+                line["said"][self.settings.monitor],
+                line.get("seconds", 0.0),
+            )
+        trials = {_key_of(point, seed): self._read(done[self._key(point, seed)]) for point, seed in wanted}
+        return trials, len(open_)
+
+    def _fit(
+        self, wanted: Sequence[tuple[Point, int]], pretrained: Mapping[str, Tensor]
+    ) -> Iterator[tuple[Point, int, Fitted]]:
+        """Train, in this process or in several, in the order in which trainings end."""
+        if self.settings.num_workers == 1 or len(wanted) < 2:
+            for point, seed in wanted:
+                fitted = self.method.fit(
+                    self.data, self.part, point=point, seed=seed, settings=self.settings, pretrained=pretrained
+                )
+                yield point, seed, fitted
+            return
+        context = multiprocessing.get_context("spawn")
+        workers = min(self.settings.num_workers, len(wanted))
+        given = (self.method, self.data.opened, self.part, self.settings, dict(pretrained))
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=given) as pool:
+            yield from pool.map(_work, wanted)
+
+    def _key(self, point: Point, seed: int) -> str:
+        return hashlib.sha256(f"{self.about} {_key_of(point, seed)}".encode()).hexdigest()[:16]
+
+    def _pretrained(self) -> dict[str, Tensor]:
+        if type(self.method).pretrain is Method.pretrain:
+            return {}
+        path = self.folder / "pretrained" / f"{hashlib.sha256(self.about.encode()).hexdigest()[:16]}.safetensors"
+        if not path.is_file():
+            path.parent.mkdir(exist_ok=True)
+            log.info("%s: pre-training", self.method.name)
+            write_tensors(path, self.method.pretrain(self.data, self.part, settings=self.settings))
+        return load_file(path)
+
+    def _done(self) -> dict[str, dict[str, Any]]:
+        """Lines of trials whose scores are there too; a torn last line is one that was never written."""
+        path = self.folder / "trials.jsonl"
+        lines = path.read_text().splitlines() if path.is_file() else []
+        done = [json.loads(line) for line in lines if line.endswith("}")]
+        return {line["key"]: line for line in done if (self.folder / "scores" / f"{line['key']}.npy").is_file()}
+
+    def _write(self, point: Point, seed: int, fitted: Fitted) -> dict[str, Any]:
+        key = self._key(point, seed)
+        path, staged = self.folder / "scores" / f"{key}.npy", self.folder / "scores" / f".{key}.part.npy"
+        np.save(staged, np.concatenate([fitted.validation, fitted.test]).astype(np.float32))
+        staged.replace(path)
+        label = {"method": self.method.name, **self.data.name, "part": self.part.name}
+        line = {"key": key, **label, "seed": seed, "point": point, **fitted.facts}
+        line.setdefault("said", judge(self.data.label_N[self.part.validation], fitted.validation))
+        with (self.folder / "trials.jsonl").open("a") as file:
+            before = "\n" if _is_torn(self.folder / "trials.jsonl") else ""
+            file.write(f"{before}{json.dumps(line, sort_keys=True)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return line
+
+    def _read(self, line: dict[str, Any]) -> Trial:
+        values = np.load(self.folder / "scores" / f"{line['key']}.npy", allow_pickle=False).astype(np.float64)
+        cut = len(self.part.validation)
+        return Trial(line, values[:cut], values[cut:])
+
+
+def _rows(part: Part) -> tuple[Ints, Ints, Ints]:
+    return part.train, part.validation, part.test
+
+
+def _key_of(point: Point, seed: int) -> str:
+    return json.dumps({"point": point, "seed": seed}, sort_keys=True)
+
+
+def _is_torn(path: Path) -> bool:
+    return path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+
+
+_fit_in_worker: list[Callable[[Point, int], Fitted]] = []
+"""What a worker process trains with; empty everywhere else."""
+
+
+def _start_worker(
+    method: Method, opened: Mapping[str, Any], part: Part, settings: SweepSettings, pretrained: Mapping[str, Tensor]
+) -> None:
+    torch.set_num_threads(1)
+    data = TaskData.open(**opened)
+
+    def fit(point: Point, seed: int) -> Fitted:
+        return method.fit(data, part, point=point, seed=seed, settings=settings, pretrained=pretrained)
+
+    _fit_in_worker.append(fit)
+
+
+def _work(wanted: tuple[Point, int]) -> tuple[Point, int, Fitted]:
+    return *wanted, _fit_in_worker[0](*wanted)
