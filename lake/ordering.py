@@ -4,11 +4,12 @@ Nulls stand last, text goes by its bytes, an enum by its list, NaN after every n
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
+import numpy as np
 import polars as pl
 
-GROUPED_ROWS = 100_000  # from here on a sort by group stays in the processor's cache, and one over all rows does not
-FEW_GROUPS = 200  # rows per group, on average
+BLOCK_ROWS = 65_536
 
 
 def in_total_order(frame: pl.DataFrame, lead: Sequence[str]) -> tuple[pl.DataFrame, pl.Series]:
@@ -57,13 +58,15 @@ def num_duplicates(frame: pl.DataFrame, tied: pl.Series, lead: Sequence[str]) ->
 
 
 def _sorted_by(frame: pl.DataFrame, lead: Sequence[str]) -> pl.DataFrame:
-    """Sort by the leading columns; many rows of few groups are parted first, so that a sort works in the cache."""
-    if frame.height < GROUPED_ROWS or len(lead) < 2 or frame[lead[0]].n_unique() * FEW_GROUPS > frame.height:
+    """Sort by the leading columns; many rows first by one of them, then in blocks that stay in the cache."""
+    if frame.height <= BLOCK_ROWS or len(lead) < 2:
         return frame.sort(lead, nulls_last=True)
-    groups = frame.partition_by(lead[0], maintain_order=False)
-    firsts = pl.DataFrame({"first": pl.concat([group[lead[0]][:1] for group in groups])}).with_row_index("at")
-    order = firsts.sort("first", nulls_last=True)["at"]
-    return pl.concat([groups[at].sort(lead[1:], nulls_last=True) for at in order])
+    frame = frame.sort(lead[0], nulls_last=True)
+    first = frame[lead[0]]
+    begins = np.append(first.ne_missing(first.shift(1)).arg_true().to_numpy(), frame.height)
+    cuts = begins[np.searchsorted(begins, np.arange(0, frame.height, BLOCK_ROWS))]
+    blocks = pairwise(np.unique([0, *cuts, frame.height]).tolist())
+    return pl.concat([frame[start:stop].sort(lead, nulls_last=True) for start, stop in blocks])
 
 
 def _settle_ties(frame: pl.DataFrame, tied: pl.Series, rest: Sequence[str]) -> pl.DataFrame:
