@@ -1,5 +1,6 @@
 """Open-I as a third pre-training source: one entry in the profile, and nothing else."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +16,23 @@ from lake import Lake
 from medcsp_model.corpus import Corpus
 from pipelines.automation import EVERYTHING
 from pipelines.features.pretrain_sources import films
-from pipelines.profiles import Profile
-from pipelines.resources import check_declared
+from pipelines.profiles import Profile, profile_named
+from pipelines.resources import REPOSITORY, check_declared
 
 
 def three_sources() -> Profile:
     """The tiny profile and Open-I."""
     profile = tiny()
     return replace(profile, sources=(*profile.sources, films("open_i")))
+
+
+def test_the_readme_shows_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", (REPOSITORY / "README.md").read_text(), flags=re.M | re.S)
+    (tmp_path / "mine.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    shown = profile_named("mine:with_open_i")
+    assert [source.name for source in shown.sources] == ["ehr", "cxr", "open_i"]
+    check_declared(shown)
 
 
 READ_IT = ["cohort_split", "diagnosis_histories", "tokenizer_vocabulary", "text_tokens", "pretrain_corpus"]
