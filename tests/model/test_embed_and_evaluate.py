@@ -25,7 +25,7 @@ def checkpoint(toy, tmp_path_factory):
             },
             "batch": {"size": 12},
             "optimiser": {"steps": 100, "lr": 3e-3, "tower_lr": 3e-3, "warmup_share": 0.1, "clip_norm": 1.0},
-            "run": {"num_threads": 1, "log_every": 50, "save_every": 1000},
+            "run": {"num_threads": 1, "log_every": 10, "save_every": 1000},
         }
     )
     folder = tmp_path_factory.mktemp("checkpoint") / "run"
@@ -36,6 +36,12 @@ def checkpoint(toy, tmp_path_factory):
 @pytest.fixture(scope="module")
 def embedder(toy, checkpoint):
     return Embedder(checkpoint, toy)
+
+
+def test_training_lowers_the_loss(checkpoint):
+    lines = [json.loads(line) for line in (checkpoint / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["loss_a"] < 0.9 * lines[0]["loss_a"]
+    assert lines[-1]["loss_p"] < 0.98 * lines[0]["loss_p"]
 
 
 def test_embeddings_have_length_one_and_mean_their_modalities(toy, embedder, tmp_path):

@@ -181,7 +181,7 @@ SWITCHES = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(deadline=None, max_examples=100, derandomize=True)
 @given(st.integers(0, 10_000), SWITCHES, st.integers(1, 3))
 def test_random_batches(seed, o, num_sources):
     check(*random_batch(seed, num_sources=num_sources), o)

@@ -4,13 +4,17 @@ import fcntl
 import json
 import os
 import signal
+import sys
 from functools import partial
+from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pytest
 
 from medcsp_model.checkpoint import last_state
 from medcsp_model.settings import Settings
+from medcsp_model.trainer import Trainer
 from pipelines.assets.glue import _observe
 from pipelines.assets.step import Build
 from pipelines.assets.training import LiveCurve, curve, pretrain_checkpoint
@@ -18,6 +22,7 @@ from pipelines.launcher import Launcher
 from pipelines.profiles import Profile
 from pipelines.resources import Sources, Workspace
 
+NODE = str(Path(__file__).with_name("node_without.py"))
 SETTINGS = {
     "model": {
         "embed_dim": 16,
@@ -31,11 +36,34 @@ SETTINGS = {
 }
 
 
+def commands_for(corpus, folder):
+    """Train a step here; the commands that embed and evaluate it."""
+    settings = Settings.from_json(SETTINGS).replace(optimiser={"steps": 1})
+    Trainer(corpus, settings=settings, folder=folder / "trained").run()
+    run = {"corpus": str(corpus.folder), "checkpoint": str(folder / "trained")}
+    runs = {
+        "embed": run | {"output": str(folder / "embedded")},
+        "evaluate": run
+        | {"task": "retrieval", "output": str(folder / "evaluated")}
+        | {"settings": {"split": "retrieval", "num_draws": 20}},
+    }
+    for name, values in runs.items():
+        (folder / f"{name}.json").write_text(json.dumps(values))
+    return [f"{name}:{folder / f'{name}.json'}" for name in runs]
+
+
 def test_a_cancel_stops_the_trainer_which_saves(toy, tmp_path, monkeypatch):
-    """The real step under the real Launcher, inside a Dagster run that gets what a cancel in the UI sends."""
+    """The real step under the real Launcher, inside a Dagster run that gets what a cancel in the UI sends.
+
+    The trainer's machine has torch, torchvision, numpy, pyarrow, safetensors, transformers, timm and open_clip, and
+    nothing else that the project needs; a checkpoint is embedded and evaluated there first.
+    """
+    first = commands_for(toy, tmp_path)
     monkeypatch.setattr(Build, "folder_of", lambda build, contract: toy.folder)
     profile = Profile(name="toy", training=Settings.from_json(SETTINGS))
-    workspace = Workspace(home=tmp_path, profile=profile, sources=Sources({}), launcher=Launcher())
+    workspace = Workspace(
+        home=tmp_path, profile=profile, sources=Sources({}), launcher=Launcher((sys.executable, NODE, *first))
+    )
     said = []
 
     def hear(line):
@@ -51,6 +79,8 @@ def test_a_cancel_stops_the_trainer_which_saves(toy, tmp_path, monkeypatch):
     instance = dg.DagsterInstance.ephemeral()
     with pytest.raises(dg.DagsterExecutionInterruptedError):
         dg.materialize([train], instance=instance)
+    assert np.load(tmp_path / "embedded" / "cxr.npy").shape == (len(toy.records("cxr")), 16)
+    assert json.loads((tmp_path / "evaluated" / "metrics.json").read_text())
     [folder] = (tmp_path / "runs" / "pretrain_checkpoint").iterdir()
     assert not (folder / "done.json").exists()
     state = last_state(folder)

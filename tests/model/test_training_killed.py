@@ -1,18 +1,21 @@
 """kill -9 of the training process at seeded points, the same command again: the files of an undisturbed run."""
 
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
+from multiprocessing import Value
 
 import pytest
+import torch
 
-SCRIPT = Path(__file__).with_name("train_and_die.py")
-REPOSITORY = SCRIPT.parents[2]
+import medcsp_model.trainer  # noqa: F401  (imported before the forks)
+from medcsp_model import train as command
+from medcsp_model.command import start
+
 SEED = 20240811
 NUM_POINTS = 5
 SETTINGS = {
@@ -29,57 +32,45 @@ SETTINGS = {
 TIMES = {"seconds", "seconds_per_step", "samples_per_second", "data_wait_seconds"}
 
 
-@pytest.fixture(scope="module")
-def server():
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([sys.executable, str(SCRIPT)], env=environment, text=True, **pipes)
-    yield process
-    process.communicate()
+def die_at(last, count):
+    """Count fsyncs, and die by SIGKILL in place of the one numbered `last` (0: live)."""
+    fsync = os.fsync
+
+    def counted(descriptor):
+        count.value += 1
+        if count.value == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        fsync(descriptor)
+
+    os.fsync = counted
+
+
+def train(corpus, folder, fsyncs=0):
+    """Train in a folder by the command's own `main`, in a fork that dies at its nth fsync; exit code and fsyncs."""
+    folder.mkdir(exist_ok=True)
+    path, count = folder / "run.json", Value("i", 0, lock=False)
+    path.write_text(json.dumps({"corpus": str(corpus.folder), "run_folder": str(folder / "run"), "settings": SETTINGS}))
+    torch.set_num_threads(1)
+
+    def child():
+        sys.argv = ["train", "--settings", str(path)]
+        die_at(fsyncs, count)
+        os._exit(start(command.main))
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(60)
+    process.kill()
+    return process.exitcode, count.value
 
 
 @pytest.fixture(scope="module")
-def command(server):
-    """Run a command's `main` with a run.json, here (0) or in a fork that dies at its nth fsync; status and fsyncs."""
-
-    def run(module, path, settings, fsyncs):
-        path.write_text(json.dumps(settings))
-        server.stdin.write(f"{module} {path} {fsyncs}\n")
-        server.stdin.flush()
-        answer = server.stdout.readline()
-        assert answer, "the server ended"
-        return tuple(int(word) for word in answer.split())
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def train(command):
-    def run(corpus, folder, fsyncs=-1):
-        folder.mkdir(exist_ok=True)
-        settings = {"corpus": str(corpus.folder), "run_folder": str(folder / "run"), "settings": SETTINGS}
-        return command("train", folder / "run.json", settings, fsyncs)
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def calm(toy, train, tmp_path_factory):
+def calm(toy, tmp_path_factory):
     """An undisturbed run: its folder and how often it made something durable."""
     folder = tmp_path_factory.mktemp("calm")
-    code, fsyncs = train(toy, folder, 0)
+    code, fsyncs = train(toy, folder)
     assert code == 0
     return folder, fsyncs
-
-
-def test_a_node_without_the_rest_of_the_project_trains_embeds_and_evaluates(toy, calm, command, tmp_path):
-    """The server finds none but torch, torchvision, numpy, pyarrow, safetensors, transformers, timm, open_clip."""
-    run = {"corpus": str(toy.folder), "checkpoint": str(calm[0] / "run")}
-    assert command("embed", tmp_path / "embed.json", run | {"output": str(tmp_path / "e")}, 0)[0] == 0
-    assert (tmp_path / "e" / "cxr.npy").is_file()
-    run |= {"task": "retrieval", "output": str(tmp_path / "r"), "settings": {"split": "retrieval", "num_draws": 20}}
-    assert command("evaluate", tmp_path / "evaluate.json", run, 0)[0] == 0
-    assert json.loads((tmp_path / "r" / "metrics.json").read_text())
 
 
 def content(folder):
@@ -101,7 +92,7 @@ def points(fsyncs):
 
 
 @pytest.mark.parametrize("number", range(NUM_POINTS))
-def test_a_kill_at_a_seeded_point_leaves_no_trace(toy, train, calm, tmp_path, number):
+def test_a_kill_at_a_seeded_point_leaves_no_trace(toy, calm, tmp_path, number):
     folder, fsyncs = calm
     assert fsyncs >= 4 * NUM_POINTS, "a point is one of many"
     point = points(fsyncs)[number]
@@ -111,7 +102,7 @@ def test_a_kill_at_a_seeded_point_leaves_no_trace(toy, train, calm, tmp_path, nu
     assert content(tmp_path) == content(folder)
 
 
-def test_kills_upon_kills_leave_no_trace(toy, train, calm, tmp_path):
+def test_kills_upon_kills_leave_no_trace(toy, calm, tmp_path):
     """Every process but the last dies at its eleventh durable write, just behind a saved state."""
     codes = []
     while not codes or codes[-1] != 0:

@@ -94,14 +94,6 @@ def test_a_run_writes_model_curve_and_summary(toy, undisturbed):
     assert [path.name for path in sorted((undisturbed / "states").iterdir())] == ["00000004", "00000006"]
 
 
-def test_training_lowers_the_loss(toy, tmp_path):
-    settings = recipe(optimiser={"steps": 60, "lr": 3e-3, "tower_lr": 3e-3}, run={"log_every": 10, "save_every": 100})
-    Trainer(toy, settings=settings, folder=tmp_path).run()
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert lines[-1]["loss_a"] < 0.9 * lines[0]["loss_a"]
-    assert lines[-1]["loss_p"] < 0.98 * lines[0]["loss_p"]
-
-
 def test_the_same_settings_give_the_same_bits_and_another_seed_others(toy, undisturbed, tmp_path):
     Trainer(toy, settings=recipe(), folder=tmp_path / "again").run()
     assert same(weights(tmp_path / "again"), weights(undisturbed))

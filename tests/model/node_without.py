@@ -1,25 +1,23 @@
-"""Train, embed and evaluate by the commands' own `main` on a machine that has nothing of the project but the model.
+"""Runs commands of the model as on a machine that has nothing of the project but the model.
 
-Packages that the project depends on and the model must not need cannot be found in this process. A line of input is
-`module run.json number`; the answer is `exit_code fsyncs`. With number 0 the command runs here, and finds everything
-imported and warm the next time; else in a fork that kills itself by SIGKILL at its nth fsync (-1: lives).
+    python node_without.py embed:embed.json evaluate:evaluate.json -m medcsp_model.train --settings train.json
+
+Packages that the project depends on and the model must not need cannot be found in this process. The commands before
+`-m` run first; the one behind it is what a Launcher appends. Exit status 99 if one of those packages is loaded after
+all.
 """
 
-import os
 import re
-import signal
 import sys
 import tomllib
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
-from multiprocessing import Value
 from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ALLOWED = {"torch", "torchvision", "numpy", "pyarrow", "safetensors", "transformers", "timm", "open-clip-torch"}
 OURS = {"data_contracts", "lake", "pipelines"}
-FSYNC = os.fsync
 
 
 def distribution(requirement: str) -> str:
@@ -64,46 +62,29 @@ class Without:
         return None if name.split(".")[0] in self._names else self._finder.find_spec(name, path, target)
 
 
-def arm(last: int, count: Any) -> None:
-    """Count fsyncs, and die by SIGKILL in place of the one numbered `last`; 0 and less never die."""
-
-    def counted(descriptor: int) -> None:
-        count.value += 1
-        if count.value == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-        FSYNC(descriptor)
-
-    os.fsync = counted
-
-
 def run(module: str, path: str) -> int:
     """Exit status of a command."""
     sys.argv = [module, "--settings", path]
-    return import_module("medcsp_model.command").start(import_module(f"medcsp_model.{module}").main)
+    return import_module("medcsp_model.command").start(import_module(module).main)
 
 
-def serve(gone: set[str]) -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # the log stays out of the answers
-    count = Value("i", 0, lock=False)
-    arm(0, count)
-    for line in sys.stdin:
-        module, path, number = line.rsplit(maxsplit=2)
-        count.value = 0
-        if int(number):
-            child = os.fork()
-            if not child:
-                arm(int(number), count)
-                os._exit(run(module, path))
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        else:
-            status = run(module, path)
-        loaded = gone & {name.split(".")[0] for name in sys.modules}
-        print(status if not loaded else f"loaded:{sorted(loaded)}", count.value, file=answers, flush=True)
+def main(gone: set[str]) -> int:
+    """Exit status of the first command that fails, or of the last."""
+    *before, dash, module, _, path = sys.argv[1:]
+    assert dash == "-m"
+    commands = [("medcsp_model." + name, of) for name, _, of in (one.partition(":") for one in before)]
+    for command in [*commands, (module, path)]:
+        status = run(*command)
+        if loaded := gone & {name.split(".")[0] for name in sys.modules}:
+            print(f"loaded: {sorted(loaded)}", file=sys.stderr)
+            return 99
+        if status:
+            return status
+    return 0
 
 
 if __name__ == "__main__":
     NAMES = absent()
     assert {"dagster", "polars", "duckdb", "dataframely", "pydicom", "cv2"} <= NAMES
     sys.meta_path[:] = [Without(finder, NAMES) for finder in sys.meta_path]
-    serve(NAMES)
+    sys.exit(main(NAMES))
