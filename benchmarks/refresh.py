@@ -22,7 +22,7 @@ from benchmarks.measure import film
 from pipelines import synthetic
 from pipelines.assets.glue import build_and_publish
 from pipelines.assets.graph import CPU_STEPS
-from pipelines.resources import Workspace, workspace_from_environment
+from pipelines.resources import Sources, Workspace, workspace_from_environment
 from pipelines.synthetic.settings import SyntheticSettings
 
 HEIGHT, WIDTH = 3056, 2544
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def workspace_of(home: Path, num_films: int) -> Workspace:
-    """The demo's graph over a home of its own, with as many X-ray subjects as make the films."""
+    """The demo's graph over a home of its own, MIMIC alone, with as many X-ray subjects as make the films."""
     workspace = workspace_from_environment({"MEDCSP_HOME": str(home), "MEDCSP_PROFILE": "demo"})
     num_subjects = int(num_films / FILMS_PER_SUBJECT)
     num_linked = min(120, num_subjects // 2)
@@ -64,7 +64,12 @@ def workspace_of(home: Path, num_films: int) -> Workspace:
         num_linked_subjects=num_linked, num_cxr_only_subjects=num_subjects - num_linked, image_size=64
     )
     images = replace(workspace.profile.images, num_processes=1)
-    return replace(workspace, profile=replace(workspace.profile, synthetic=settings, images=images))
+    roots = {name: workspace.sources.roots[name] for name in settings.sources}
+    return replace(
+        workspace,
+        profile=replace(workspace.profile, synthetic=settings, images=images),
+        sources=Sources(roots=roots, synthetic=frozenset(roots)),
+    )
 
 
 def enlarge(paths: list[Path], folder: Path) -> None:
