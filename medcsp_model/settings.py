@@ -490,5 +490,5 @@ def demo() -> Settings:
             schedule="cosine",
             clip_norm=1.0,
         ),
-        run=RunSettings(log_every=20, save_every=100),
+        run=RunSettings(compile="off", log_every=20, save_every=100),
     )
