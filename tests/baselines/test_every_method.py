@@ -9,7 +9,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from medcsp_model.baselines.ehr import COMPARISONS, CRITICALITY, OURS, READMISSION, SIMPLE, demo_methods, methods
+from medcsp_model.baselines.ehr.registry import (
+    COMPARISONS,
+    CRITICALITY,
+    OURS,
+    READMISSION,
+    SIMPLE,
+    demo_methods,
+    methods,
+)
 from medcsp_model.evaluation import scores
 from medcsp_model.evaluation.prediction import Method, Network, load_pretrained, predict
 from medcsp_model.evaluation.task_data import Part, TaskData
@@ -20,8 +28,8 @@ OWN = (OURS, "MedCSP from scratch", "MedCSP linear probe")
 CASES = [("mortality", name) for name in (*CRITICALITY, *OWN[:2])] + [
     ("readmission", name) for name in (*READMISSION, *OWN[:2])
 ]
-SETTINGS = SweepSettings(max_epochs=40, patience=40, weight_decay=0.0)
-POINT = {"batch_size": 16, "learning_rate": 5e-3}
+SETTINGS = SweepSettings(max_epochs=20, patience=20, weight_decay=0.0)
+POINT = {"batch_size": 16, "learning_rate": 1e-2}
 
 
 @pytest.fixture(scope="module")

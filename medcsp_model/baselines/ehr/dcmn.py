@@ -89,15 +89,18 @@ class DcmnNetwork(nn.Module):
 
     def __init__(self, sizes: InputSizes, method: Dcmn) -> None:
         super().__init__()
-        self.half, self.num_hops = sizes.series // 2, method.num_hops
-        self.left = Memory(self.half, method)
-        self.right = Memory(sizes.series - self.half, method)
+        self.num_left, self.num_hops = sizes.series // 2, method.num_hops
+        self.left = Memory(self.num_left, method)
+        self.right = Memory(sizes.series - self.num_left, method)
         self.static = nn.Linear(sizes.demographics, method.width)
         self.head = nn.Sequential(nn.Dropout(method.dropout), nn.Linear(method.width, 1))
 
     def forward(self, batch: TaskBatch) -> Tensor:
         """Logits (B,)."""
-        left, right = self.left(batch.series_BTF[..., : self.half]), self.right(batch.series_BTF[..., self.half :])
+        left, right = (
+            self.left(batch.series_BTF[..., : self.num_left]),
+            self.right(batch.series_BTF[..., self.num_left :]),
+        )
         from_left_BD, from_right_BD = left[1][:, -1], right[1][:, -1]
         for _ in range(self.num_hops):
             in_left_BD = self.left.read(from_right_BD, *left)

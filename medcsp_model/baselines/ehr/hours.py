@@ -125,11 +125,27 @@ def build_hours(
     shift_in_place: bool,
 ) -> nn.Module:
     """One of the four encoders; what it has no use for is left."""
-    heads = {"hidden_dim": hidden_dim, "num_heads": num_heads, "dropout": dropout, "width": width}
     if kind == "lstm":
         return LstmHours(sizes.series, hidden_dim=hidden_dim, width=width)
     if kind == "cnn":
         return CnnHours(sizes.series, sizes.bins, num_filters=num_filters, width=width)
     if kind == "encoder":
-        return EncoderHours(sizes.series, sizes.bins, num_layers=num_layers, positions=positions, **heads)
-    return StarHours(sizes.series, num_cycles=num_cycles, shift_in_place=shift_in_place, **heads)
+        return EncoderHours(
+            sizes.series,
+            sizes.bins,
+            hidden_dim=hidden_dim,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            dropout=dropout,
+            positions=positions,
+            width=width,
+        )
+    return StarHours(
+        sizes.series,
+        hidden_dim=hidden_dim,
+        num_heads=num_heads,
+        num_cycles=num_cycles,
+        dropout=dropout,
+        shift_in_place=shift_in_place,
+        width=width,
+    )

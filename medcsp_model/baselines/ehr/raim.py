@@ -41,9 +41,9 @@ class RaimNetwork(nn.Module):
 
     def __init__(self, sizes: InputSizes, method: Raim) -> None:
         super().__init__()
-        width, self.half = method.width, sizes.series // 2
-        self.first = nn.Linear(self.half, width)
-        self.second = nn.Linear(sizes.series - self.half, width)
+        width, self.num_dense = method.width, sizes.series // 2
+        self.first = nn.Linear(self.num_dense, width)
+        self.second = nn.Linear(sizes.series - self.num_dense, width)
         self.static = nn.Linear(sizes.demographics, width)
         self.of_hour = nn.Linear(width, 1)
         self.of_state = nn.Linear(width, sizes.bins)
@@ -53,7 +53,7 @@ class RaimNetwork(nn.Module):
 
     def forward(self, batch: TaskBatch) -> Tensor:
         """Logits (B,)."""
-        dense_BTF, sparse_BTF = batch.series_BTF[..., : self.half], batch.series_BTF[..., self.half :]
+        dense_BTF, sparse_BTF = batch.series_BTF[..., : self.num_dense], batch.series_BTF[..., self.num_dense :]
         x_BTD = self.first(dense_BTF).relu() + self.second(sparse_BTF).relu()
         measured_BT = (sparse_BTF != 0).any(dim=-1).to(x_BTD.dtype)
         score_BT = self.of_hour(x_BTD)[..., 0] + self.of_guidance * measured_BT
