@@ -379,7 +379,8 @@ class Sweep:
                 )
                 yield point, seed, fitted
             return
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")  # it imports torch once for all workers
+        context.set_forkserver_preload([__name__, "torch._dynamo"])
         workers = min(self.settings.num_workers, len(wanted))
         given = (self.method, self.data.opened, self.part, self.settings, dict(pretrained))
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=given) as pool:
