@@ -5,7 +5,14 @@ import dataframely as dy
 from data_contracts import fields
 from data_contracts.base import Contract
 
-COHORTS = ["carevue", "carevue_filtered", "ehr_holdout", "metavision"]
+COHORT_NOTES = {
+    "metavision": "the paper's: MIMIC-III's MetaVision stays, which leak: MIMIC-IV holds them under other ids",
+    "carevue": "MIMIC-III's CareVue subset 1.4: nobody in it is in MIMIC-IV",
+    "carevue_filtered": "CareVue stays of MIMIC-III subjects without any other stay: residual overlap possible",
+    "ehr_holdout": "MIMIC-IV subjects kept out of pre-training",
+}
+"""Every cohort and what has to be said beside its numbers; their rules are `sql/labels/prediction_stays.sql`."""
+COHORTS = sorted(COHORT_NOTES)
 EXCLUSIONS = [
     "outside_cohort",
     "beyond_max_stays",

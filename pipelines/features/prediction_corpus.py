@@ -18,14 +18,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from data_contracts.labels import COHORT_NOTES, PREDICTION_SPLITS
 from medcsp_model.corpus import CorpusWriter
 from pipelines.features import corpus_modalities as modalities
 from pipelines.features.corpus_modalities import CorpusParts, Tables
 from pipelines.features.series import SeriesSettings, SeriesVocabulary, encode_series
-from pipelines.features.tasks import COHORTS, NEVER, TASKS, IndexEvent, Input, known_readings, series_to_read
+from pipelines.features.tasks import NEVER, TASKS, IndexEvent, Input, known_readings, series_to_read
 
 SOURCE = "ehr"
-SPLITS = ("train", "validation", "test")
+SPLITS = tuple(PREDICTION_SPLITS)
 INDEX_EVENTS = {task.index_event.name: task.index_event for task in TASKS.values()}
 PLACES = frozenset(
     {
@@ -85,7 +86,7 @@ SPACES = {
             name="shared",
             readings="ehr_shared_readings",
             features="shared_series_features",
-            cohorts=tuple(COHORTS),
+            cohorts=tuple(COHORT_NOTES),
         ),
     )
 }

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from data_contracts.labels import COHORT_NOTES
+
 INDEX_HOURS = 48
 NEVER = frozenset(
     {
@@ -30,15 +32,6 @@ NEVER = frozenset(
     }
 )
 """Columns that say how a stay or admission ended, under any of their names: no input may have one."""
-
-
-COHORTS = {
-    "metavision": "the paper's: MIMIC-III's MetaVision stays, which leak: MIMIC-IV holds them under other ids",
-    "carevue": "MIMIC-III's CareVue subset 1.4: nobody in it is in MIMIC-IV",
-    "carevue_filtered": "CareVue stays of MIMIC-III subjects without any other stay: residual overlap possible",
-    "ehr_holdout": "MIMIC-IV subjects kept out of pre-training",
-}
-"""Every cohort and what has to be said beside its numbers; their rules are `sql/labels/prediction_stays.sql`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +104,7 @@ class Task:
     unit: str = "stay"
     horizons: dict[str, float | None]
     exclusions: tuple[str, ...]
-    cohorts: tuple[str, ...] = tuple(COHORTS)
+    cohorts: tuple[str, ...] = tuple(COHORT_NOTES)
 
 
 SERIES = Input(

@@ -284,7 +284,7 @@ def test_the_registry_reads_what_the_tables_have_and_the_contracts_know_it() -> 
         assert not tasks.NEVER & set(item.columns)
     registry = CONTRACTS["prediction_tasks"].validate(tasks.task_table(), cast=True)
     assert set(registry["task"]) == set(labels.TASKS) == set(tasks.TASKS)
-    assert set(labels.COHORTS) == set(tasks.COHORTS)
+    assert {cohort for task in tasks.TASKS.values() for cohort in task.cohorts} == set(labels.COHORTS)
     ruled = {name for task in tasks.TASKS.values() for name in task.exclusions}
     assert ruled == set(labels.EXCLUSIONS)
 
