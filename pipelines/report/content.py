@@ -1,4 +1,4 @@
-"""What a page is made of: sections of tables, charts, notes and chains, as plain data that a template draws.
+"""What a page is made of: sections of tables, charts, flows, notes and chains, as plain data that a template draws.
 
 What does not belong here: HTML, and where the data comes from. The digest of a section is taken over these values, so a
 change of layout leaves it as it was.
@@ -168,6 +168,37 @@ class Chain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Out:
+    """How many leave a flow, and why."""
+
+    number: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One box of a flow: who leaves before it, who is in it, and what becomes of them."""
+
+    title: str
+    text: str
+    outs: tuple[Out, ...]
+    ends: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """A flow diagram: boxes one below the other, then boxes beside each other that the last one divides into."""
+
+    caption: str
+    trunk: tuple[Stage, ...]
+    branches: tuple[Stage, ...]
+    badge: str = ""
+    note: str = ""
+    is_folded: bool = False
+    kind: Literal["flow"] = "flow"
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeyNumber:
     """A number for the head of the page; the text below it says what it is and of how many."""
 
@@ -177,7 +208,7 @@ class KeyNumber:
     badge: str = ""
 
 
-Part = Table | LineChart | Histogram | Note | Chain
+Part = Table | LineChart | Histogram | Note | Chain | Flow
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,9 @@ import polars as pl
 from data_contracts.evaluation import Report
 from lake import Lake
 from lake.files import locked, write_atomic
-from pipelines.report import databases, retrieval
+from pipelines.report import cohorts, databases, retrieval
 from pipelines.report.charts import draw
+from pipelines.report.cohorts import cohorts_section
 from pipelines.report.content import Cell, Column, Note, Row, Section, Table
 from pipelines.report.costs import costs_section
 from pipelines.report.counts import counts_section
@@ -48,6 +49,7 @@ INPUTS = (
     "text_tokens",
     "cxr_images",
     *databases.TABLES,
+    *cohorts.TABLES,
     "pretrain_corpus",
     retrieval.GALLERY,
     CHECKPOINT,
@@ -92,6 +94,7 @@ def build_page(
         counts_section(lake, manifests=manifests, synthetic_sources=synthetic_sources, absent_sources=absent_sources),
         pairs_section(lake),
         databases_section(lake),
+        cohorts_section(lake, synthetic_sources=synthetic_sources),
         pretraining_section(lake),
         retrieval_section(lake),
         lineage_section(

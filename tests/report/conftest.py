@@ -257,6 +257,61 @@ def _databases() -> dict[str, list[dict[str, Any]]]:
     }  # fmt: skip
 
 
+FLOW = {
+    "arf": (
+        ("start", "candidates", 40, 30, 0), ("exclusion", "outside_cohort", 40, 30, 0),
+        ("exclusion", "under_18", 38, 29, 2), ("exclusion", "onset_before_index", 30, 24, 8),
+        ("outcome", "event in unbounded", 6, 6, 24), ("outcome", "death without event in unbounded", 3, 3, 27),
+    ),
+    "mortality": (
+        ("start", "candidates", 40, 30, 0), ("exclusion", "outside_cohort", 40, 30, 0),
+        ("exclusion", "under_18", 38, 29, 2), ("outcome", "event in unbounded", 9, 9, 29),
+    ),
+    "readmission": (
+        ("start", "candidates", 40, 30, 0), ("exclusion", "outside_cohort", 40, 30, 0),
+        ("exclusion", "under_18", 38, 29, 2), ("exclusion", "died_in_hospital", 29, 25, 9),
+        ("outcome", "event in 30d", 4, 4, 25),
+    ),
+}  # fmt: skip
+"""Steps of the metavision cohort: kind, step, stays, patients, excluded. The other cohorts have nobody."""
+
+
+def _cohorts() -> dict[str, list[dict[str, Any]]]:
+    flow = [
+        {
+            "cohort": cohort,
+            "task": task,
+            "step_index": index,
+            "kind": kind,
+            "step": step,
+            "num_stays": stays * there,
+            "num_subjects": people * there,
+            "num_excluded": out * there,
+        }
+        for cohort, there in (("metavision", 1), ("carevue", 0))
+        for task, steps in FLOW.items()
+        for index, (kind, step, stays, people, out) in enumerate(steps)
+    ]
+    events = {"num_examples": 30, "num_subjects": 24, "num_events": 6, "num_competing": 3, "num_folds": 5}
+    parts = {
+        "num_train": 24,
+        "num_train_events": 5,
+        "num_validation": 3,
+        "num_validation_events": 1,
+        "num_test": 3,
+        "num_test_events": 0,
+    }
+    task = {"task": "arf", "horizon": "unbounded"}
+    nobody = dict.fromkeys([*events, *parts], 0) | {"split_obstacle": "no_example", "fold_obstacle": "no_example"}
+    return {
+        "cohort_flow": flow,
+        "prediction_events": [
+            {**task, "cohort": "metavision", **events, **parts, "split_obstacle": "one_class_in_test"},
+            {**task, "cohort": "carevue", **nobody},
+        ],
+    }  # fmt: skip
+
+
 INPUTS_OF = {
     "ehr_records": {"raw:mimic_iv/hosp/admissions.csv.gz": "11" * 32, "raw:mimic_iv/icu/icustays.csv.gz": "22" * 32},
     "ehr_notes": {"raw:mimic_iv_note": "absent"},
@@ -286,7 +341,7 @@ def rows_of(lake: Lake, name: str) -> list[dict[str, Any]]:
         checkpoint = lake.manifest("pretrain_checkpoint")
         assert checkpoint is not None
         return metrics(checkpoint.fingerprint)
-    rows = {**_records(), **_links(), **_features(), **_databases(), "pretrain_checkpoint": curve()}
+    rows = {**_records(), **_links(), **_features(), **_databases(), **_cohorts(), "pretrain_checkpoint": curve()}
     rows |= {"pretrain_corpus": contents("pretrain"), "retrieval_mimic_cxr_corpus": contents("retrieval")}
     return rows[name]
 

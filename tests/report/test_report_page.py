@@ -219,12 +219,13 @@ def test_sections_meet_their_contract(page: Page) -> None:
         "data_counts",
         "linked_pairs",
         "databases",
+        "cohorts",
         "pre_training",
         "retrieval",
         "lineage",
         "settings",
     ]
-    assert sections["content_sha256"].n_unique() == 7
+    assert sections["content_sha256"].n_unique() == 8
     assert dict(sections.select("section", "num_rows").iter_rows())["linked_pairs"] == 32
 
 
