@@ -82,7 +82,7 @@ def test_it_renders_alone_and_fits(page: Page, tmp_path: Path, size: tuple[int, 
     assert width == size[0]
     assert scroll_width <= width, "the page scrolls sideways"
     assert num_requests == 0, "the page asks for files"
-    assert num_charts == 4
+    assert num_charts == 6
     assert num_cut == 0, "words of a chart are cut off"
 
 
