@@ -261,6 +261,80 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
+def compare(estimates: Mapping[str, Estimate], pairs: Sequence[tuple[str, str]]) -> list[dict[str, object]]:
+    """Rows of the differences that were declared beforehand, with Holm's p values over all of them.
+
+    Args:
+        estimates: one measure by method, drawn with the same settings.
+        pairs: methods whose difference, first less second, is tested.
+    """
+    found = [difference(estimates[ours], estimates[other]) for ours, other in pairs]
+    adjusted = holm([each.p for each in found])
+    return [
+        {"method": ours, "other": other, **vars(each), "p_holm": p}
+        for (ours, other), each, p in zip(pairs, found, adjusted, strict=True)
+    ]
+
+
+def report(
+    label_N: ArrayLike,
+    score_SN: ArrayLike,
+    subject_N: ArrayLike,
+    *,
+    groups: Mapping[str, ArrayLike] | None = None,
+    thresholds: Sequence[float] = (0.1, 0.2, 0.3),
+    num_draws: int = 10_000,
+    seed: int = 0,
+) -> list[dict[str, object]]:
+    """All measures of one method on one task as rows: discrimination, calibration, net benefit; then by subgroup.
+
+    Args:
+        label_N: outcome of each record.
+        score_SN: risk of each record by each training.
+        subject_N: patient of each record.
+        groups: subgroup of each record by division, such as sex; their rows hold discrimination alone.
+        thresholds: risks above which one would treat.
+        num_draws: draws of patients.
+        seed: of the draws.
+
+    Returns:
+        rows of division, group, metric, value, ci_low, ci_high, seed_deviation, num_records, num_positives,
+        num_undefined; division and group are empty for everybody. A measure without a value is NaN.
+    """
+    label, scores = np.asarray(label_N, dtype=bool), np.atleast_2d(np.asarray(score_SN, dtype=np.float64))
+    subject, draws = np.asarray(subject_N), {"num_draws": num_draws, "seed": seed}
+    benefits = {f"net_benefit_{threshold:g}": net_benefit(threshold) for threshold in thresholds}
+    benefits |= {f"net_benefit_of_all_{threshold:g}": net_benefit_of_all(threshold) for threshold in thresholds}
+    whole = bootstrap(DISCRIMINATION | CALIBRATION | benefits, label, scores, subject, **draws)
+    rows = _rows(whole, label, division="", group="")
+    for division, names in (groups or {}).items():
+        name_N = np.asarray(names)
+        for group in np.unique(name_N):
+            held = name_N == group
+            found = bootstrap(DISCRIMINATION, label[held], scores[:, held], subject[held], **draws)
+            rows += _rows(found, label[held], division=division, group=str(group))
+    return rows
+
+
+def _rows(estimates: Mapping[str, Estimate], label_N: Bools, *, division: str, group: str) -> list[dict[str, object]]:
+    counts = {"num_records": len(label_N), "num_positives": int(label_N.sum())}
+    rows: list[dict[str, object]] = []
+    for metric, estimate in estimates.items():
+        low, high = estimate.interval()
+        value = {"value": estimate.value, "ci_low": low, "ci_high": high, "seed_deviation": estimate.seed_deviation}
+        rows.append(
+            {
+                "division": division,
+                "group": group,
+                "metric": metric,
+                **value,
+                **counts,
+                "num_undefined": estimate.num_undefined,
+            }
+        )
+    return rows
+
+
 @dataclass(frozen=True)
 class _Counts:
     """Weights of each class above and among the K distinct scores that a positive has, falling."""

@@ -32,6 +32,8 @@ SPLITS = ("train", "validation", "test")
 INPUTS = {"series": Series, "demographics": Dense, "diagnosis": Codes, "drug": Codes, "note": Text}
 RECORD = "record"
 """What a method reads that embeds whole records, as pre-training does."""
+KEPT_BYTES = 1 << 30
+"""Dense series of all records of a corpus are kept between batches if they take no more memory than this."""
 COLUMNS = {"record_id": "S", "task": "S", "cohort": "S", "horizon": "S", "label": "b", "split": "S", "fold": "i"}
 
 Ints = NDArray[np.int64]
@@ -114,6 +116,9 @@ class RecordInputs:
             if not isinstance(self.source.modalities[name], INPUTS[name]):
                 raise TaskError(f"{corpus.folder}: {name} is no {INPUTS[name].__name__.lower()}")
         self.sizes = _sizes(self.source, self.inputs, pad_to)
+        shape = (self.source.num_records, self.sizes.bins, self.sizes.series)
+        self._kept = torch.zeros(shape, device=self.device) if 0 < 4 * np.prod(shape) <= KEPT_BYTES else None
+        self._is_kept = np.zeros(self.source.num_records, dtype=bool)
         context = max(self.sizes.context, 1)
         self._collate = Collate(
             corpus, device=self.device, pad_to=pad_to, context_length=context, encode_distinct=False, encode_absent=True
@@ -161,6 +166,16 @@ class RecordInputs:
         return torch.full((len(records), width), float(fill), device=self.device)  # nobody in the corpus has any
 
     def _own_stay(self, records: Ints) -> Tensor:
+        """Series of the own stays, from what is kept of earlier batches where there is room to keep it."""
+        if self._kept is None:
+            return self._densify(records)
+        new = np.unique(records[~self._is_kept[records]])
+        if len(new):
+            self._kept[torch.from_numpy(new).to(self.device)] = self._densify(new)
+            self._is_kept[new] = True
+        return self._kept[torch.from_numpy(records).to(self.device)]
+
+    def _densify(self, records: Ints) -> Tensor:
         series = self.source.modalities["series"]
         assert isinstance(series, Series)
         ends = series.stay_indptr[records + 1]

@@ -146,3 +146,31 @@ def test_paired_differences_are_narrower_and_say_how_sure(risks: tuple[np.ndarra
 def test_holm_by_hand() -> None:
     assert scores.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert scores.holm([0.9, 0.6]) == pytest.approx([1.0, 1.0])
+
+
+def test_a_report_has_everybody_and_each_group(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    label, score, subject = risks
+    sex = np.where(subject % 3 == 0, "F", "M")
+    site = np.where(label, "only positives", "only negatives")
+    rows = scores.report(label, [score, score**2], subject, groups={"sex": sex, "site": site}, num_draws=50)
+    by_key = {(row["group"], row["metric"]): row for row in rows}
+    assert len(by_key) == len(rows) == 8 + 6 + 4 * 4
+    women = sex == "F"
+    expected = np.mean([roc_auc_score(label[women], values[women]) for values in (score, score**2)])
+    row = by_key["F", "auroc"]
+    assert row["value"] == pytest.approx(expected)
+    assert (row["num_records"], row["num_positives"]) == (women.sum(), label[women].sum())
+    assert row["ci_low"] <= expected <= row["ci_high"]
+    assert np.isnan(by_key["only positives", "auroc"]["value"])
+    assert by_key["only positives", "auroc"]["num_undefined"] == 50
+
+
+def test_declared_comparisons(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    label, score, subject = risks
+    noise = np.random.default_rng(2).normal(0, 0.3, size=len(label))
+    kept = {
+        name: scores.bootstrap({"a": scores.auroc}, label, values, subject, num_draws=99)["a"]
+        for name, values in (("ours", score), ("noisy", score + noise), ("same", score))
+    }
+    rows = scores.compare(kept, [("ours", "noisy"), ("ours", "same")])
+    assert [(row["other"], row["p"], row["p_holm"]) for row in rows] == [("noisy", 0.02, 0.04), ("same", 1.0, 1.0)]
