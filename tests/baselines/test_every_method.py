@@ -28,7 +28,7 @@ OWN = (OURS, "MedCSP from scratch", "MedCSP linear probe")
 CASES = [("mortality", name) for name in (*CRITICALITY, *OWN[:2])] + [
     ("readmission", name) for name in (*READMISSION, *OWN[:2])
 ]
-SETTINGS = SweepSettings(max_epochs=20, patience=20, weight_decay=0.0)
+SETTINGS = SweepSettings(max_epochs=14, patience=14, weight_decay=0.0)
 POINT = {"batch_size": 16, "learning_rate": 1e-2}
 
 

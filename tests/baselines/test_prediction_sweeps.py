@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor, nn
 
 from medcsp_model.baselines.ehr.f_lstm import FLstm
 from medcsp_model.baselines.ehr.medhmp import MedHmp, Stage
 from medcsp_model.baselines.ehr.registry import demo_methods
 from medcsp_model.corpus import Corpus
-from medcsp_model.evaluation.prediction import Fitted, Method, Network, Point, Sweep
+from medcsp_model.evaluation.prediction import Fitted, Method, Network, Point, Sweep, pick_device
 from medcsp_model.evaluation.task_data import InputSizes, Part, TaskBatch, TaskData
 from medcsp_model.settings import SweepSettings
 
@@ -201,3 +202,21 @@ def test_what_a_task_lacks(tasks: dict[str, TaskData], checkpoint: Path, tmp_pat
     for name in ("BertCnn", "MedCSP", "MedHMP", "Boosted trees"):
         result = sweep(opened, tmp_path / name, method=methods[name], **one).run()
         assert np.isfinite(result.score_SN).all()
+
+
+def test_where_a_task_is_opened() -> None:
+    assert pick_device(replace(SMALL, device="cpu")).type == "cpu"
+    if not torch.cuda.is_available():
+        assert pick_device(SMALL).type == "cpu"
+        with pytest.raises(ValueError, match="there is no CUDA device"):
+            pick_device(replace(SMALL, device="cuda"))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"seeds": []}, "seeds"), ({"patience": 0}, "patience"), ({"batch": 3}, "unknown key 'batch'")],
+)
+def test_settings_that_cannot_be(values: dict[str, Any], message: str) -> None:
+    assert SweepSettings.from_json(SMALL.to_json()) == SMALL
+    with pytest.raises(ValueError, match=message):
+        SweepSettings.from_json(values)

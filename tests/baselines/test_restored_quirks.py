@@ -145,6 +145,8 @@ def test_a_text_encoder_that_does_not_fit(bert: Path, tmp_path: Path) -> None:
     sizes = InputSizes(vocabulary=31, context=32)
     with pytest.raises(ValueError, match=r"30 rows of token embeddings.*below 31"):
         TextEncoder(sizes, TextSettings(folder=str(bert)), pooling="mean")
+    with pytest.raises(ValueError, match=r"32 positions, the longest note of the task has up to 64 tokens"):
+        TextEncoder(InputSizes(vocabulary=30, context=64), TextSettings(folder=str(bert)), pooling="mean")
     (bert / "model.safetensors").unlink()
     with pytest.raises(ValueError, match=r"incomplete text encoder, no model.safetensors"):
         TextEncoder(sizes, TextSettings(folder=str(bert)), pooling="mean")

@@ -71,6 +71,12 @@ class TextEncoder(nn.Module):
                 f"{settings.folder or 'text.vocabulary'}: {rows} rows of token embeddings, the task has token ids below"
                 f" {sizes.vocabulary}; tokenise its note with this model's own vocabulary"
             )
+        positions = getattr(self.encoder.config, "max_position_embeddings", None) or sizes.context
+        if positions < sizes.context:
+            raise ValueError(
+                f"{settings.folder or 'text.positions'}: {positions} positions, the longest note of the task has up to"
+                f" {sizes.context} tokens; publish the task with shorter notes or take an encoder with more positions"
+            )
         self.pooler = nn.Sequential(nn.Linear(self.width, self.width), nn.Tanh()) if pooling == "first" else None
         for parameter in self.encoder.parameters():
             parameter.requires_grad_(not settings.frozen)
