@@ -11,7 +11,7 @@ live graph, and no row without a positive or a candidate ever meets an infinite 
 negative finite one, whose gradient is exactly 0.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -201,6 +201,19 @@ def _diagnosis_term(
     return Term("d", weight, *sum_rows(rows_of, s.rows, s.unit_ND, t.unit_ND, tile=settings.tile))
 
 
+def _share_with_anchors(terms: Sequence[Term], counts: Tensor) -> Tensor | float:
+    """Weight of those parts of L_D that have an anchor: a source without histories takes nothing from the others."""
+    shares = [
+        term.weight * (count > 0).to(term.total.dtype)
+        for term, count in zip(terms, counts, strict=True)
+        if term.loss == "d"
+    ]
+    if not shares:
+        return 1.0
+    share = torch.stack(shares).sum()
+    return torch.where(share > 0, share, 1.0)
+
+
 def _terms(
     sides: Mapping[str, _Side],
     linked: Mapping[tuple[str, str], Tensor],
@@ -250,8 +263,8 @@ def compute_losses(
         statistics: collects the logits, where given.
 
     Returns:
-        L_A summed over sources; L_P averaged over the linked pairs of sources and L_D over all pairs, each either
-        l_st or (l_st + l_ts)/2.
+        L_A summed over sources; L_P averaged over the linked pairs of sources and L_D over the pairs that have an
+        anchor, each either l_st or (l_st + l_ts)/2.
     """
     rows = rows or {name: range(len(source.subject_N)) for name, source in batch.items()}
     sides = {name: _Side(source, rows[name]) for name, source in batch.items() if len(source.subject_N)}
@@ -261,5 +274,5 @@ def compute_losses(
     values = dict.fromkeys(("a", "p", "d"), zero)
     for term, count in zip(terms, counts, strict=True):
         values[term.loss] = values[term.loss] + term.weight * term.total / count.clamp(min=1)
-    a, p, d = values["a"], values["p"], values["d"]
+    a, p, d = values["a"], values["p"], values["d"] / _share_with_anchors(terms, counts)
     return Losses(settings.lambda_a * a + settings.lambda_p * p + settings.lambda_d * d, a, p, d)

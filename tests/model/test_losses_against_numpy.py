@@ -97,7 +97,8 @@ def diagnosis(s, t, o):
         norm = sum(weight.values())
         if norm > 0:
             anchors.append(sum(-weight[j] / norm * log_p[j] for j in allowed))
-    return mean_of(pairs if o.d_target == "unnormalised" else anchors)
+    found = pairs if o.d_target == "unnormalised" else anchors
+    return [mean_of(found)] if found else []
 
 
 def reference(batch, linked, o):
@@ -106,7 +107,7 @@ def reference(batch, linked, o):
     p, d = [], []
     for s, t in itertools.combinations(names, 2):
         forward, backward = diagnosis(batch[s], batch[t], o), diagnosis(batch[t], batch[s], o)
-        d.append((forward + backward) / 2 if o.directions == "both" else forward)
+        d += forward + backward if o.directions == "both" else forward
         if (s, t) in linked:
             forward = patient(batch[s], batch[t], linked[s, t], o)
             backward = patient(batch[t], batch[s], linked[s, t].T, o)
