@@ -56,7 +56,17 @@ ARMS: dict[str, Arm] = {
 }
 """By name; the first five are the rows of the paper's ablation."""
 
-STUDY = ("a_p_d", "a_d", "a_p", "a", "single_source", "paper", "random_batches", "full_centroid")
+STUDY = (
+    "a_p_d",
+    "a_d",
+    "a_p",
+    "a",
+    "single_source",
+    "paper",
+    "random_batches",
+    "full_centroid",
+    "quarter_a",
+)
 """What the study runs where no arms are named."""
 
 

@@ -29,6 +29,8 @@ HEADINGS = {
     "cross_source_r10": "EHR to X-ray of the patient R@10",
     "agreement": "agreement with the truth",
 }
+OTHER_PAIRS = (("quarter_a", "full_centroid"), ("a_d", "a"), ("paper", "random_batches"))
+"""Arms that are compared with each other, beside each with the full recipe."""
 Lines = Sequence[Mapping[str, Any]]
 
 
@@ -114,7 +116,12 @@ def _differences(lines: Lines, arms: Sequence[str]) -> str:
         for arm in arms
         if arm != FULL
     ]
-    text = "Differences paired by seed; bold where the interval excludes 0."
+    rows += [
+        [f"`{full}` - `{less}`", *(_mark(difference(lines, measure, full=full, less=less)) for measure in MEASURES)]
+        for full, less in OTHER_PAIRS
+        if {full, less} <= set(arms)
+    ]
+    text = "Differences paired by seed; bold where the interval excludes 0, which nothing is adjusted for."
     return f"{text}\n\n{_table(['difference', *HEADINGS.values()], rows)}"
 
 
@@ -165,6 +172,8 @@ def _costs(lines: Lines, arms: Sequence[str]) -> str:
         rate = mine[0]["settings"]["optimiser"]["lr"]
         weights = [mine[0]["settings"]["loss"][f"lambda_{name}"] for name in "ap"]
         weights.append(float(np.mean([line["effective_weight_d"] for line in mine])))
+        if ARMS[arm].corpus == "single":  # L_P and L_D have no pair of sources
+            weights[1:] = [0.0, 0.0]
         cells = [
             f"{np.mean([line[key] for line in mine]):.{places}f}"
             for key, places in (("pairs_per_batch", 2), ("cpu_seconds", 0))

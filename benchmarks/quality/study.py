@@ -146,7 +146,7 @@ def target_mass(corpus: Corpus, *, settings: Settings) -> float:
             who = {name: corpus.sources[name].subject_id[batch[name]] for name in ("ehr", "cxr")}
             allowed &= who["ehr"][:, None] != who["cxr"][None, :]
         if settings.loss.d_require_history:
-            allowed &= left.any(axis=1)[:, None] & right.any(axis=1)[None, :]
+            allowed &= np.outer(left.any(axis=1), right.any(axis=1))
         means.append(float((unit(left) @ unit(right).T)[allowed].mean()))
     return float(np.mean(means))
 
