@@ -19,6 +19,7 @@ from pipelines.automation import REFRESH, gpu_automation, outdated
 from pipelines.resources import REPOSITORY, Workspace
 
 CORPORA = {"pretrain_corpus", "retrieval_mimic_cxr_corpus"}
+PREDICTION_CORPORA = {"critical_care_corpus", "discharge_corpus"}
 WITH_SYNTHETIC = {*CPU_STEPS, "synthetic_sources"}
 
 
@@ -146,7 +147,7 @@ def test_comments_and_docstrings_rebuild_nothing_and_code_what_it_makes(fresh_co
     assert behind(fresh_copy, repository) == set()
 
     features.write_text(features.read_text() + "\nA_NEW_CONSTANT = 1\n")
-    assert behind(fresh_copy, repository) == {"demographics_shift", *CORPORA}
+    assert behind(fresh_copy, repository) == {"demographics_shift", *CORPORA, *PREDICTION_CORPORA}
 
 
 def test_a_changed_line_of_sql_rebuilds_its_table(fresh_copy: Path, repository: Path) -> None:
@@ -184,8 +185,8 @@ def publish_a_checkpoint(workspace: Workspace) -> None:
     import polars as pl
 
     step = STEPS["pretrain_checkpoint"]
-    numbers = {name: [0.0] for name in ("epoch", "loss", "loss_a", "loss_p", "loss_d", "learning_rate", "grad_norm")}
-    row = pl.DataFrame({"step": [1], **numbers, "num_linked": [1], "model_sha256": ["0" * 64]})
+    numbers = dict.fromkeys(step.contract.column_names(), 0.0)
+    row = pl.DataFrame([numbers | {"step": 1, "model_sha256": "0" * 64}])
     manifest = workspace.lake.publish(
         step.contract,
         row,
