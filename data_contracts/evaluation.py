@@ -6,7 +6,7 @@ from data_contracts import fields
 from data_contracts.base import Contract
 
 METHODS = [
-    "medcsp", "medcsp_llm", "medcsp_released",
+    "medcsp", "medcsp_llm", "medcsp_released", "medcsp_scratch", "medcsp_linear_probe",
     "f_lstm", "f_cnn", "raim", "dcmn", "medhmp",
     "bert_lstm", "bert_cnn", "bert_encoder", "bert_star", "lstm_bert", "cnn_bert", "encoder_bert", "star_bert",
     "clip", "pubmedclip", "biomedclip", "medclip", "cxr_clip", "llava_med",
@@ -25,12 +25,12 @@ class _Metrics(Contract):
     dataset = fields.text("Data set.", nullable=False)
     cohort = fields.text("Cohort of the data set.", nullable=False)
     method = dy.Enum(METHODS, description="What was evaluated.")
-    mode = fields.text("native, or paper where the released harness is followed.", nullable=False)
+    mode = fields.text("How the task was put, such as text_to_image or unbounded/without_codes.", nullable=False)
     metric = fields.text("precision_at_k, recall_at_k, auroc, ...", nullable=False)
-    k = dy.Int32(min=0, description="Cut-off; 0 where the metric has none.")
-    split = fields.text("Subjects it was measured on.", nullable=False)
-    seed = dy.Int32(description="Seed of the training.")
-    value = dy.Float64(description="The number, a share.")
+    k = dy.Int32(min=0, description="Cut-off, threshold in percent, or positives trained on; 0: none, or all.")
+    split = fields.text("Subjects it was measured on, with the subgroup behind a slash.", nullable=False)
+    seed = dy.Int32(description="Seed of the training; -1: the mean over seeds.")
+    value = dy.Float64(description="The number; a share, except calibration slope, intercept and net benefit.")
     ci_low = dy.Float64(nullable=True, description="Lower end of the 95 % interval, subjects resampled.")
     ci_high = dy.Float64(nullable=True, description="Upper end.")
     n = dy.Int64(min=0, description="Queries or subjects behind it.")
@@ -44,6 +44,105 @@ class RetrievalMimicCxr(_Metrics):
     """One number of the text-to-image retrieval on MIMIC-CXR (Table 2)."""
 
     table = "retrieval_mimic_cxr"
+
+
+class _Prediction(_Metrics):
+    """One number of a prediction task.
+
+    mode: horizon (`unbounded`, `within_48h`, `within_30d`), then `/without_codes` where ICD codes are left out,
+        `/shared` in the shared feature space, `/transfer` where MetaVision trained what CareVue tests.
+    metric: auroc, auprc (average precision), auprc_trapezoid, brier, ece, calibration_slope, calibration_intercept,
+        net_benefit (k: threshold in percent; treating everybody is method `all_positive`), and prevalence (method
+        `chance`). A metric without a value has no row.
+    k: of auroc and auprc, positives trained on (label efficiency, seeds are draws of them); 0: all.
+    split: test, cross_validation (mean over five folds), or a subgroup, as in test/sex=F.
+    seed: -1 the mean over seeds, with its interval; 0 and more one training, without.
+    """
+
+
+class PredictionArf(_Prediction):
+    """One number of the prediction of acute respiratory failure (Figure 5)."""
+
+    table = "prediction_arf"
+
+
+class PredictionShock(_Prediction):
+    """One number of the prediction of shock (Figure 5)."""
+
+    table = "prediction_shock"
+
+
+class PredictionMortality(_Prediction):
+    """One number of the prediction of death in hospital (Figure 5)."""
+
+    table = "prediction_mortality"
+
+
+class PredictionAki(_Prediction):
+    """One number of the prediction of acute kidney injury, which the paper does not have."""
+
+    table = "prediction_aki"
+
+
+class PredictionReadmission(_Prediction):
+    """One number of the prediction of readmission (Figure 6)."""
+
+    table = "prediction_readmission"
+
+
+PREDICTIONS = (PredictionArf, PredictionShock, PredictionMortality, PredictionAki, PredictionReadmission)
+"""The prediction tasks' tables."""
+
+
+class PredictionComparisons(Contract):
+    """One paired difference of two methods on the same patients, the first less the second."""
+
+    table = "prediction_comparisons"
+    layer = "evaluation"
+    key = ("task", "dataset", "cohort", "mode", "metric", "k", "split", "method", "other")
+
+    task = fields.text("Evaluation task, prediction_arf and so on.", nullable=False)
+    dataset = fields.text("Data set.", nullable=False)
+    cohort = fields.text("Cohort of the data set.", nullable=False)
+    mode = fields.text("As in the tasks' tables.", nullable=False)
+    metric = dy.Enum(["auroc", "auprc"], description="What differs; auprc is the average precision.")
+    k = dy.Int32(min=0, description="Positives trained on; 0: all.")
+    split = dy.Enum(["test", "cross_validation"], description="Subjects it was measured on.")
+    method = dy.Enum(METHODS, description="The first method.")
+    other = dy.Enum(METHODS, description="The second.")
+    difference = dy.Float64(description="Value of the first less that of the second, means over seeds.")
+    ci_low = dy.Float64(nullable=True, description="Lower end of the 95 % interval, subjects resampled.")
+    ci_high = dy.Float64(nullable=True, description="Upper end.")
+    p_value = dy.Float64(nullable=True, min=0, max=1, description="Two-sided; null where no draw has both classes.")
+    p_holm = dy.Float64(nullable=True, min=0, max=1, description="Holm's, over the declared; null: not declared.")
+    is_declared = dy.Bool(description="True where the comparison was declared beforehand: auroc, all positives.")
+    n = dy.Int64(min=0, description="Examples behind it.")
+    num_positive = dy.Int64(min=0, description="Positives among them.")
+    fingerprint = fields.text("Fingerprint of the checkpoint.", nullable=False)
+    synthetic = dy.Bool(description="True where any input is synthetic.")
+
+
+class PredictionMethods(Contract):
+    """One method on one task: what validation chose, or why there is no number."""
+
+    table = "prediction_methods"
+    layer = "evaluation"
+    key = ("task", "dataset", "cohort", "mode", "method")
+
+    task = fields.text("Evaluation task, prediction_arf and so on.", nullable=False)
+    dataset = fields.text("Data set.", nullable=False)
+    cohort = fields.text("Cohort of the data set.", nullable=False)
+    mode = fields.text("As in the tasks' tables.", nullable=False)
+    method = dy.Enum(METHODS, description="The method.")
+    reason = fields.text("Why it is not available; null: it is.")
+    point = fields.text("Grid point that validation chose, as JSON.")
+    num_seeds = dy.Int64(min=0, description="Trainings at that point.")
+    num_trials = dy.Int64(min=0, description="Trainings in all: grid, seeds, folds, draws of label efficiency.")
+    num_parameters = dy.Int64(nullable=True, min=0, description="Parameters of the network; null: no network.")
+    num_train = dy.Int64(nullable=True, min=0, description="Examples that train.")
+    num_train_positive = dy.Int64(nullable=True, min=0, description="Positives among them.")
+    fingerprint = fields.text("Fingerprint of the checkpoint.", nullable=False)
+    synthetic = dy.Bool(description="True where any input is synthetic.")
 
 
 class Metrics(_Metrics):
