@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, ClassVar, Protocol
 
 _PR_SET_PDEATHSIG = 1
 _POLITE = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -42,11 +44,12 @@ class Launcher:
     """The command that runs a module of `medcsp_model`.
 
     Attributes:
-        command: what stands before `-m module`; for several GPUs `("torchrun", "--nproc-per-node=8")`.
+        command: what stands before `-m module`; for several GPUs `("torchrun", "--nproc-per-node=8")`. Nothing: this
+            interpreter, forked where that can be from one process that has imported torch once for all commands.
         grace_seconds: how long a stopped process may take to save its state.
     """
 
-    command: tuple[str, ...] = (sys.executable,)
+    command: tuple[str, ...] = ()
     grace_seconds: float = 60.0
 
     def run(
@@ -64,39 +67,172 @@ class Launcher:
         path = folder / f"{module.rsplit('.', 1)[-1]}.json"
         path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
         with _locked(lock, log=log) as handle:
-            process = subprocess.Popen(  # noqa: S603 - our own command
-                [*self.command, "-m", module, "--settings", str(path)],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                pass_fds=(handle,),
-                preexec_fn=_die_with_parent if _LIBC else None,
-                env={**_POLITE, **os.environ, "PYTHONPATH": _python_path()},
-            )
+            process = self._start(module, path, handle)
             return self._follow(process, module=module, log=log)
 
-    def _follow(self, process: subprocess.Popen[str], *, module: str, log: Callable[[str], None]) -> ProcessUsage:
-        before = _children_cpu_seconds()
+    def _start(self, module: str, settings: Path, lock: int) -> "_Process":
+        if not self.command and _LIBC:
+            return _fork_server().fork(module, settings, lock)
+        return _Own([*(self.command or (sys.executable,)), "-m", module, "--settings", str(settings)], lock)
+
+    def _follow(self, process: "_Process", *, module: str, log: Callable[[str], None]) -> ProcessUsage:
         peak = _PeakMemory(process.pid)
         peak.start()
         last_lines: deque[str] = deque(maxlen=20)
-        assert process.stdout is not None
         try:
-            for line in process.stdout:
+            for line in process.output:
                 last_lines.append(line.rstrip())
                 log(line.rstrip())
-            status = process.wait()
+            status, cpu_seconds = process.end()
         except BaseException:
-            process.terminate()
-            try:
-                process.wait(self.grace_seconds)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.signal(signal.SIGTERM)
+            if not process.ends_within(self.grace_seconds):
+                process.signal(signal.SIGKILL)
             raise
         if status != 0:
             raise LaunchError(f"{module} ended with status {status}: " + "\n".join(last_lines))
         peak.join()
-        return ProcessUsage(cpu_seconds=round(_children_cpu_seconds() - before, 3), peak_mb=peak.mb)
+        return ProcessUsage(cpu_seconds=round(cpu_seconds, 3), peak_mb=peak.mb)
+
+
+class _Process(Protocol):
+    """A started command: its lines, and how it ended."""
+
+    pid: int
+    output: IO[str]
+
+    def end(self) -> tuple[int, float]:
+        """Wait; return exit status and CPU seconds."""
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait no longer than that."""
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+
+
+class _Own:
+    """A command that is a child of this process."""
+
+    def __init__(self, command: list[str], lock: int) -> None:
+        self._before = _children_cpu_seconds()
+        self._process = subprocess.Popen(  # noqa: S603 - our own command
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=(lock,),
+            preexec_fn=_die_with_parent if _LIBC else None,
+            env=_environment(),
+        )
+        assert self._process.stdout is not None
+        self.pid, self.output = self._process.pid, self._process.stdout
+
+    def end(self) -> tuple[int, float]:
+        status = self._process.wait()
+        return status, _children_cpu_seconds() - self._before
+
+    def ends_within(self, seconds: float) -> bool:
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+
+class _ForkServer:
+    """A running `medcsp_model.fork_server`; one command at a time."""
+
+    ARGUMENTS: ClassVar = ("-m", "medcsp_model.fork_server")
+
+    def __init__(self) -> None:
+        self._channel, theirs = socket.socketpair()
+        self._process = subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, *self.ARGUMENTS, "--socket", str(theirs.fileno())],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+            preexec_fn=_die_with_parent,
+            env=_environment(),
+        )
+        theirs.close()
+        self._answers = self._channel.makefile("r")
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def fork(self, module: str, settings: Path, lock: int) -> "_Forked":
+        """Start a command."""
+        read, write = os.pipe()
+        request = json.dumps({"module": module, "settings": str(settings)}).encode()
+        try:
+            socket.send_fds(self._channel, [request], [write, lock])
+        finally:
+            os.close(write)
+        return _Forked(self, os.fdopen(read))
+
+    def answer(self, seconds: float | None = None) -> dict[str, Any] | None:
+        """The next answer, None where there is none in that time.
+
+        Raises:
+            LaunchError: the server is gone.
+        """
+        self._channel.settimeout(seconds)
+        try:
+            line = self._answers.readline()
+        except TimeoutError:
+            return None
+        if not line:
+            raise LaunchError(f"medcsp_model.fork_server ended with status {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End it, and with it what it runs."""
+        self._process.terminate()
+        self._channel.close()
+        self._process.wait()
+
+
+class _Forked:
+    """A command that is a child of the fork server."""
+
+    def __init__(self, server: _ForkServer, output: IO[str]) -> None:
+        self._server, self.output = server, output
+        started = server.answer()
+        assert started is not None
+        self.pid = int(started["pid"])
+        self._ended: dict[str, Any] | None = None
+
+    def end(self) -> tuple[int, float]:
+        self._ended = self._ended or self._server.answer()
+        assert self._ended is not None
+        self.output.close()
+        return self._ended["status"], self._ended["cpu_seconds"]
+
+    def ends_within(self, seconds: float) -> bool:
+        self._ended = self._ended or self._server.answer(seconds)
+        if self._ended is None:
+            _SERVERS.pop(os.getpid()).close()
+        return self._ended is not None
+
+    def signal(self, number: int) -> None:
+        if self._ended is None:
+            os.kill(self.pid, number)
+
+
+_SERVERS: dict[int, _ForkServer] = {}
+"""The fork server of this process, by its id: a fork of this process must not talk to it."""
+
+
+def _fork_server() -> _ForkServer:
+    server = _SERVERS.get(os.getpid())
+    if server is None or not server.is_alive:
+        server = _SERVERS[os.getpid()] = _ForkServer()
+    return server
 
 
 class _PeakMemory(threading.Thread):
@@ -126,9 +262,10 @@ def _children_cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _python_path() -> str:
+def _environment() -> dict[str, str]:
     repository = str(Path(__file__).resolve().parent.parent)
-    return os.pathsep.join(filter(None, [repository, os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [repository, os.environ.get("PYTHONPATH")]))
+    return {**_POLITE, **os.environ, "PYTHONPATH": path}
 
 
 def _die_with_parent() -> None:

@@ -1,0 +1,139 @@
+"""The Launcher: commands forked from one process, one at a time per device, none left behind."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from graph_runs import environment
+
+from pipelines import launcher
+from pipelines.launcher import Launcher, LaunchError
+
+LIGHT = ("-c", "import sys; from medcsp_model import fork_server as f; f.PRELOADED = (); sys.exit(f.main())")
+COMMAND = """
+import json, os, signal, sys, time
+from pathlib import Path
+def main():
+    run = json.loads(Path(sys.argv[2]).read_text())
+    signal.signal(signal.SIGTERM, lambda *_: (print("saved", flush=True), sys.exit(143)))
+    print("pid", os.getpid(), "of", os.getppid(), flush=True)
+    if run["says"] == "refuse":
+        raise ValueError("settings.run: no such thing")
+    while run["says"] == "wait":
+        time.sleep(0.01)
+    print(run["says"], file=sys.stderr, flush=True)
+    return 0
+"""
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A module `said` that a server without torch forks; the folder it lies in."""
+    (tmp_path / "said.py").write_text(COMMAND)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(launcher._ForkServer, "ARGUMENTS", LIGHT)
+    monkeypatch.setattr(launcher, "_SERVERS", {})
+    yield tmp_path
+    for server in launcher._SERVERS.values():
+        server.close()
+
+
+def run(folder: Path, says: str, lines: list[str], **options: float) -> launcher.ProcessUsage:
+    return Launcher(**options).run(
+        "said", {"says": says}, folder=folder / says, lock=folder / "device.lock", log=lines.append
+    )
+
+
+def is_free(lock: Path) -> bool:
+    with lock.open("r+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process ended, or does within ten seconds."""
+    ends = time.monotonic() + 10
+    while (status := Path(f"/proc/{pid}/stat")).exists() and status.read_text().split()[2] != "Z":
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_commands_are_forked_one_after_the_other_and_say_what_they_took(commands: Path) -> None:
+    lines: list[str] = []
+    usages = [run(commands, says, lines) for says in ("first", "second")]
+    (_, one, _, server), (_, two, _, same) = (line.split() for line in lines if line.startswith("pid"))
+    assert [line for line in lines if not line.startswith("pid")] == ["first", "second"]
+    assert one != two and server == same != str(os.getpid())
+    assert all(usage.cpu_seconds >= 0 for usage in usages)
+    assert is_free(commands / "device.lock")
+
+
+def test_an_error_of_the_users_is_the_last_line_and_the_server_goes_on(commands: Path) -> None:
+    lines: list[str] = []
+    with pytest.raises(LaunchError, match=r"said ended with status 2: (?s:.*)error: settings.run: no such thing"):
+        run(commands, "refuse", lines)
+    run(commands, "after", lines)
+    assert lines[-1] == "after"
+
+
+def test_a_command_that_is_no_module_is_an_error_and_a_server_that_died_is_replaced(commands: Path) -> None:
+    lines: list[str] = []
+    with pytest.raises(LaunchError, match="No module named 'unheard'"):
+        Launcher().run("unheard", {}, folder=commands / "x", lock=commands / "device.lock", log=lines.append)
+    (server,) = launcher._SERVERS.values()
+    server.close()
+    run(commands, "again", lines)
+    assert lines[-1] == "again" and not server.is_alive
+
+
+def test_a_cancel_lets_the_command_save(commands: Path) -> None:
+    lines: list[str] = []
+
+    def cancel(line: str) -> None:
+        lines.append(line)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Launcher().run("said", {"says": "wait"}, folder=commands, lock=commands / "device.lock", log=cancel)
+    assert is_gone(int(lines[0].split()[1])) and is_free(commands / "device.lock")
+    run(commands, "after", lines)
+    assert lines[-1] == "after"
+
+
+LAUNCHES = """
+import sys
+from pathlib import Path
+from pipelines import launcher
+launcher._ForkServer.ARGUMENTS = {light!r}
+folder = Path(sys.argv[1])
+say = lambda line: print(line, flush=True)
+launcher.Launcher().run("said", {{"says": "wait"}}, folder=folder, lock=folder / "device.lock", log=say)
+"""
+
+
+def test_a_launcher_that_is_killed_leaves_neither_process_nor_lock_behind(commands: Path) -> None:
+    launching = subprocess.Popen(
+        [sys.executable, "-c", LAUNCHES.format(light=LIGHT), str(commands)],
+        env=environment(commands / "home") | {"PYTHONPATH": os.environ["PYTHONPATH"]},
+        cwd=Path(launcher.__file__).parents[1],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert launching.stdout is not None
+    _, pid, _, server = launching.stdout.readline().split()
+    assert not is_free(commands / "device.lock")
+    launching.send_signal(signal.SIGKILL)
+    launching.wait()
+    assert is_gone(int(server)) and is_gone(int(pid))
+    assert is_free(commands / "device.lock")
