@@ -35,3 +35,36 @@ def cluster_interval(
     tail = (1 - level) / 2
     low, high = np.quantile(means_BM, [tail, 1 - tail], axis=0)
     return low, high
+
+
+def cluster_median_interval(
+    values_N: NDArray[np.float64],
+    subject_N: NDArray[np.int64],
+    *,
+    num_draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile interval of the median when subjects are drawn with replacement; (low, high).
+
+    The median of a draw with an even number of rows is the lower of the two in the middle.
+
+    Args:
+        values_N: one value per query (or record).
+        subject_N: subject of each value.
+        num_draws: bootstrap draws.
+        level: coverage.
+        seed: of the draws.
+    """
+    order = np.argsort(values_N, kind="stable")
+    subjects, group_N = np.unique(subject_N, return_inverse=True)
+    num_subjects, sorted_N, group_N = len(subjects), values_N[order], group_N[order]
+    rng = np.random.default_rng(seed)
+    medians_B = np.empty(num_draws)
+    for draw in range(num_draws):
+        drawn_G = np.bincount(rng.integers(num_subjects, size=num_subjects), minlength=num_subjects)
+        total_N = np.cumsum(drawn_G[group_N])
+        medians_B[draw] = sorted_N[np.searchsorted(total_N, (total_N[-1] + 1) // 2)]
+    tail = (1 - level) / 2
+    low, high = np.quantile(medians_B, [tail, 1 - tail])
+    return float(low), float(high)
