@@ -7,12 +7,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.report.content import Axis, Histogram, Line, LineChart
+from pipelines.report.content import Axis, GroupedBars, Histogram, Line, LineChart, Role
 from pipelines.report.formats import plain
 
 WIDTH, HEIGHT = 440, 280
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 46
 GAP = 1.5  # between two bars
+NAMES, VALUES = 138, 50  # room for the names left of lying bars, and for their values right of them
+ROW, THICK, HEAD = 20, 11, 34  # a lying bar with its gap, the bar, and the line above a group
 SMALLEST = 1e-9  # what is smaller is drawn as nothing
 
 
@@ -72,6 +74,45 @@ class Drawing:
     bottom: int = HEIGHT - BOTTOM
 
 
+@dataclass(frozen=True, kw_only=True)
+class Strip:
+    """A drawn lying bar: its name left, its interval over it, its value right."""
+
+    label: str
+    role: Role
+    x: float
+    y: float
+    width: float
+    whisker: str
+    value: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StripGroup:
+    """A drawn group of lying bars: the line above it, its bars, and the marked value across them."""
+
+    title: str
+    detail: str
+    at: float
+    strips: tuple[Strip, ...]
+    mark: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """Everything the template needs to write groups of lying bars as SVG."""
+
+    x_ticks: tuple[Tick, ...]
+    groups: tuple[StripGroup, ...]
+    start: float
+    height: int
+    width: int = WIDTH
+    left: int = NAMES
+    right: int = WIDTH - VALUES
+    thick: int = THICK
+
+
 class Scale:
     """A map from values to positions, linear or logarithmic."""
 
@@ -88,12 +129,14 @@ class Scale:
         return round(self._start + share * (self._end - self._start), 2)
 
 
-def draw(chart: LineChart | Histogram) -> Drawing:
-    """Lay a chart out on a sheet of `WIDTH` by `HEIGHT`.
+def draw(chart: LineChart | Histogram | GroupedBars) -> Drawing | Sheet:
+    """Lay a chart out on a sheet of `WIDTH` by `HEIGHT`; lying bars take the height they need.
 
     Raises:
         ValueError: the chart holds no data; say so in words instead of drawing it.
     """
+    if isinstance(chart, GroupedBars):
+        return _draw_strips(chart)
     return _draw_lines(chart) if isinstance(chart, LineChart) else _draw_histogram(chart)
 
 
@@ -112,7 +155,7 @@ def _draw_lines(chart: LineChart) -> Drawing:
         raise ValueError(f"chart {chart.caption!r} has no points")
     ys = [value for p in points for value in (p.y, p.low, p.high) if value is not None]
     x_ticks = chart.x.ticks or nice_ticks(min(p.x for p in points), max(p.x for p in points))
-    y_ticks = chart.y.ticks or nice_ticks(min(0.0, *ys), max(ys))
+    y_ticks = chart.y.ticks or nice_ticks(min(0.0, *ys) if chart.y.starts_at_zero else min(ys), max(ys))
     if chart.y.is_percent and max(ys) <= 1:
         y_ticks = tuple(tick for tick in y_ticks if tick <= 1)
     x = _x_scale(chart.x, x_ticks)
@@ -133,7 +176,7 @@ def _x_scale(axis: Axis, ticks: Sequence[float]) -> Scale:
 
 def _ticks(axis: Axis, values: Sequence[float], scale: Scale) -> tuple[Tick, ...]:
     unit = 100 if axis.is_percent else 1
-    return tuple(Tick(at=scale(value), label=plain(value * unit)) for value in values)
+    return tuple(Tick(at=scale(value), label=plain(value * unit, 4)) for value in values)
 
 
 def _trace(line: Line, x: Scale, y: Scale) -> Trace:
@@ -184,3 +227,42 @@ def _draw_histogram(chart: Histogram) -> Drawing:
     return Drawing(
         x_ticks=(*points, *_ticks(chart.x, visible, x)), y_ticks=_ticks(chart.y, y_ticks, y), boxes=tuple(boxes)
     )
+
+
+def _draw_strips(chart: GroupedBars) -> Sheet:
+    bars = [bar for group in chart.groups for bar in group.bars]
+    if not bars:
+        raise ValueError(f"chart {chart.caption!r} has no bars")
+    ends = [value for bar in bars for value in (bar.value, bar.low, bar.high) if value is not None]
+    ends += [chart.start, *(group.mark for group in chart.groups if group.mark is not None)]
+    ticks = chart.x.ticks or nice_ticks(min(ends), max(ends), most=5)
+    x = Scale(ticks[0], ticks[-1], NAMES, WIDTH - VALUES)
+    groups, y = [], 0
+    for group in (group for group in chart.groups if group.bars):
+        first = y + HEAD
+        y = first + ROW * len(group.bars)
+        strips = []
+        for at, bar in enumerate(group.bars):
+            low, high = sorted((x(chart.start), x(bar.value)))
+            strips.append(
+                Strip(
+                    label=bar.label,
+                    role=bar.role,
+                    x=low,
+                    y=first + ROW * at + (ROW - THICK) / 2,
+                    width=round(max(high - low, 1), 2),
+                    whisker=_whisker(x, bar.low, bar.high, first + ROW * at + ROW / 2),
+                    value=f"{bar.value:.3f}",
+                    text=bar.text,
+                )
+            )
+        mark = "" if group.mark is None else f"M{x(group.mark):g},{first}V{y}"
+        groups.append(StripGroup(title=group.title, detail=group.detail, at=first - 9, strips=tuple(strips), mark=mark))
+    return Sheet(x_ticks=_ticks(chart.x, ticks, x), groups=tuple(groups), start=x(chart.start), height=y + BOTTOM)
+
+
+def _whisker(x: Scale, low: float | None, high: float | None, y: float) -> str:
+    """The path of an interval with its two ends; nothing where there is none."""
+    if low is None or high is None:
+        return ""
+    return f"M{x(low):g},{y - 3:g}v6M{x(low):g},{y:g}H{x(high):g}M{x(high):g},{y - 3:g}v6"

@@ -1,4 +1,4 @@
-"""What a page is made of: sections of tables, charts, flows, notes and chains, as plain data that a template draws.
+"""What a page is made of: sections of tables, charts, flows, notes, chains and folds, as plain data a template draws.
 
 What does not belong here: HTML, and where the data comes from. The digest of a section is taken over these values, so a
 change of layout leaves it as it was.
@@ -70,14 +70,23 @@ class Table:
     kind: Literal["table"] = "table"
 
 
+Role = Literal["ours", "own", "baseline", "simple"]
+"""How a bar is drawn: our model, its variants, published baselines, simple references."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """One axis: label with its unit, and ticks where they are not to be chosen."""
+    """One axis: label with its unit, and ticks where they are not to be chosen.
+
+    Attributes:
+        starts_at_zero: whether chosen ticks include zero.
+    """
 
     label: str
     ticks: tuple[float, ...] = ()
     is_log: bool = False
     is_percent: bool = False
+    starts_at_zero: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +145,49 @@ class Histogram:
     bars: tuple[Bar, ...]
     note: str = ""
     kind: Literal["chart"] = "chart"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One bar of a group: a value with its interval; `role` says how it is drawn."""
+
+    label: str
+    role: Role
+    value: float
+    text: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BarGroup:
+    """Bars that are compared with each other, and a value that is marked across them."""
+
+    title: str
+    detail: str
+    bars: tuple[Reading, ...]
+    mark: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupedBars:
+    """Lying bars with intervals, one per method, in groups below each other.
+
+    Attributes:
+        start: value at which bars begin.
+        roles: each role that is drawn, and what it stands for.
+        mark: what the marked value of a group is; empty where none is marked.
+    """
+
+    caption: str
+    description: str
+    x: Axis
+    groups: tuple[BarGroup, ...]
+    start: float
+    roles: tuple[tuple[Role, str], ...]
+    mark: str = ""
+    note: str = ""
+    kind: Literal["bars"] = "bars"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +260,19 @@ class KeyNumber:
     badge: str = ""
 
 
-Part = Table | LineChart | Histogram | Note | Chain | Flow
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """Parts behind a caption, in bands as those of a section: folded away unless `is_open`."""
+
+    caption: str
+    bands: tuple[tuple["Part", ...], ...]
+    badge: str = ""
+    note: str = ""
+    is_open: bool = False
+    kind: Literal["fold"] = "fold"
+
+
+Part = Table | LineChart | Histogram | GroupedBars | Note | Chain | Flow | Fold
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,9 +30,9 @@ def decimal(value: float, places: int = 1) -> str:
     return f"{value:,.{places}f}"
 
 
-def plain(value: float) -> str:
-    """A number with as many places as it needs, at most two: `3`, `3.5`, `0.25`."""
-    return f"{value:,.2f}".rstrip("0").rstrip(".")
+def plain(value: float, most: int = 2) -> str:
+    """A number with as many places as it needs, and no more than so many: `3`, `3.5`, `0.25`."""
+    return f"{value:,.{most}f}".rstrip("0").rstrip(".")
 
 
 def percent(share: float, places: int = 1) -> str:

@@ -133,7 +133,15 @@ def _further_charts(curve: pl.DataFrame) -> tuple[Part, ...]:
             note="A logit is a cosine over the temperature. L_A: a modality's own record and others; L_P: linked "
             "records and other patients'; L_D: records with a diagnosis in common and without. Of the last step a line "
             "tells of.",
-        )
+        ),
+        LineChart(
+            caption="Gradient norm",
+            description=f"The gradient norm ends at {decimal(curve.row(-1, named=True)['grad_norm'], 2)}.",
+            x=Axis(label="optimiser step"),
+            y=Axis(label="norm of all gradients, before clipping"),
+            lines=(_line("gradient norm", "main", shown, pl.col("grad_norm")),),
+            note="Mean since the line before.",
+        ),
     ]
     # thinned apart: most steps have none
     recall = _line("R@10", "main", _thinned(curve.drop_nulls("recall_at_10")), pl.col("recall_at_10"))

@@ -1,0 +1,252 @@
+"""Figures of the prediction tasks: bars in the form of the paper's Figures 5 and 6, label efficiency, net benefit.
+
+What does not belong here: numbers in tables (`prediction_tables`), and how anything is drawn (`charts`, `templates/`).
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from pipelines.report.charts import nice_ticks
+from pipelines.report.content import Axis, BarGroup, GroupedBars, Line, LineChart, Point, Reading, Role
+from pipelines.report.formats import count, plain
+from pipelines.report.prediction_numbers import (
+    ALL_POSITIVE,
+    CHANCE,
+    EXPECTED,
+    LOGISTIC,
+    METHOD_TITLES,
+    OURS,
+    PROBE,
+    SCRATCH,
+    TREES,
+    Mode,
+    Numbers,
+    Place,
+    Row,
+    ends,
+    in_order,
+    one,
+    share,
+    task_title,
+    title,
+)
+
+MEASURES = {"auroc": ("AUROC", 0.5), "auprc": ("AUPR (average precision)", 0.0)}
+"""What figures show, and where its bars begin: at what a coin would give, or at nothing."""
+ROLE_WORDS: dict[Role, str] = {
+    "ours": "ours",
+    "own": "ours, other training",
+    "baseline": "published baselines",
+    "simple": "simple references",
+}
+LINE_ROLES: dict[str, Literal["main", "first", "second", "third", "fourth"]] = {
+    OURS: "main",
+    SCRATCH: "first",
+    PROBE: "second",
+    TREES: "third",
+    LOGISTIC: "fourth",
+}
+"""Methods that are drawn as lines: what pre-training brings, and what is simple."""
+APART = 1.35
+"""Ratio from which two ticks of a logarithmic axis do not touch."""
+Group = tuple[str, str, Mode]
+
+
+def bar_charts(numbers: Numbers, place: Place, groups: Sequence[Group], *, figure: str) -> tuple[GroupedBars, ...]:
+    """Draw AUROC and AUPR of some groups, each (its title, task, mode); nothing where nothing was measured."""
+    found = (_bars(numbers, place, groups, metric=metric, figure=figure) for metric in MEASURES)
+    return tuple(chart for chart in found if chart is not None)
+
+
+def _bars(numbers: Numbers, place: Place, groups: Sequence[Group], *, metric: str, figure: str) -> GroupedBars | None:
+    name, start = MEASURES[metric]
+    drawn = [_group(numbers, place, *group, metric=metric) for group in groups]
+    drawn = [group for group in drawn if group.bars]
+    if not drawn:
+        return None
+    has_mark = any(group.mark is not None for group in drawn)
+    roles = {bar.role for group in drawn for bar in group.bars}
+    origin = "Bars begin at 0.5, what a coin would give." if start else "What a coin would give is the prevalence."
+    said = "; ".join(f"{group.title}: {', '.join(bar.text for bar in group.bars)}" for group in drawn)
+    return GroupedBars(
+        caption=f"{figure}: {name}",
+        description=f"{said}.",
+        x=Axis(label=name, ticks=_tenths(drawn, start)),
+        groups=tuple(drawn),
+        start=start,
+        roles=tuple((role, words) for role, words in ROLE_WORDS.items() if role in roles),
+        mark="prevalence" if has_mark else "",
+        note=f"{origin} {_not_drawn(numbers, place, groups, metric=metric)}".strip(),
+    )
+
+
+def _tenths(groups: Sequence[BarGroup], start: float) -> tuple[float, ...]:
+    ends = [end for group in groups for bar in group.bars for end in (bar.value, bar.low, bar.high) if end is not None]
+    first, last = math.floor(10 * min(start, *ends) + 1e-9), math.ceil(10 * max(ends) - 1e-9)
+    return tuple(tenth / 10 for tenth in range(first, max(last, first + 1) + 1))
+
+
+def _group(numbers: Numbers, place: Place, name: str, task: str, mode: Mode, *, metric: str) -> BarGroup:
+    rows = numbers.at(place, task, mode, metric)
+    methods = in_order(row["method"] for row in rows)
+    bars = tuple(_reading(row) for method in methods for row in [one(rows, method=method)] if row is not None)
+    prevalence = one(numbers.at(place, task, mode, "prevalence"), method=CHANCE)
+    largest = max(rows, key=lambda row: row["n"], default=None)
+    detail = f"{count(largest['num_positive'] or 0)} events of {count(largest['n'])}" if largest else ""
+    mark = prevalence["value"] if prevalence and metric == "auprc" else None
+    return BarGroup(title=name, detail=detail, bars=bars, mark=mark)
+
+
+def _reading(row: Row) -> Reading:
+    name, role = METHOD_TITLES[row["method"]]
+    around = ends(row["ci_low"], row["ci_high"])
+    text = f"{name} {share(row['value'])}" + (f" ({around})" if around else "")
+    label = name if role == "ours" else name.removeprefix(f"{title(OURS)} ")
+    return Reading(label=label, role=role, value=row["value"], low=row["ci_low"], high=row["ci_high"], text=text)
+
+
+def _not_drawn(numbers: Numbers, place: Place, groups: Sequence[Group], *, metric: str) -> str:
+    """Say which methods and groups have no bar."""
+    measured = {name: {row["method"] for row in numbers.at(place, task, mode, metric)} for name, task, mode in groups}
+    empty = [name for name, methods in measured.items() if not methods]
+    gaps = {
+        method: [n for n, task, _ in groups if measured[n] and method in EXPECTED[task] and method not in measured[n]]
+        for method in METHOD_TITLES
+    }
+    asked = {m: [n for n, task, _ in groups if measured[n] and m in EXPECTED[task]] for m in METHOD_TITLES}
+    everywhere = [title(method) for method, names in gaps.items() if names and names == asked[method]]
+    partly = [f"{title(m)} ({', '.join(names)})" for m, names in gaps.items() if names and names != asked[m]]
+    said = [f"No numbers for {', '.join(empty)}."] if empty else []
+    if everywhere or partly:
+        said.append(f"Not run in this profile: {', '.join([*everywhere, *partly])}.")
+    return " ".join(said)
+
+
+def label_efficiency(numbers: Numbers, place: Place, task: str, mode: Mode, *, num_positive: int) -> LineChart | None:
+    """Draw AUROC over the positives trained on; None where nothing was trained on fewer than all.
+
+    Args:
+        numbers: of prediction tasks.
+        place: where.
+        task: which task.
+        mode: and which horizon.
+        num_positive: positives of the whole training part.
+    """
+    few = [row for row in numbers.at(place, task, mode, "auroc", k=_positive) if row["k"] < num_positive]
+    if not few or not num_positive:
+        return None
+    whole = numbers.at(place, task, mode, "auroc")
+    methods = [name for name in LINE_ROLES if one(few, method=name)]
+    lines = tuple(
+        Line(
+            name=title(name),
+            role=LINE_ROLES[name],
+            points=_points(
+                [(row["k"], row) for row in sorted(few, key=_by_k) if row["method"] == name]
+                + [(num_positive, row) for row in whole if row["method"] == name],
+                name=title(name),
+                at="{} positives",
+            ),
+            has_marks=True,
+        )
+        for name in methods
+    )
+    single = numbers.at(place, task, mode, "auroc", k=_positive, seed=_is_one_training)
+    seeds = {row["seed"] for row in single}
+    draws = f" Mean of {count(len(seeds))} {'draw' if len(seeds) == 1 else 'draws'} of the positives." if seeds else ""
+    ticks = sorted({float(row["k"]) for row in few})
+    return LineChart(
+        caption=f"{task_title(task)}: label efficiency",
+        description=_said(lines),
+        x=Axis(
+            label=f"positives trained on (all are {count(num_positive)}), logarithmic",
+            ticks=(*(tick for tick in ticks if num_positive / tick >= APART), float(num_positive)),
+            is_log=True,
+        ),
+        y=Axis(label="AUROC", starts_at_zero=False),
+        lines=lines,
+        note=f"Bands are 95 % intervals, patients resampled.{draws}",
+    )
+
+
+def net_benefit(numbers: Numbers, place: Place, task: str, mode: Mode) -> LineChart | None:
+    """Draw net benefit over the risk above which one would treat; None where it was not measured."""
+    rows = numbers.at(place, task, mode, "net_benefit", k=_positive)
+    methods = [name for name in LINE_ROLES if one(rows, method=name)]
+    if not methods:
+        return None
+    at = "at {} %"
+    lines = [
+        Line(
+            name=title(name),
+            role=LINE_ROLES[name],
+            points=_points(
+                [(row["k"], row) for row in sorted(rows, key=_by_k) if row["method"] == name], name=title(name), at=at
+            ),
+            has_marks=True,
+        )
+        for name in methods
+    ]
+    everybody = [(row["k"], row) for row in sorted(rows, key=_by_k) if row["method"] == ALL_POSITIVE]
+    if everybody:
+        lines.append(Line(name="Everybody", role="chance", points=_points(everybody, name="Everybody", at=at)))
+    xs = sorted({row["k"] for row in rows})
+    nobody = tuple(Point(x=x, y=0.0, text=f"Nobody {at.format(x)}: 0.000") for x in (xs[0], xs[-1]))
+    lines.append(Line(name="Nobody", role="paper", points=nobody))
+    lowest = min(0.0, *(row["value"] for row in rows if row["method"] != ALL_POSITIVE))
+    highest = max(row["value"] for row in rows)
+    floor = min(lowest, -0.25 * highest) if highest > 0 else lowest
+    return LineChart(
+        caption=f"{task_title(task)}: net benefit",
+        description=_said(lines),
+        x=Axis(label="risk from which one treats (%)", ticks=tuple(float(x) for x in xs)),
+        y=Axis(label="net benefit per patient", ticks=nice_ticks(floor, highest)),
+        lines=tuple(_above(line, floor) for line in lines),
+    )
+
+
+def _above(line: Line, floor: float) -> Line:
+    """Cut a line where it falls below the sheet: treating everybody loses more than there is room for."""
+    points: list[Point] = []
+    for point in line.points:
+        if point.y < floor:
+            before = points[-1] if points else None
+            if before is not None:
+                part = (before.y - floor) / (before.y - point.y)
+                points.append(Point(x=before.x + part * (point.x - before.x), y=floor, text=point.text))
+            break
+        low = None if point.low is None else max(point.low, floor)
+        points.append(replace(point, low=low))
+    return replace(line, points=tuple(points))
+
+
+def _positive(k: int) -> bool:
+    return k > 0
+
+
+def _is_one_training(seed: int) -> bool:
+    return seed >= 0
+
+
+def _by_k(row: Row) -> int:
+    return int(row["k"])
+
+
+def _points(rows: Iterable[tuple[int, Row]], *, name: str, at: str) -> tuple[Point, ...]:
+    return tuple(
+        Point(
+            x=float(x),
+            y=row["value"],
+            low=row["ci_low"],
+            high=row["ci_high"],
+            text=f"{name} {at.format(plain(x))}: {share(row['value'])}"
+            + (f" ({ends(row['ci_low'], row['ci_high'])})" if row["ci_low"] is not None else ""),
+        )
+        for x, row in rows
+    )
+
+
+def _said(lines: Iterable[Line]) -> str:
+    return ". ".join("; ".join(point.text for point in line.points) for line in lines) + "."

@@ -1,0 +1,328 @@
+"""Tables of the prediction tasks: all numbers, calibration, subgroups, comparisons, transfer, and what was not run.
+
+What does not belong here: figures (`prediction_figures`), and any computation of a metric: spreads over seeds are the
+lowest and the highest of what is published.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipelines.report.content import Cell, Column, Row, Table
+from pipelines.report.formats import NONE, count, percent
+from pipelines.report.prediction_numbers import (
+    FOLDS,
+    METHOD_TITLES,
+    OURS,
+    PREFIX,
+    PROBE,
+    SCRATCH,
+    TEST,
+    TREES,
+    Mode,
+    Numbers,
+    Place,
+    ends,
+    in_order,
+    one,
+    share,
+    task_title,
+    title,
+)
+from pipelines.report.prediction_numbers import Row as Number
+
+CALIBRATION = {
+    "calibration_slope": "Slope",
+    "calibration_intercept": "Intercept",
+    "brier": "Brier score",
+    "ece": "ECE",
+}
+GROUP_WORDS = {
+    "under_45": "under 45",
+    "45_to_64": "45 to 64",
+    "65_to_79": "65 to 79",
+    "80_and_over": "80 and over",
+    "F": "female",
+    "M": "male",
+}
+FEW = 10
+"""Positives of a subgroup below which its numbers are set back."""
+
+
+def numbers_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> Table | None:
+    """Areas of every method on the test part and over five folds, and the spread over seeds."""
+    rows = [
+        Row(
+            label=title(method),
+            detail=f"{task_title(task)}, {mode.words}",
+            cells=_areas(numbers, place, task, mode, method),
+        )
+        for task in tasks
+        for mode in numbers.modes(place, task)
+        for method in in_order(row["method"] for row in numbers.at(place, task, mode, split=_is_whole))
+    ]
+    heads = ("AUROC", "Over seeds", "AUPR", "AUPR by trapezoids", "AUROC, five-fold", "AUPR, five-fold")
+    return _folded(
+        f"All methods and tasks ({count(len(rows))})",
+        "Method",
+        tuple(Column(label=head) for head in heads),
+        rows,
+        note="Means over seeds with 95 % intervals, patients resampled; the spread over seeds is no part of them: "
+        "lowest and highest of single trainings. AUPR is the average precision; by trapezoids, as the released code "
+        "computed it, it is optimistic. Five-fold numbers exist for the methods of the declared comparisons.",
+    )
+
+
+def _is_whole(split: str) -> bool:
+    return split in (TEST, FOLDS)
+
+
+def _areas(numbers: Numbers, place: Place, task: str, mode: Mode, method: str) -> tuple[Cell, ...]:
+    def cell(metric: str, split: str) -> Cell:
+        return _value(one(numbers.at(place, task, mode, metric, split=split), method=method))
+
+    single = numbers.at(place, task, mode, "auroc", seed=_is_one_training, method=method)
+    values = sorted(row["value"] for row in single)
+    spread = Cell(text=f"{values[0]:.3f} to {values[-1]:.3f}", detail=f"{count(len(values))} seeds")
+    return (
+        cell("auroc", TEST),
+        spread if len(values) > 1 else Cell(text=NONE),
+        cell("auprc", TEST),
+        cell("auprc_trapezoid", TEST),
+        cell("auroc", FOLDS),
+        cell("auprc", FOLDS),
+    )
+
+
+def _is_one_training(seed: int) -> bool:
+    return seed >= 0
+
+
+def calibration_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> Table | None:
+    """Calibration of every method."""
+    rows = []
+    for task in tasks:
+        for mode in numbers.modes(place, task):
+            found = numbers.at(place, task, mode, *CALIBRATION)
+            rows += [
+                Row(
+                    label=title(method),
+                    detail=f"{task_title(task)}, {mode.words}",
+                    cells=tuple(_value(one(found, method=method, metric=metric)) for metric in CALIBRATION),
+                )
+                for method in in_order(row["method"] for row in found)
+            ]
+    return _folded(
+        "Calibration",
+        "Method",
+        tuple(Column(label=label) for label in CALIBRATION.values()),
+        rows,
+        note="Slope: 1 is right, below 1 risks are too extreme. Intercept: 0 is right, above 0 risks are too low in "
+        "the mean. Brier score: mean squared distance of risk and outcome. ECE: mean distance of predicted and "
+        "observed shares over ten bins. 95 % intervals below; a dash where there is no finite value.",
+    )
+
+
+def subgroup_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> Table | None:
+    """Areas of ours and of boosted trees by age, sex, race group and insurance."""
+    rows = []
+    for task in tasks:
+        for mode in numbers.modes(place, task)[:1]:
+            found = numbers.at(place, task, mode, split=_is_subgroup)
+            groups = sorted({row["split"] for row in found}, key=_subgroup_order)
+            rows += [_subgroup_row(task, group, [row for row in found if row["split"] == group]) for group in groups]
+    methods = [title(method) for method in (OURS, TREES)]
+    heads = ("Events", "Prevalence", *(f"{name}, {method}" for name in ("AUROC", "AUPR") for method in methods))
+    return _folded(
+        "Subgroups",
+        "Group and task",
+        tuple(Column(label=head) for head in heads),
+        rows,
+        note=f"95 % intervals below, patients of the group resampled. Groups with fewer than {FEW} events stand back.",
+    )
+
+
+def _is_subgroup(split: str) -> bool:
+    return split.startswith(f"{TEST}/")
+
+
+def _subgroup_order(split: str) -> tuple[str, int, str]:
+    division, _, group = split.partition("/")[2].partition("=")
+    return division, list(GROUP_WORDS).index(group) if group in GROUP_WORDS else len(GROUP_WORDS), group
+
+
+def _subgroup_row(task: str, split: str, rows: Sequence[Number]) -> Row:
+    division, _, group = split.partition("/")[2].partition("=")
+    largest = max(rows, key=lambda row: row["n"])
+    positive = largest["num_positive"] or 0
+    areas = [
+        _value(one(rows, metric=metric, method=method)) for metric in ("auroc", "auprc") for method in (OURS, TREES)
+    ]
+    return Row(
+        label=f"{division.replace('_', ' ')}: {GROUP_WORDS.get(group, group.replace('_', ' '))}",
+        detail=task_title(task),
+        cells=(
+            Cell(text=f"{count(positive)} of {count(largest['n'])}"),
+            Cell(text=percent(positive / largest["n"]) if largest["n"] else NONE),
+            *areas,
+        ),
+        is_muted=positive < FEW,
+    )
+
+
+def comparison_tables(rows: Sequence[Number]) -> tuple[Table | None, Table | None, Table | None]:
+    """Differences of methods: the declared ones, pre-training against scratch by positives, and all others.
+
+    Args:
+        rows: of `prediction_comparisons`.
+    """
+    declared = [row for row in rows if row["is_declared"]]
+    few = [row for row in rows if not row["is_declared"] and row["k"] and _is_pretraining(row)]
+    others = [row for row in rows if row not in declared and row not in few]
+    columns = tuple(Column(label=label) for label in ("Difference", "95 % interval", "Events"))
+    return (
+        _table(
+            "Comparisons declared beforehand",
+            (*columns, Column(label="p"), Column(label="p, Holm")),
+            declared,
+            has_p=True,
+            note="Differences of AUROC on the same patients, drawn together. Holm's p values are adjusted over the "
+            "declared comparisons of one table; a difference counts where its p stays below 0.05.",
+        ),
+        _table(
+            "What pre-training brings when few positives are known",
+            columns,
+            few,
+            note="The pre-trained network less the same network from scratch, trained on so many positives. Not "
+            "declared beforehand: intervals, no tests.",
+        ),
+        _table(
+            f"Other differences ({count(len(others))})",
+            columns,
+            others,
+            note="Intervals alone: these were not declared beforehand, so they are not tested.",
+            is_folded=True,
+        ),
+    )
+
+
+def _is_pretraining(row: Number) -> bool:
+    return row["method"] in (OURS, PROBE) and row["other"] == SCRATCH
+
+
+def _table(
+    caption: str,
+    columns: tuple[Column, ...],
+    rows: Sequence[Number],
+    *,
+    note: str,
+    has_p: bool = False,
+    is_folded: bool = False,
+) -> Table | None:
+    if not rows:
+        return None
+    return Table(
+        caption=caption,
+        head="Difference and task",
+        columns=columns,
+        rows=tuple(_difference(row, has_p=has_p) for row in sorted(rows, key=_comparison_order)),
+        note=note,
+        is_folded=is_folded,
+    )
+
+
+def _comparison_order(row: Number) -> tuple[str, ...]:
+    order = list(METHOD_TITLES)
+    others = [f"{order.index(name):02d}" if name in order else name for name in (row["method"], row["other"])]
+    later = [str(int(is_later)) for is_later in (row["split"] == FOLDS, row["metric"] != "auroc")]
+    return (*(row[name] for name in ("cohort", "task", "mode")), later[0], f"{row['k']:06d}", later[1], *others)
+
+
+def _difference(row: Number, *, has_p: bool) -> Row:
+    task = row["task"].removeprefix(PREFIX)
+    folds = ", five-fold" if row["split"] == FOLDS else ""
+    positives = f", {count(row['k'])} positives" if row["k"] else ""
+    words = f"{task_title(task)}, {Mode.of(row['mode']).words}{folds}{positives}; {row['cohort']}"
+    metric = "" if row["metric"] == "auroc" else ", AUPR"
+    cells = [
+        Cell(text=_signed(row["difference"])),
+        Cell(text=NONE if row["ci_low"] is None else f"{_signed(row['ci_low'])} to {_signed(row['ci_high'])}"),
+        Cell(text=f"{count(row['num_positive'])} of {count(row['n'])}"),
+    ]
+    if has_p:
+        cells += [Cell(text=NONE if row[name] is None else _p(row[name])) for name in ("p_value", "p_holm")]
+    return Row(label=f"{title(row['method'])} less {title(row['other'])}{metric}", detail=words, cells=tuple(cells))
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _p(value: float) -> str:
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def transfer_table(numbers: Numbers) -> Table | None:
+    """What MetaVision trained and CareVue tests, beside what each cohort's own patients trained."""
+    rows = []
+    for task, place, mode in numbers.transfers():
+        own = replace(mode, is_transfer=False)
+        moved, stayed = (numbers.at(place, task, each, "auroc", "auprc") for each in (mode, own))
+        rows += [
+            Row(
+                label=title(method),
+                detail=f"{task_title(task)}, {own.words}; {place.cohort}",
+                cells=tuple(
+                    _value(one(found, metric=metric, method=method))
+                    for found in (moved, stayed)
+                    for metric in ("auroc", "auprc")
+                ),
+            )
+            for method in in_order(row["method"] for row in moved)
+        ]
+    if not rows:
+        return None
+    heads = ("AUROC, transferred", "AUPR, transferred", "AUROC, trained there", "AUPR, trained there")
+    return Table(
+        caption="Transfer from MetaVision to CareVue",
+        head="Method and task",
+        columns=tuple(Column(label=head) for head in heads),
+        rows=tuple(rows),
+        note="Trained on MetaVision patients and tested on those of the cohort, in the shared feature space; beside it "
+        "the same method trained on the cohort's own patients.",
+    )
+
+
+def unavailable_table(rows: Sequence[Number]) -> Table | None:
+    """Which methods have no number on which tasks, and why.
+
+    Args:
+        rows: of `prediction_methods`.
+    """
+    by_reason: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    for row in rows:
+        if row["reason"] is not None:
+            by_reason[row["task"], row["cohort"], row["mode"], row["reason"]].append(row["method"])
+    found = [
+        Row(
+            label=f"{task_title(task.removeprefix(PREFIX))}, {Mode.of(mode).words}",
+            detail=cohort,
+            badge="not available",
+            cells=(Cell(text=", ".join(title(name) for name in in_order(methods)) or NONE), Cell(text=reason)),
+        )
+        for (task, cohort, mode, reason), methods in sorted(by_reason.items())
+    ]
+    columns = (Column(label="Methods", is_number=False), Column(label="Why", is_number=False))
+    return _folded("Not available, and why", "Task and cohort", columns, found, note="")
+
+
+def _value(row: Number | None) -> Cell:
+    return (
+        Cell(text=NONE) if row is None else Cell(text=share(row["value"]), detail=ends(row["ci_low"], row["ci_high"]))
+    )
+
+
+def _folded(caption: str, head: str, columns: tuple[Column, ...], rows: Sequence[Row], *, note: str) -> Table | None:
+    if not rows:
+        return None
+    return Table(caption=caption, head=head, columns=columns, rows=tuple(rows), note=note, is_folded=True)
