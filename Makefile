@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test dev sql refresh lint format bench lock browser
+.PHONY: help setup demo demo-full run test dev sql refresh lint format bench lock browser
 
 PYTHON ?= python3
 VENV := .venv
@@ -30,6 +30,9 @@ $(VENV)/.ready: requirements.lock
 
 demo: setup ## whole graph on synthetic sources, on the CPU; EHR=<MIMIC-IV root> takes a real EHR tree
 	@source ./env.sh && MEDCSP_PROFILE=demo python -m pipelines.run
+
+demo-full: setup ## the demo with every prediction task, cohort and method at demo size
+	@source ./env.sh && MEDCSP_PROFILE=demo_full python -m pipelines.run
 
 run: setup ## whole graph on the real sources named by the environment, profile `default`
 	@source ./env.sh && MEDCSP_PROFILE=$${MEDCSP_PROFILE:-default} python -m pipelines.run

@@ -15,9 +15,14 @@ def open_data() -> Path:
     return Path(value).resolve()
 
 
+FIRST = ("tests/graph/test_commands.py", "tests/model/", "tests/graph/")
+"""Files that take longest, in this order. Two workers take a file each: while the first makes the homes that other
+tests of the graph read, the second has something else to do; small files are left for the end."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with whole commands and whole graphs: started last, one would hold a worker while the others are idle."""
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, "tests/graph/" not in item.nodeid))
+    """Begin with what takes longest: started last, one file would hold a worker while the others are idle."""
+    items.sort(key=lambda item: next((rank for rank, path in enumerate(FIRST) if path in item.nodeid), len(FIRST)))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
