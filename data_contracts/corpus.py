@@ -29,6 +29,12 @@ class PretrainCorpus(CorpusContents):
     table = "pretrain_corpus"
 
 
+class PretrainCorpusShared(CorpusContents):
+    """One modality of the same corpus with hourly features of the shared space; empty where no cohort needs it."""
+
+    table = "pretrain_corpus_shared"
+
+
 class RetrievalMimicCxrCorpus(CorpusContents):
     """One modality of the X-rays that the retrieval evaluation searches; no subject of it is in pre-training."""
 

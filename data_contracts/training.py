@@ -6,10 +6,9 @@ from data_contracts import fields
 from data_contracts.base import Contract
 
 
-class PretrainCheckpoint(Contract):
-    """One logged step of the training that made the current checkpoint."""
+class _Checkpoint(Contract):
+    """One logged step of a training."""
 
-    table = "pretrain_checkpoint"
     layer = "checkpoint"
     key = ("step",)
 
@@ -35,6 +34,18 @@ class PretrainCheckpoint(Contract):
         description="Text to image on validation subjects, mean over sources.",
     )
     model_sha256 = fields.sha256("Digest of the finished weights; the same in every row.")
+
+
+class PretrainCheckpoint(_Checkpoint):
+    """One logged step of the training that made the current checkpoint."""
+
+    table = "pretrain_checkpoint"
+
+
+class PretrainCheckpointShared(_Checkpoint):
+    """One logged step of the same training in the shared feature space; empty where no cohort needs it."""
+
+    table = "pretrain_checkpoint_shared"
 
 
 class RecordEmbeddings(Contract):

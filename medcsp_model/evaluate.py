@@ -6,12 +6,15 @@ run.json: {"task": "retrieval", "corpus", "checkpoint", "output", "settings": {.
     metrics.json     rows of method, metric, k, value, ci_low, ci_high, n, mode, split
     retrieval.json   counts, median rank, and R@K for every K up to 1,000 with chance beside it
     queries.npz      record_index, subject_id, num_relevant (q,) and hits (q, ks), ks
+
+For task "prediction" see `medcsp_model.evaluation.prediction_report`.
 """
 
 import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,7 @@ from medcsp_model.evaluation.retrieval import chance_precision, chance_recall, h
 from medcsp_model.settings import RetrievalSettings
 
 log = logging.getLogger(__name__)
-KEYS = ("task", "corpus", "checkpoint", "output", "settings")
+KEYS = ("task", "output", "settings")
 MODE = "text_to_image"
 CURVE_LENGTH = 1000
 
@@ -164,26 +167,38 @@ def _rows(
     return rows
 
 
-TASKS = {"retrieval": (RetrievalSettings, evaluate_retrieval)}
-
-
-def _run(run: Mapping[str, Any]) -> None:
-    if run["task"] not in TASKS:
-        raise ValueError(f"task: no {run['task']!r}; known: {', '.join(TASKS)}")
-    form, evaluate = TASKS[run["task"]]
-    settings = form.from_json(run["settings"])
+def _retrieval(run: Mapping[str, Any]) -> None:
+    settings = RetrievalSettings.from_json(run["settings"])
     embedder = Embedder(
         run["checkpoint"],
         Corpus.open(run["corpus"]),
         raw_towers=settings.raw_towers,
         num_threads=settings.num_threads,
     )
-    evaluate(embedder, Path(run["output"]), settings=settings)
+    evaluate_retrieval(embedder, Path(run["output"]), settings=settings)
+
+
+def _prediction(run: Mapping[str, Any]) -> None:
+    # By its name: what changes there is no reason to search images again.
+    import_module("medcsp_model.evaluation.prediction_report").evaluate_prediction(run)
+
+
+TASKS = {
+    "retrieval": (("corpus", "checkpoint"), _retrieval),
+    "prediction": (("questions", "trials"), _prediction),
+}
+"""Keys of a run description beside those of every task, and what runs it."""
 
 
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
-    _run(read_run(KEYS))
+    run = read_run(KEYS, optional=[key for keys, _ in TASKS.values() for key in keys])
+    if run["task"] not in TASKS:
+        raise ValueError(f"task: no {run['task']!r}; known: {', '.join(TASKS)}")
+    keys, evaluate = TASKS[run["task"]]
+    if missing := [key for key in keys if key not in run]:
+        raise ValueError(f"a run of task {run['task']!r} lacks {', '.join(missing)}")
+    evaluate(run)
     return 0
 
 

@@ -329,6 +329,7 @@ class SweepSettings:
         clip_norm: largest gradient norm; 0 never clips.
         device: `auto` takes CUDA where there is one.
         num_workers: processes that train at the same time, one thread each.
+        num_threads: CPU threads where one process trains; 0 takes torch's own choice.
         num_draws: bootstrap draws of patients behind each interval.
         bootstrap_seed: of the draws.
     """
@@ -344,6 +345,7 @@ class SweepSettings:
     clip_norm: float = 1.0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     num_workers: int = 1
+    num_threads: int = 0
     num_draws: int = 10_000
     bootstrap_seed: int = 0
 
@@ -362,6 +364,58 @@ class SweepSettings:
             raise ValueError("settings: batch_sizes, learning_rates and seeds must each hold a number above 0")
         if min(settings.search_seeds, settings.max_epochs, settings.patience, settings.num_workers) < 1:
             raise ValueError("settings: search_seeds, max_epochs, patience and num_workers must be at least 1")
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionEvaluation:
+    """What is measured of which methods on every prediction task.
+
+    Attributes:
+        methods: what is evaluated, by the names of `metrics`; a task takes those of them that the paper gives it.
+        sizes: networks as published, or at sizes that a core trains in seconds.
+        sweep: training and intervals.
+        thresholds: risks above which one would treat.
+        few_methods: methods that are trained on few positives too.
+        few_positives: on so many; those that a task does not have are left out.
+        few_draws: draws of them.
+        fold_seeds: with so many of the seeds the declared comparisons are cross-validated; 0 leaves that out.
+    """
+
+    methods: tuple[str, ...] = (
+        *("medcsp", "medcsp_linear_probe", "medcsp_scratch"),
+        *("f_lstm", "f_cnn", "raim", "dcmn", "medhmp"),
+        *("bert_lstm", "bert_cnn", "bert_encoder", "bert_star"),
+        *("lstm_bert", "cnn_bert", "encoder_bert", "star_bert"),
+        *("logistic_regression", "gradient_boosting"),
+    )
+    sizes: Literal["published", "demo"] = "published"
+    sweep: SweepSettings = field(default_factory=SweepSettings)
+    thresholds: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
+    few_methods: tuple[str, ...] = ("medcsp", "medcsp_linear_probe", "medcsp_scratch", "gradient_boosting")
+    few_positives: tuple[int, ...] = (10, 30, 100)
+    few_draws: int = 20
+    fold_seeds: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
+        settings = _build(cls, values, "settings")
+        assert isinstance(settings, cls)
+        SweepSettings.from_json(settings.sweep.to_json())
+        if not settings.methods:
+            raise ValueError("settings.methods: name at least one")
+        if not all(0 < threshold < 1 for threshold in settings.thresholds):
+            raise ValueError(f"settings.thresholds: must lie between 0 and 1, got {settings.thresholds}")
+        if settings.few_positives and (min(settings.few_positives) < 1 or settings.few_draws < 1):
+            raise ValueError("settings: few_positives and few_draws must be at least 1")
+        if not 0 <= settings.fold_seeds <= len(settings.sweep.seeds):
+            raise ValueError(f"settings.fold_seeds: {settings.fold_seeds}, of {len(settings.sweep.seeds)} seeds")
         return settings
 
 
@@ -491,4 +545,27 @@ def demo() -> Settings:
             clip_norm=1.0,
         ),
         run=RunSettings(compile="off", log_every=20, save_every=100),
+    )
+
+
+def demo_prediction(*, every_method: bool = False) -> PredictionEvaluation:
+    """Prediction at a size that two CPU cores evaluate in a minute: ours and the simple references, or every method."""
+    simple = ("medcsp", "medcsp_linear_probe", "medcsp_scratch", "logistic_regression", "gradient_boosting")
+    return PredictionEvaluation(
+        methods=PredictionEvaluation().methods if every_method else simple,
+        sizes="demo",
+        sweep=SweepSettings(
+            batch_sizes=(32,),
+            learning_rates=(1e-3,),
+            seeds=(0, 1),
+            max_epochs=8,
+            patience=3,
+            device="cpu",
+            num_threads=1,
+            num_draws=1000,
+        ),
+        few_methods=("medcsp", "medcsp_scratch"),
+        few_positives=(10,),
+        few_draws=2,
+        fold_seeds=1 if every_method else 0,
     )

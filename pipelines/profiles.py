@@ -6,10 +6,11 @@ of training are composed from `medcsp_model.settings`, never restated. Not here:
 
 import importlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import medcsp_model.settings as recipes
+from pipelines.features.prediction_questions import EvaluationSettings
 from pipelines.features.pretrain_sources import ADMISSIONS, CHEST_XRAYS, PretrainSource
 from pipelines.features.series import SeriesSettings
 from pipelines.features.tasks import PredictionSettings
@@ -142,6 +143,7 @@ class Profile:
     training: recipes.Settings = field(default_factory=recipes.default)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     num_shards: int = 128
     synthetic: SyntheticSettings | None = None
 
@@ -158,9 +160,25 @@ def demo() -> Profile:
         vocabularies=VocabularySettings(drug_min_records=3, tokenizer="trained", tokenizer_size=2000),
         training=recipes.demo(),
         retrieval=RetrievalSettings(min_lift=3.0),
+        evaluation=EvaluationSettings(
+            tasks=("arf", "shock", "mortality", "readmission"),
+            horizons=("unbounded", "30d"),
+            cohorts=("ehr_holdout",),
+            is_transferred=False,
+            without_codes=False,
+            text_encoder="",
+            measured=recipes.demo_prediction(),
+        ),
         num_shards=4,
         synthetic=SyntheticSettings(sources=tuple(FOLDERS), num_holdout_subjects=DEMO_SUBJECTS),
     )
+
+
+def demo_full() -> Profile:
+    """Return the demo with every prediction task and every method, at demo size: CareVue and its feature space too."""
+    small = demo()
+    every = EvaluationSettings(text_encoder="", measured=recipes.demo_prediction(every_method=True))
+    return replace(small, name="demo_full", evaluation=every)
 
 
 def default() -> Profile:
@@ -181,7 +199,7 @@ def paper() -> Profile:
     )
 
 
-PROFILES: dict[str, Callable[[], Profile]] = {"demo": demo, "paper": paper, "default": default}
+PROFILES: dict[str, Callable[[], Profile]] = {"demo": demo, "demo_full": demo_full, "paper": paper, "default": default}
 
 
 def profile_named(name: str) -> Profile:

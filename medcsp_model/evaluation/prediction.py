@@ -6,7 +6,7 @@ and one line about it afterwards, so that a sweep that was killed goes on where 
 
     <folder>/trials.jsonl            a line per trial: key, point, seed, epochs, what validation said, seconds
     <folder>/scores/<key>.npy        float32, risks of the validation records, then of the test records
-    <folder>/pretrained/<key>.safetensors    what a method learned before, of its own accord, once for all its trials
+    <folder>/pretrained/<key>.safetensors    what a method learned before, of its own accord, once for all that share it
 
 What lives here: methods' interface, the loop, trials and choice. What does not: measures of the test
 (`medcsp_model.evaluation.scores`), tensors (`task_data`), any particular method (`medcsp_model.baselines`).
@@ -21,12 +21,13 @@ import multiprocessing
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar
+from types import TracebackType
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -67,10 +68,12 @@ class Method(ABC):
     Attributes:
         name: what figures call it.
         reads: inputs, of `task_data.INPUTS`, `stays` and `record`; those that a task does not have are left out.
+        needs: inputs that it cannot do without.
     """
 
     name: str
     reads: ClassVar[tuple[str, ...]]
+    needs: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def grid(self, settings: SweepSettings) -> list[Point]:
@@ -89,34 +92,8 @@ class Method(ABC):
     ) -> Fitted:
         """Learn from the training records and score the others."""
 
-    def pretrain(self, data: TaskData, part: Part, *, settings: SweepSettings) -> dict[str, Tensor]:
-        """What it learns before, without labels, once for all points and seeds; nothing unless a method says so."""
-        return {}
-
-    def to_json(self) -> dict[str, Any]:
-        """Its class and settings as plain values."""
-        return {"class": type(self).__name__, **json.loads(json.dumps(dataclasses.asdict(self)))}
-
-
-class Network(Method):
-    """A method that is a torch module from a `TaskBatch` to logits (B,).
-
-    Attributes:
-        needs: inputs that it cannot do without.
-    """
-
-    needs: ClassVar[tuple[str, ...]] = ("series", "demographics")
-
-    @abstractmethod
-    def build(self, sizes: InputSizes) -> nn.Module:
-        """The network at random weights."""
-
-    def validation_loss(self, logit_N: Tensor, label_N: Tensor) -> Tensor:
-        """Loss by which validation judges an epoch."""
-        return F.binary_cross_entropy_with_logits(logit_N, label_N)
-
     def check(self, inputs: RecordInputs) -> None:
-        """Refuse a task that lacks what the method cannot do without.
+        """Refuse a task that the method cannot be used on.
 
         Raises:
             ValueError: an input of `needs` is missing.
@@ -127,6 +104,33 @@ class Network(Method):
                 f"{self.name} needs {', '.join(missing)}; {inputs.corpus.folder} has {', '.join(inputs.inputs)}:"
                 " leave the method out of this task"
             )
+
+    def pretrain(self, data: TaskData, part: Part, *, settings: SweepSettings) -> dict[str, Tensor]:
+        """What it learns before, without labels, once for all points and seeds; nothing unless a method says so."""
+        return {}
+
+    def pretrained_on(self, data: TaskData, part: Part) -> str:
+        """Digest of what `pretrain` learns from: the training records, unless a method has others."""
+        rows = data.record_N[part.train].tobytes()
+        return hashlib.sha256(f"{data.inputs.corpus.fingerprint} {data.inputs.inputs}".encode() + rows).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Its class and settings as plain values."""
+        return {"class": type(self).__name__, **json.loads(json.dumps(dataclasses.asdict(self)))}
+
+
+class Network(Method):
+    """A method that is a torch module from a `TaskBatch` to logits (B,)."""
+
+    needs: ClassVar[tuple[str, ...]] = ("series", "demographics")
+
+    @abstractmethod
+    def build(self, sizes: InputSizes) -> nn.Module:
+        """The network at random weights."""
+
+    def validation_loss(self, logit_N: Tensor, label_N: Tensor) -> Tensor:
+        """Loss by which validation judges an epoch."""
+        return F.binary_cross_entropy_with_logits(logit_N, label_N)
 
     def grid(self, settings: SweepSettings) -> list[Point]:
         """Every batch size with every learning rate."""
@@ -318,6 +322,64 @@ class Result:
     num_resumed: int
 
 
+@dataclass(frozen=True)
+class Job:
+    """One training that is to be done.
+
+    Attributes:
+        pretrained: file of what the method learned before; None where it learned nothing.
+    """
+
+    method: Method
+    part: Part
+    point: Point
+    seed: int
+    settings: SweepSettings
+    pretrained: Path | None = None
+
+    def fit(self, data: TaskData) -> Fitted:
+        """Train."""
+        pretrained = load_file(self.pretrained) if self.pretrained else {}
+        return self.method.fit(
+            data, self.part, point=self.point, seed=self.seed, settings=self.settings, pretrained=pretrained
+        )
+
+
+class Workers:
+    """Trains on one task: here, or in processes that each hold the task open until the last job is done.
+
+    Args:
+        data: the task.
+        num_workers: processes; 1 trains in this one.
+    """
+
+    def __init__(self, data: TaskData, *, num_workers: int) -> None:
+        self.data, self.num_workers = data, num_workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def fit(self, jobs: Sequence[Job]) -> Iterator[Fitted]:
+        """What comes of each job, in their order."""
+        if self.num_workers == 1 or (len(jobs) < 2 and self._pool is None):
+            yield from (job.fit(self.data) for job in jobs)
+            return
+        if self._pool is None:
+            context = multiprocessing.get_context("forkserver")  # it imports torch once for all workers
+            context.set_forkserver_preload([__name__, "torch._dynamo"])
+            given = (self.data.opened,)
+            self._pool = ProcessPoolExecutor(
+                self.num_workers, mp_context=context, initializer=_start_worker, initargs=given
+            )
+        yield from self._pool.map(_work, jobs)
+
+
 class Sweep:
     """All trials of one method on one part of one task, those already done taken from the folder.
 
@@ -325,12 +387,23 @@ class Sweep:
         method: the method.
         data: the task.
         part: which examples train, choose and test.
-        folder: of this sweep; one process writes it at a time.
+        folder: of any number of sweeps, which share what they have in common; one process writes it at a time.
         settings: grid, seeds and training.
+        points: among which validation chooses; None: the method's grid.
     """
 
-    def __init__(self, method: Method, data: TaskData, part: Part, *, folder: str | Path, settings: SweepSettings):
+    def __init__(
+        self,
+        method: Method,
+        data: TaskData,
+        part: Part,
+        *,
+        folder: str | Path,
+        settings: SweepSettings,
+        points: Sequence[Point] | None = None,
+    ):
         self.method, self.data, self.part, self.folder, self.settings = method, data, part, Path(folder), settings
+        self.grid = list(points or method.grid(settings))
         training = ("monitor", "max_epochs", "patience", "weight_decay", "clip_norm")
         about = {
             "method": method.to_json(),
@@ -341,75 +414,74 @@ class Sweep:
         self.about = json.dumps(about, sort_keys=True)
         (self.folder / "scores").mkdir(parents=True, exist_ok=True)
 
-    def run(self) -> Result:
+    def run(self, workers: Workers | None = None) -> Result:
         """Search the grid with the first seeds, then train the best point with the others."""
+        with workers or Workers(self.data, num_workers=self.settings.num_workers) as own:
+            return self._run(workers or own)
+
+    def _run(self, workers: Workers) -> Result:
         searching = self.settings.seeds[: self.settings.search_seeds]
-        grid = self.method.grid(self.settings)
-        found, new = self._train([(point, seed) for point in grid for seed in searching])
-        best = max(grid, key=lambda point: self._mean_rank([found[_key_of(point, seed)] for seed in searching]))
-        rest, more = self._train([(best, seed) for seed in self.settings.seeds[self.settings.search_seeds :]])
-        found |= rest
+        wanted = self.search()
+        new = train_all([self], [wanted], workers)
+        found = self._trials(wanted)
+        best = max(self.grid, key=lambda point: self._mean_rank([found[_key_of(point, seed)] for seed in searching]))
+        rest = [(best, seed) for seed in self.settings.seeds[self.settings.search_seeds :]]
+        new += train_all([self], [rest], workers)
+        found |= self._trials(rest)
         trials = [found[_key_of(best, seed)] for seed in self.settings.seeds]
         score_SN = np.stack([trial.test_N for trial in trials])
-        return Result(best, trials, score_SN, new + more, len(found) - new - more)
+        return Result(best, trials, score_SN, new, len(found) - new)
+
+    def search(self) -> list[tuple[Point, int]]:
+        """Trainings that choose the point: those that sweeps can do side by side (`train_all`)."""
+        return [(point, seed) for point in self.grid for seed in self.settings.seeds[: self.settings.search_seeds]]
+
+    def missing(self, wanted: Sequence[tuple[Point, int]]) -> list[Job]:
+        """Jobs of the trainings that are not done."""
+        done = self._done()
+        open_ = [(point, seed) for point, seed in wanted if self._key(point, seed) not in done]
+        pretrained = self._pretrained() if open_ else None
+        return [Job(self.method, self.part, point, seed, self.settings, pretrained) for point, seed in open_]
+
+    def keep(self, job: Job, fitted: Fitted, *, place: str = "") -> None:
+        """Write what came of a training, and say so."""
+        line = self._write(job.point, job.seed, fitted)
+        log.info(
+            "%s %s %s: %s seed %d, %s: validation %s %.4f, %.1f s",
+            self.method.name,
+            "/".join(self.data.name.values()),
+            self.part.name,
+            place,
+            job.seed,
+            " ".join(f"{key} {value:g}" for key, value in job.point.items()),
+            self.settings.monitor,
+            line["said"][self.settings.monitor],
+            line.get("seconds", 0.0),
+        )
 
     def _mean_rank(self, trials: Sequence[Trial]) -> tuple[float, float]:
         first, second = np.mean([rank(trial.line["said"], self.settings) for trial in trials], axis=0)
         return float(first), float(second)
 
-    def _train(self, wanted: Sequence[tuple[Point, int]]) -> tuple[dict[str, Trial], int]:
+    def _trials(self, wanted: Sequence[tuple[Point, int]]) -> dict[str, Trial]:
         done = self._done()
-        open_ = [(point, seed) for point, seed in wanted if self._key(point, seed) not in done]
-        pretrained = self._pretrained() if open_ else {}
-        for number, (point, seed, fitted) in enumerate(self._fit(open_, pretrained), start=1):
-            line = self._write(point, seed, fitted)
-            done[line["key"]] = line
-            log.info(
-                "%s %s %s: %d of %d, seed %d, %s: validation %s %.4f, %.1f s",
-                self.method.name,
-                "/".join(self.data.name.values()),
-                self.part.name,
-                number,
-                len(open_),
-                seed,
-                " ".join(f"{key} {value:g}" for key, value in point.items()),
-                self.settings.monitor,
-                line["said"][self.settings.monitor],
-                line.get("seconds", 0.0),
-            )
-        trials = {_key_of(point, seed): self._read(done[self._key(point, seed)]) for point, seed in wanted}
-        return trials, len(open_)
-
-    def _fit(
-        self, wanted: Sequence[tuple[Point, int]], pretrained: Mapping[str, Tensor]
-    ) -> Iterator[tuple[Point, int, Fitted]]:
-        """Train, in this process or in several, in the order in which trainings end."""
-        if self.settings.num_workers == 1 or len(wanted) < 2:
-            for point, seed in wanted:
-                fitted = self.method.fit(
-                    self.data, self.part, point=point, seed=seed, settings=self.settings, pretrained=pretrained
-                )
-                yield point, seed, fitted
-            return
-        context = multiprocessing.get_context("forkserver")  # it imports torch once for all workers
-        context.set_forkserver_preload([__name__, "torch._dynamo"])
-        workers = min(self.settings.num_workers, len(wanted))
-        given = (self.method, self.data.opened, self.part, self.settings, dict(pretrained))
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=given) as pool:
-            yield from pool.map(_work, wanted)
+        return {_key_of(point, seed): self._read(done[self._key(point, seed)]) for point, seed in wanted}
 
     def _key(self, point: Point, seed: int) -> str:
         return hashlib.sha256(f"{self.about} {_key_of(point, seed)}".encode()).hexdigest()[:16]
 
-    def _pretrained(self) -> dict[str, Tensor]:
+    def _pretrained(self) -> Path | None:
+        """File of what the method learned before, which is learned now if it is not there."""
         if type(self.method).pretrain is Method.pretrain:
-            return {}
-        path = self.folder / "pretrained" / f"{hashlib.sha256(self.about.encode()).hexdigest()[:16]}.safetensors"
+            return None
+        about = json.dumps([self.method.to_json(), self.settings.seeds[0]], sort_keys=True)
+        key = hashlib.sha256(f"{about} {self.method.pretrained_on(self.data, self.part)}".encode()).hexdigest()[:16]
+        path = self.folder / "pretrained" / f"{key}.safetensors"
         if not path.is_file():
             path.parent.mkdir(exist_ok=True)
             log.info("%s: pre-training", self.method.name)
             write_tensors(path, self.method.pretrain(self.data, self.part, settings=self.settings))
-        return load_file(path)
+        return path
 
     def _done(self) -> dict[str, dict[str, Any]]:
         """Lines of trials whose scores are there too; a torn last line is one that was never written."""
@@ -439,6 +511,24 @@ class Sweep:
         return Trial(line, values[:cut], values[cut:])
 
 
+def train_all(sweeps: Sequence[Sweep], wanted: Sequence[Sequence[tuple[Point, int]]], workers: Workers) -> int:
+    """Do what some sweeps of one task want and lack, side by side.
+
+    Args:
+        sweeps: they may be of several methods and parts.
+        wanted: of each sweep, points and seeds.
+        workers: of the task.
+
+    Returns:
+        number of trainings done.
+    """
+    jobs = [(sweep, job) for sweep, asked in zip(sweeps, wanted, strict=True) for job in sweep.missing(asked)]
+    for number, fitted in enumerate(workers.fit([job for _, job in jobs])):
+        sweep, job = jobs[number]
+        sweep.keep(job, fitted, place=f"{number + 1} of {len(jobs)},")
+    return len(jobs)
+
+
 def _rows(part: Part) -> tuple[Ints, Ints, Ints]:
     return part.train, part.validation, part.test
 
@@ -451,21 +541,14 @@ def _is_torn(path: Path) -> bool:
     return path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
 
 
-_fit_in_worker: list[Callable[[Point, int], Fitted]] = []
-"""What a worker process trains with; empty everywhere else."""
+_opened: list[TaskData] = []
+"""The task that a worker process trains on; empty everywhere else."""
 
 
-def _start_worker(
-    method: Method, opened: Mapping[str, Any], part: Part, settings: SweepSettings, pretrained: Mapping[str, Tensor]
-) -> None:
+def _start_worker(opened: Mapping[str, Any]) -> None:
     torch.set_num_threads(1)
-    data = TaskData.open(**opened)
-
-    def fit(point: Point, seed: int) -> Fitted:
-        return method.fit(data, part, point=point, seed=seed, settings=settings, pretrained=pretrained)
-
-    _fit_in_worker.append(fit)
+    _opened.append(TaskData.open(**opened))
 
 
-def _work(wanted: tuple[Point, int]) -> tuple[Point, int, Fitted]:
-    return *wanted, _fit_in_worker[0](*wanted)
+def _work(job: Job) -> Fitted:
+    return job.fit(_opened[0])

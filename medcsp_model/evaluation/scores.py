@@ -276,6 +276,25 @@ def compare(estimates: Mapping[str, Estimate], pairs: Sequence[tuple[str, str]])
     ]
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One measure of one method on one task.
+
+    Attributes:
+        division, group: subgroup, such as sex and F; both are empty for everybody.
+        metric: its name.
+        estimate: value and draws.
+        num_records, num_positives: what it was measured on.
+    """
+
+    division: str
+    group: str
+    metric: str
+    estimate: Estimate
+    num_records: int
+    num_positives: int
+
+
 def report(
     label_N: ArrayLike,
     score_SN: ArrayLike,
@@ -285,54 +304,48 @@ def report(
     thresholds: Sequence[float] = (0.1, 0.2, 0.3),
     num_draws: int = 10_000,
     seed: int = 0,
-) -> list[dict[str, object]]:
-    """All measures of one method on one task as rows: discrimination, calibration, net benefit; then by subgroup.
+) -> list[Measured]:
+    """All measures of one method on one task: discrimination, calibration, net benefit; then by subgroup.
 
     Args:
         label_N: outcome of each record.
         score_SN: risk of each record by each training.
         subject_N: patient of each record.
-        groups: subgroup of each record by division, such as sex; their rows hold discrimination alone.
+        groups: subgroup of each record by division, such as sex; discrimination alone is measured in them.
         thresholds: risks above which one would treat.
         num_draws: draws of patients.
         seed: of the draws.
 
     Returns:
-        rows of division, group, metric, value, ci_low, ci_high, seed_deviation, num_records, num_positives,
-        num_undefined; division and group are empty for everybody. A measure without a value is NaN.
+        measures; one without a value is NaN.
     """
     label, scores = np.asarray(label_N, dtype=bool), np.atleast_2d(np.asarray(score_SN, dtype=np.float64))
-    subject, draws = np.asarray(subject_N), {"num_draws": num_draws, "seed": seed}
-    benefits = {f"net_benefit_{threshold:g}": net_benefit(threshold) for threshold in thresholds}
-    benefits |= {f"net_benefit_of_all_{threshold:g}": net_benefit_of_all(threshold) for threshold in thresholds}
-    whole = bootstrap(DISCRIMINATION | CALIBRATION | benefits, label, scores, subject, **draws)
-    rows = _rows(whole, label, division="", group="")
+    subject = np.asarray(subject_N)
+    metrics = DISCRIMINATION | CALIBRATION
+    metrics |= {f"net_benefit_{threshold:g}": net_benefit(threshold) for threshold in thresholds}
+    metrics |= {f"net_benefit_of_all_{threshold:g}": net_benefit_of_all(threshold) for threshold in thresholds}
+    parts = [("", "", np.ones(len(label), dtype=bool), metrics)]
     for division, names in (groups or {}).items():
         name_N = np.asarray(names)
-        for group in np.unique(name_N):
-            held = name_N == group
-            found = bootstrap(DISCRIMINATION, label[held], scores[:, held], subject[held], **draws)
-            rows += _rows(found, label[held], division=division, group=str(group))
-    return rows
+        parts += [(division, str(group), name_N == group, DISCRIMINATION) for group in np.unique(name_N)]
+    return [
+        Measured(division, group, name, estimate, int(held.sum()), int(label[held].sum()))
+        for division, group, held, wanted in parts
+        for name, estimate in bootstrap(
+            wanted, label[held], scores[:, held], subject[held], num_draws=num_draws, seed=seed
+        ).items()
+    ]
 
 
-def _rows(estimates: Mapping[str, Estimate], label_N: Bools, *, division: str, group: str) -> list[dict[str, object]]:
-    counts = {"num_records": len(label_N), "num_positives": int(label_N.sum())}
-    rows: list[dict[str, object]] = []
-    for metric, estimate in estimates.items():
-        low, high = estimate.interval()
-        value = {"value": estimate.value, "ci_low": low, "ci_high": high, "seed_deviation": estimate.seed_deviation}
-        rows.append(
-            {
-                "division": division,
-                "group": group,
-                "metric": metric,
-                **value,
-                **counts,
-                "num_undefined": estimate.num_undefined,
-            }
-        )
-    return rows
+def averaged_over_folds(metric: Metric, fold_N: NDArray[np.int64]) -> Metric:
+    """Measure within each fold and average: risks of different trainings are never ranked against each other."""
+    folds = [fold_N == fold for fold in np.unique(fold_N)]
+
+    def measure(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+        mean_B: Floats = np.mean([metric(label_N[held], score_N[held], weight_NB[held]) for held in folds], axis=0)
+        return mean_B
+
+    return measure
 
 
 @dataclass(frozen=True)

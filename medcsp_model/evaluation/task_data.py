@@ -296,6 +296,7 @@ class TaskData:
         task: str,
         horizon: str,
         cohort: str,
+        tested_on: str = "",
         without: Collection[str] = (),
         device: str | torch.device = "cpu",
     ) -> Self:
@@ -306,6 +307,7 @@ class TaskData:
             task: as in its labels.
             horizon: as in its labels.
             cohort: as in its labels.
+            tested_on: cohort whose test part takes the place of the cohort's own; empty: its own.
             without: inputs to leave out, such as diagnoses that were coded after discharge.
             device: where tensors go.
 
@@ -314,11 +316,15 @@ class TaskData:
         """
         folder = Path(folder)
         columns = _read_labels(folder / "labels.npz")
-        name = {"task": task, "horizon": horizon, "cohort": cohort}
-        chosen = np.all([columns[key] == value for key, value in name.items()], axis=0)
+        is_test = columns["split"] == SPLITS[-1]
+        of_task = (columns["task"] == task) & (columns["horizon"] == horizon)
+        tests = tested_on or cohort
+        chosen = of_task & np.where(is_test, columns["cohort"] == tests, columns["cohort"] == cohort)
         if not chosen.any():
-            known = sorted({"/".join(row) for row in zip(*(columns[key].tolist() for key in name), strict=True)})
+            keys = (columns[key].tolist() for key in ("task", "horizon", "cohort"))
+            known = sorted({"/".join(row) for row in zip(*keys, strict=True)})
             raise TaskError(f"{folder / 'labels.npz'}: no example of {task}/{horizon}/{cohort}; it has {known}")
+        name = {"task": task, "horizon": horizon, "cohort": f"{cohort}, tested on {tests}" if tested_on else cohort}
         inputs = RecordInputs(Corpus.open(folder), without=without, device=device)
         record_N = _find(inputs.source, columns["record_id"][chosen], folder)
         subject_N = inputs.source.subject_id[record_N]
@@ -331,7 +337,14 @@ class TaskData:
             split_N=columns["split"][chosen],
             fold_N=columns["fold"][chosen].astype(np.int64),
             groups={key[6:]: values[chosen] for key, values in columns.items() if key.startswith("group_")},
-            opened={"folder": folder, **name, "without": tuple(without), "device": device},
+            opened={
+                "folder": folder,
+                **name,
+                "cohort": cohort,
+                "tested_on": tested_on,
+                "without": tuple(without),
+                "device": device,
+            },
         )
         for values in (data.split_N, data.fold_N):
             pairs = len(np.unique(np.stack([subject_N.astype(str), values.astype(str)]), axis=1).T)

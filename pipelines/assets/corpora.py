@@ -28,6 +28,11 @@ INPUTS = (
     features.TextTokens,
     features.CxrImages,
 )
+SHARED = {
+    features.SeriesFeatures: features.SharedSeriesFeatures,
+    features.EhrSeries: features.EhrSharedSeries,
+}
+"""What the shared feature space has in place of the hospital's own items."""
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -57,6 +62,24 @@ def pretrain_corpus(build: Build) -> Made:
     return _write(build, splits=["pretrain"])
 
 
+def _settings_of_shared(profile: Profile) -> dict[str, Any]:
+    return {"is_asked": True, **_settings(profile)} if "shared" in profile.evaluation.spaces else {"is_asked": False}
+
+
+@step(
+    corpus.PretrainCorpusShared,
+    inputs=[SHARED.get(contract, contract) for contract in INPUTS],
+    settings=_settings_of_shared,
+    leaves=("corpus.json",),
+    kinds=("numpy",),
+)
+def pretrain_corpus_shared(build: Build) -> Made:
+    """Write the same records with the features of the shared space, if a cohort needs them."""
+    if not build.settings["is_asked"]:
+        return Made(build.step.contract.create_empty())
+    return _write(build, splits=["pretrain"])
+
+
 @step(
     corpus.RetrievalMimicCxrCorpus,
     inputs=INPUTS,
@@ -71,11 +94,12 @@ def retrieval_mimic_cxr_corpus(build: Build) -> Made:
 
 def _write(build: Build, *, splits: list[str]) -> Made:
     target = build.run_folder()
+    called = {shared.table: native.table for native, shared in SHARED.items()}
     with build.lake.scratch(build.step.name) as scratch:
         contents = write_corpus(
             scratch / "corpus",
             name=build.step.name,
-            tables={name: build.scan(CONTRACTS[name]) for name in build.step.inputs},
+            tables={called.get(name, name): build.scan(CONTRACTS[name]) for name in build.step.inputs},
             sources=[_source(values) for values in build.settings["sources"]],
             splits=splits,
             store=build.workspace.image_store,
@@ -92,4 +116,4 @@ def _source(values: dict[str, Any]) -> PretrainSource:
     return PretrainSource(**values | {"modalities": tuple(values["modalities"])})
 
 
-STEPS = (pretrain_corpus, retrieval_mimic_cxr_corpus)
+STEPS = (pretrain_corpus, pretrain_corpus_shared, retrieval_mimic_cxr_corpus)

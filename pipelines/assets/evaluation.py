@@ -94,6 +94,11 @@ def _paper_value(row: dict[str, Any]) -> float | None:
     return TABLE_2.get(row["metric"], {}).get(row["k"]) if row["method"] == "medcsp" else None
 
 
-metrics = sql_step(evaluation.Metrics, "evaluation/metrics.sql", inputs=[evaluation.RetrievalMimicCxr], on_device=True)
+metrics = sql_step(
+    evaluation.Metrics,
+    "evaluation/metrics.sql",
+    inputs=[evaluation.RetrievalMimicCxr, *evaluation.PREDICTIONS],
+    on_device=True,
+)
 
 STEPS = (record_embeddings, retrieval_mimic_cxr, metrics)

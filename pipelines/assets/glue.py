@@ -14,8 +14,10 @@ from typing import Any
 
 import dagster as dg
 
+from data_contracts.evaluation import PREDICTIONS
 from lake import Manifest, PublishError, measured
 from lake.sql import read_statement, table_names
+from medcsp_model.settings import PredictionEvaluation
 from pipelines.assets.column_lineage import column_lineage
 from pipelines.assets.raw import combined_version
 from pipelines.assets.step import Build, InputMissingError, Step
@@ -24,6 +26,21 @@ from pipelines.launcher import LaunchError
 from pipelines.resources import Workspace
 
 OWNERS = ["team:medcsp"]
+PREDICTION_SWEEPS = dg.AssetSpec(
+    "prediction_sweeps",
+    description="Each method's sweep of each prediction task, as the tasks' tables report it while they run.",
+    group_name="evaluation",
+    kinds={"pytorch"},
+    owners=OWNERS,
+    partitions_def=dg.MultiPartitionsDefinition(
+        {
+            "task": dg.StaticPartitionsDefinition([contract.table for contract in PREDICTIONS]),
+            "method": dg.StaticPartitionsDefinition(list(PredictionEvaluation().methods)),
+        }
+    ),
+)
+"""A grid of task by method that no run makes: a partitioned asset in the graph would make every command that selects
+beyond it ask for a partition, and would publish a table with the rows of one method."""
 PROGRESS = logging.getLogger("pipelines.progress")
 CONTRACT_CHECK = "contract"
 _DTYPE_NAMES = {"Int16": "smallint", "Int32": "integer", "Int64": "bigint", "Float32": "float", "Float64": "double"}
@@ -108,7 +125,13 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
         if manifest is None:
             log, observe = partial(_say, context), partial(_observe, context, step)
             manifest = build_and_publish(
-                step, workspace, inputs, log=lambda line: log(f"  {line}"), observe=observe, fresh=is_forced
+                step,
+                workspace,
+                inputs,
+                log=lambda line: log(f"  {line}"),
+                observe=observe,
+                done=partial(_done, context),
+                fresh=is_forced,
             )
     except (InputMissingError, PublishError, LaunchError, ValueError) as error:
         say_last(str(error))
@@ -136,6 +159,11 @@ def _observe(context: dg.AssetExecutionContext, step: Step, numbers: dict[str, f
     context.log_event(dg.AssetObservation(asset_key=step.name, metadata=numbers))
 
 
+def _done(context: dg.AssetExecutionContext, part: dict[str, str]) -> None:
+    """Show that one method's sweep of one task is done, in the grid of `prediction_sweeps`."""
+    context.log_event(dg.AssetMaterialization(PREDICTION_SWEEPS.key, partition=dg.MultiPartitionKey(part)))
+
+
 def count_warnings(step: Step, workspace: Workspace) -> dict[str, int]:
     """Return the number of rows that break each rule which stops nothing; a rule waits for the tables it reads."""
     counts = {}
@@ -155,6 +183,7 @@ def build_and_publish(
     *,
     log: Any,
     observe: Callable[[dict[str, float]], None] = lambda numbers: None,
+    done: Callable[[dict[str, str]], None] = lambda part: None,
     fresh: bool = False,
 ) -> Manifest:
     """Make the rows of a step and publish them; seconds and peak memory are kept beside the manifest."""
@@ -167,6 +196,7 @@ def build_and_publish(
         fingerprint=step.fingerprint(workspace, inputs),
         log=log,
         observe=observe,
+        done=done,
     )
     with measured() as usage:
         made = build.made(fresh=fresh)

@@ -1,6 +1,18 @@
 """Every step of the graph by the name of its table, in an order in which each comes after its inputs."""
 
-from pipelines.assets import corpora, evaluation, features, labels, links, prediction, records, static, tables, training
+from pipelines.assets import (
+    corpora,
+    evaluation,
+    features,
+    labels,
+    links,
+    prediction,
+    predictions,
+    records,
+    static,
+    tables,
+    training,
+)
 from pipelines.assets import report as report_layer
 from pipelines.assets.step import Step
 
@@ -26,6 +38,7 @@ STEPS = _in_order(
         *prediction.STEPS,
         *corpora.STEPS,
         *training.STEPS,
+        *predictions.STEPS,
         *evaluation.STEPS,
         *report_layer.STEPS,
     )

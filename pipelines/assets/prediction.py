@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts import CONTRACTS, Contract, corpus, features, labels, prediction, records
+from data_contracts import CONTRACTS, Contract, features, labels, prediction, records
 from pipelines.assets.step import Build, Made, sql_step, step
 from pipelines.features.prediction_corpus import SPACES, Space, check_vocabularies, write_task_folder
 from pipelines.features.series import READINGS_PER_CHUNK
@@ -61,15 +61,15 @@ def discharge_corpus(build: Build) -> Made:
     return _write(build, index_event="discharge")
 
 
-def task_folder(build: Build, contract: type[Contract], *, space: str) -> Path:
+def task_folder(build: Build, contract: type[Contract], *, space: str, trained_on: type[Contract]) -> Path:
     """Return the folder of a task in one feature space, after a look at what the checkpoint was trained with.
 
     Raises:
         VocabularyMismatchError: the training corpus is coded with other vocabularies.
     """
     folder = build.folder_of(contract) / space
-    trained_on = build.folder_of(corpus.PretrainCorpus)
-    check_vocabularies(*(json.loads((place / "corpus.json").read_text()) for place in (folder, trained_on)))
+    places = (folder, build.folder_of(trained_on))
+    check_vocabularies(*(json.loads((place / "corpus.json").read_text()) for place in places))
     return folder
 
 

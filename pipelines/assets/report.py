@@ -10,8 +10,7 @@ from pipelines.assets.step import Build, Made, step
 from pipelines.report import TEMPLATES, build_page, write_page
 from pipelines.resources import Workspace
 
-NOT_YET_MADE = (*evaluation.PREDICTIONS, evaluation.PredictionComparisons, evaluation.PredictionMethods)
-BEFORE_LINEAGE = tuple(c for c in CONTRACTS.values() if c not in (evaluation.Lineage, evaluation.Report, *NOT_YET_MADE))
+BEFORE_LINEAGE = tuple(c for c in CONTRACTS.values() if c not in (evaluation.Lineage, evaluation.Report))
 
 
 @step(

@@ -51,6 +51,7 @@ class Build:
 
     Attributes:
         observe: shows numbers of what is still being made.
+        done: says that a part of a partitioned whole is done: which, by dimension.
         shard: what a step that is made shard by shard makes now: `scan`, `frame` and `query` give the rows of its
             subjects, and all rows of tables without subjects.
     """
@@ -62,6 +63,7 @@ class Build:
     fingerprint: str
     log: Callable[[str], None]
     observe: Callable[[dict[str, float]], None] = lambda numbers: None
+    done: Callable[[dict[str, str]], None] = lambda part: None
     processes: list[ProcessUsage] = field(default_factory=list)
     shard: int | None = None
 
@@ -258,8 +260,9 @@ class Step:
         )
         if manifest is None:
             return None
-        folder = workspace.lake.run_folder(self.name, manifest.fingerprint) if self.leaves else Path()
-        return manifest if all((folder / name).is_file() for name in self.leaves) else None
+        leaves = self.leaves if manifest.rows else ()  # an empty table leaves nothing
+        folder = workspace.lake.run_folder(self.name, manifest.fingerprint) if leaves else Path()
+        return manifest if all((folder / name).is_file() for name in leaves) else None
 
 
 @functools.cache

@@ -9,9 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts import corpus, training
+from data_contracts import Contract, corpus, training
 from lake import file_digest, sha256_file
 from pipelines.assets.step import Build, Made, step
+from pipelines.profiles import Profile
 from pipelines.resources import Workspace
 
 MODEL = "model.safetensors"
@@ -21,14 +22,16 @@ LOGITS = tuple(f"logit_{loss}_{side}" for loss in "apd" for side in ("positive",
 RECALL = "_recall_at_10"
 
 
-def weights_digests(workspace: Workspace) -> dict[str, str]:
+def tower_digests(workspace: Workspace) -> dict[str, str]:
     """Return the digest of every file that the towers start from."""
-    method = workspace.profile.towers
-    if not method:
-        return {}
-    folder = workspace.weights(method)
+    towers = workspace.profile.towers
+    return weights_digests(workspace, workspace.weights(towers)) if towers else {}
+
+
+def weights_digests(workspace: Workspace, folder: Path) -> dict[str, str]:
+    """Return the digest of every file of a folder of weights."""
     return {
-        f"raw:weights/{method}/{path.relative_to(folder).as_posix()}": file_digest(
+        f"raw:weights/{folder.name}/{path.relative_to(folder).as_posix()}": file_digest(
             path, root=folder, home=workspace.home
         )
         for path in sorted(folder.rglob("*"))
@@ -81,14 +84,41 @@ def last_line(metrics: Path) -> dict[str, float]:
     training.PretrainCheckpoint,
     inputs=[corpus.PretrainCorpus],
     settings=lambda profile: profile.training.to_json(),
-    raw=weights_digests,
+    raw=tower_digests,
     code=("medcsp_model.train",),
     leaves=(MODEL, "model.json"),
     on_device=True,
     kinds=("pytorch",),
 )
 def pretrain_checkpoint(build: Build) -> Made:
-    """Train on the corpus in a process of its own; a killed run resumes, a finished one returns at once."""
+    """Train on the corpus."""
+    return _train(build, corpus.PretrainCorpus)
+
+
+def _settings_of_shared(profile: Profile) -> dict[str, Any]:
+    is_asked = "shared" in profile.evaluation.spaces
+    return {"is_asked": is_asked, **(profile.training.to_json() if is_asked else {})}
+
+
+@step(
+    training.PretrainCheckpointShared,
+    inputs=[corpus.PretrainCorpusShared],
+    settings=_settings_of_shared,
+    raw=lambda workspace: tower_digests(workspace) if "shared" in workspace.profile.evaluation.spaces else {},
+    code=("medcsp_model.train",),
+    leaves=(MODEL, "model.json"),
+    on_device=True,
+    kinds=("pytorch",),
+)
+def pretrain_checkpoint_shared(build: Build) -> Made:
+    """Train on the corpus of the shared feature space, if a cohort needs it."""
+    if not build.settings["is_asked"]:
+        return Made(build.step.contract.create_empty())
+    return _train(build, corpus.PretrainCorpusShared)
+
+
+def _train(build: Build, trained_on: type[Contract]) -> Made:
+    """Train in a process of its own; a killed run resumes, a finished one returns at once."""
     folder = build.run_folder()
     live = LiveCurve(folder / "metrics.jsonl", build.observe)
 
@@ -99,7 +129,7 @@ def pretrain_checkpoint(build: Build) -> Made:
     replace(build, log=hear).launch(
         "medcsp_model.train",
         {
-            "corpus": str(build.folder_of(corpus.PretrainCorpus)),
+            "corpus": str(build.folder_of(trained_on)),
             "run_folder": str(folder),
             "settings": training_settings(build),
         },
@@ -135,4 +165,4 @@ def training_settings(build: Build) -> dict[str, Any]:
     return settings.to_json()
 
 
-STEPS = (pretrain_checkpoint,)
+STEPS = (pretrain_checkpoint, pretrain_checkpoint_shared)

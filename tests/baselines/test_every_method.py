@@ -12,11 +12,13 @@ from torch import nn
 from medcsp_model.baselines.ehr.registry import (
     COMPARISONS,
     CRITICALITY,
+    NAMES,
     OURS,
     READMISSION,
     SIMPLE,
     demo_methods,
     methods,
+    methods_of,
 )
 from medcsp_model.evaluation import scores
 from medcsp_model.evaluation.prediction import Method, Network, load_pretrained, predict
@@ -24,9 +26,12 @@ from medcsp_model.evaluation.task_data import Part, TaskData
 from medcsp_model.settings import SweepSettings
 
 WIDTH = 16
-OWN = (OURS, "MedCSP from scratch", "MedCSP linear probe")
-CASES = [("mortality", name) for name in (*CRITICALITY, *OWN[:2])] + [
-    ("readmission", name) for name in (*READMISSION, *OWN[:2])
+TABLES = ("medcsp_linear_probe", *SIMPLE)
+CASES = [
+    (task, name)
+    for task, names in (("mortality", CRITICALITY), ("readmission", READMISSION))
+    for name in names
+    if name not in TABLES
 ]
 SETTINGS = SweepSettings(max_epochs=14, patience=14, weight_decay=0.0)
 POINT = {"batch_size": 16, "learning_rate": 1e-2}
@@ -38,10 +43,12 @@ def every(checkpoint: Path) -> dict[str, Method]:
 
 
 def test_every_declared_method_exists(every: dict[str, Method], checkpoint: Path) -> None:
-    named = {*CRITICALITY, *READMISSION, *SIMPLE, *OWN}
-    assert set(every) == named == set(methods(checkpoint=str(checkpoint)))
-    assert all(method.name == name for name, method in every.items())
+    named = {*CRITICALITY, *READMISSION}
+    assert set(every) == named == set(NAMES) == set(methods(checkpoint=str(checkpoint)))
+    assert all(method.name == NAMES[name] for name, method in every.items())
     assert {name for pair in COMPARISONS for name in pair} <= named
+    assert set(methods_of(["series", "demographics"])) == set(CRITICALITY)
+    assert set(methods_of(["series", "demographics", "drug"])) == set(READMISSION)
 
 
 @pytest.mark.parametrize(("task", "name"), CASES)
@@ -63,7 +70,7 @@ def test_a_score_is_the_patients_own(
     assert together.std() > 0
 
 
-@pytest.mark.parametrize("name", READMISSION)
+@pytest.mark.parametrize("name", [name for name in READMISSION if name not in (*OURS, *SIMPLE)])
 def test_padding_of_a_note_does_not_count(name: str, every: dict[str, Method], tasks: dict[str, TaskData]) -> None:
     method, data = every[name], tasks["readmission"]
     assert isinstance(method, Network)
@@ -84,11 +91,11 @@ def test_overfits_planted_patients(task: str, name: str, every: dict[str, Method
     part = Part("overfit", rows, rows, rows)
     pretrained = method.pretrain(data, part, settings=SETTINGS)
     fitted = method.fit(data, part, point=POINT, seed=0, settings=SETTINGS, pretrained=pretrained)
-    assert bool(pretrained) == (name == "MedHMP")
+    assert bool(pretrained) == (name == "medhmp")
     assert scores.score(scores.auroc, data.label_N[rows], fitted.test) > 0.95
 
 
-@pytest.mark.parametrize(("task", "name"), [("mortality", name) for name in SIMPLE] + [("readmission", OWN[2])])
+@pytest.mark.parametrize(("task", "name"), [("mortality", name) for name in SIMPLE] + [("readmission", TABLES[0])])
 def test_references_learn_what_is_planted(
     task: str, name: str, every: dict[str, Method], tasks: dict[str, TaskData]
 ) -> None:
@@ -98,7 +105,9 @@ def test_references_learn_what_is_planted(
     assert scores.score(scores.auroc, data.label_N[data.part().test], fitted.test) > 0.8
 
 
-@pytest.mark.parametrize(("task", "name"), [case for case in CASES if case[1] in (OURS, "MedHMP", "BertStar", "DCMN")])
+@pytest.mark.parametrize(
+    ("task", "name"), [case for case in CASES if case[1] in ("medcsp", "medhmp", "bert_star", "dcmn")]
+)
 def test_a_saved_network_scores_the_same(
     task: str, name: str, every: dict[str, Method], tasks: dict[str, TaskData], tmp_path: Path
 ) -> None:
@@ -140,12 +149,12 @@ BERT = (
 CODE = {"diagnosis": ICD, "drug": DRUG}
 HALF = SERIES // 2
 HOURS = {
-    "Lstm": lstm(SERIES, 1024) + linear(1024, 512),
-    "Cnn": 3 * SERIES * 128 + 128 + linear(24 * 128, 512),
-    "Encoder": linear(SERIES, 1024)
+    "lstm": lstm(SERIES, 1024) + linear(1024, 512),
+    "cnn": 3 * SERIES * 128 + 128 + linear(24 * 128, 512),
+    "encoder": linear(SERIES, 1024)
     + 6 * (attention(1024) + linear(1024, 4096) + linear(4096, 1024) + 4 * 1024)
     + linear(1024, 512),
-    "Star": linear(SERIES, 1024) + 2 * (attention(1024) + 2 * 1024) + linear(1024, 512),
+    "star": linear(SERIES, 1024) + 2 * (attention(1024) + 2 * 1024) + linear(1024, 512),
 }
 
 
@@ -167,19 +176,19 @@ STAY = (
     + 4 * 256
 )
 EXPECTED = {
-    "F-LSTM": lstm(SERIES + TABLE, 64) + linear(64, 64) + linear(64, 1),
-    "F-CNN": 3 * (SERIES + TABLE) * 64 + 64 + 3 * 64 * 64 + 64 + linear(12 * 64, 64) + linear(64, 1),
-    "RAIM": 2 * linear(HALF, 256)
+    "f_lstm": lstm(SERIES + TABLE, 64) + linear(64, 64) + linear(64, 1),
+    "f_cnn": 3 * (SERIES + TABLE) * 64 + 64 + 3 * 64 * 64 + 64 + linear(12 * 64, 64) + linear(64, 1),
+    "raim": 2 * linear(HALF, 256)
     + linear(TABLE, 256)
     + linear(256, 1)
     + linear(256, BINS)
     + 1
     + 3 * 256 * (256 + 256 + 2)
     + linear(256, 1),
-    "DCMN": 2 * (11 + linear((HALF - 10) // 5 + 1, 256) + 2 * 256 + 2 * lstm(256, 256) + linear(256, 256))
+    "dcmn": 2 * (11 + linear((HALF - 10) // 5 + 1, 256) + 2 * 256 + 2 * lstm(256, 256) + linear(256, 256))
     + linear(TABLE, 256)
     + linear(256, 1),
-    "MedHMP": STAY
+    "medhmp": STAY
     + sum(linear(size, 256) + linear(256, 256) + 4 * 256 for size in CODE.values())
     + (BERT - linear(768, 768))
     + linear(768, 256)
@@ -188,7 +197,7 @@ EXPECTED = {
     **{
         name: BERT + hours + linear(TABLE, 64) + linear(ICD, 256) + linear(DRUG, 256) + gate(main, other)
         for kind, hours in HOURS.items()
-        for name, main, other in ((f"Bert{kind}", 768, 512), (f"{kind}Bert", 512, 768))
+        for name, main, other in ((f"bert_{kind}", 768, 512), (f"{kind}_bert", 512, 768))
     },
 }
 

@@ -192,14 +192,14 @@ def _with_sizes(data: TaskData, sizes: InputSizes) -> Any:
 def test_what_a_task_lacks(tasks: dict[str, TaskData], checkpoint: Path, tmp_path: Path) -> None:
     methods = demo_methods(checkpoint=str(checkpoint), width=8)
     with pytest.raises(ValueError, match="BertLstm needs note"):
-        sweep(tasks["mortality"], tmp_path, method=methods["BertLstm"]).run()
+        sweep(tasks["mortality"], tmp_path, method=methods["bert_lstm"]).run()
     opened = TaskData.open(
         **tasks["readmission"].opened | {"without": ("diagnosis",)}  # type: ignore[arg-type]
     )
     assert (opened.sizes.diagnosis, opened.sizes.drug) == (0, 7)
     assert opened.fingerprint != tasks["readmission"].fingerprint
     one = {"batch_sizes": (32,), "learning_rates": (1e-2,), "seeds": (0,), "max_epochs": 1}
-    for name in ("BertCnn", "MedCSP", "MedHMP", "Boosted trees"):
+    for name in ("bert_cnn", "medcsp", "medhmp", "gradient_boosting"):
         result = sweep(opened, tmp_path / name, method=methods[name], **one).run()
         assert np.isfinite(result.score_SN).all()
 

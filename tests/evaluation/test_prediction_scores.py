@@ -153,16 +153,26 @@ def test_a_report_has_everybody_and_each_group(risks: tuple[np.ndarray, np.ndarr
     sex = np.where(subject % 3 == 0, "F", "M")
     site = np.where(label, "only positives", "only negatives")
     rows = scores.report(label, [score, score**2], subject, groups={"sex": sex, "site": site}, num_draws=50)
-    by_key = {(row["group"], row["metric"]): row for row in rows}
+    by_key = {(row.group, row.metric): row for row in rows}
     assert len(by_key) == len(rows) == 8 + 6 + 4 * 4
     women = sex == "F"
     expected = np.mean([roc_auc_score(label[women], values[women]) for values in (score, score**2)])
     row = by_key["F", "auroc"]
-    assert row["value"] == pytest.approx(expected)
-    assert (row["num_records"], row["num_positives"]) == (women.sum(), label[women].sum())
-    assert row["ci_low"] <= expected <= row["ci_high"]
-    assert np.isnan(by_key["only positives", "auroc"]["value"])
-    assert by_key["only positives", "auroc"]["num_undefined"] == 50
+    assert row.estimate.value == pytest.approx(expected)
+    assert (row.num_records, row.num_positives) == (women.sum(), label[women].sum())
+    low, high = row.estimate.interval()
+    assert low <= expected <= high
+    assert np.isnan(by_key["only positives", "auroc"].estimate.value)
+    assert by_key["only positives", "auroc"].estimate.num_undefined == 50
+
+
+def test_folds_are_measured_apart_and_averaged(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    label, score, subject = risks
+    fold = subject % 3
+    shifted = score + 10 * fold  # what only a ranking across folds would see
+    within = scores.averaged_over_folds(scores.auroc, fold)
+    expected = np.mean([roc_auc_score(label[fold == number], score[fold == number]) for number in range(3)])
+    assert scores.score(within, label, shifted) == pytest.approx(expected)
 
 
 def test_declared_comparisons(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:

@@ -40,9 +40,16 @@ ASSETS_BY_GROUP = {
         *("labels_arf", "labels_shock", "labels_mortality", "labels_aki", "labels_readmission"),
         *("prediction_inputs", "cohort_flow", "prediction_events"),
     },
-    "corpus": {"pretrain_corpus", "retrieval_mimic_cxr_corpus", "critical_care_corpus", "discharge_corpus"},
-    "checkpoint": {"pretrain_checkpoint"},
-    "evaluation": {"record_embeddings", "retrieval_mimic_cxr", "metrics"},
+    "corpus": {
+        *("pretrain_corpus", "pretrain_corpus_shared", "retrieval_mimic_cxr_corpus"),
+        *("critical_care_corpus", "discharge_corpus"),
+    },
+    "checkpoint": {"pretrain_checkpoint", "pretrain_checkpoint_shared"},
+    "evaluation": {
+        *("record_embeddings", "retrieval_mimic_cxr", "metrics"),
+        *("prediction_arf", "prediction_shock", "prediction_mortality", "prediction_aki", "prediction_readmission"),
+        *("prediction_comparisons", "prediction_methods"),
+    },
     "report": {"lineage", "report"},
 }
 
@@ -134,7 +141,7 @@ KNOWN_LINEAGE = {
         ("ehr_records", "admit_time"),
         ("ehr_records", "discharge_time"),
     },
-    ("metrics", "value"): {("retrieval_mimic_cxr", "value")},
+    ("metrics", "value"): {("retrieval_mimic_cxr", "value"), ("prediction_aki", "value")},
     ("ehr_notes", "text"): {("mimic_iv_note__discharge", "text")},
 }
 

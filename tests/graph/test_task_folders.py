@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from graph_runs import tiny_workspace
 
+from data_contracts.corpus import PretrainCorpus
 from lake import Lake
 from medcsp_model.corpus import Corpus, Series
 from pipelines.assets.glue import build_and_publish
@@ -72,9 +73,10 @@ def test_the_folders_fit_the_training_corpus_in_the_native_space_alone(built_hom
     workspace = tiny_workspace(built_home)
     step = STEPS["critical_care_corpus"]
     build = Build(step=step, workspace=workspace, settings={}, inputs={}, fingerprint="", log=lambda line: None)
-    assert (task_folder(build, step.contract, space="native") / "labels.npz").is_file()
+    trained_on = PretrainCorpus
+    assert (task_folder(build, step.contract, space="native", trained_on=trained_on) / "labels.npz").is_file()
     with pytest.raises(VocabularyMismatchError, match="another feature space"):
-        task_folder(build, step.contract, space="shared")
+        task_folder(build, step.contract, space="shared", trained_on=trained_on)
 
 
 def test_it_is_made_again_when_a_file_of_it_is_lost(fresh_copy: Path) -> None:

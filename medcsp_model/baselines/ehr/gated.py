@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from medcsp_model.baselines.ehr.hours import Kind, build_hours
-from medcsp_model.baselines.ehr.text import TextEncoder, TextSettings, text_identity
+from medcsp_model.baselines.ehr.text import TextEncoder, TextSettings, check_text, text_identity
 from medcsp_model.evaluation.prediction import Network
-from medcsp_model.evaluation.task_data import InputSizes, TaskBatch
+from medcsp_model.evaluation.task_data import InputSizes, RecordInputs, TaskBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +66,11 @@ class Gated(Network):
     def to_json(self) -> dict[str, Any]:
         """Settings, with the content of a text encoder's folder in place of its path."""
         return super().to_json() | {"text": text_identity(self.text)}
+
+    def check(self, inputs: RecordInputs) -> None:
+        """Refuse a task without what it needs, and a text encoder that does not fit it."""
+        super().check(inputs)
+        check_text(inputs.sizes, self.text)
 
     def build(self, sizes: InputSizes) -> nn.Module:
         """The network at random weights."""

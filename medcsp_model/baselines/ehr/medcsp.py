@@ -130,10 +130,14 @@ class LinearProbe(LinearTable):
         """Settings, with the content of the checkpoint in place of its path."""
         return super().to_json() | {"checkpoint": checkpoint_digest(self.checkpoint)}
 
+    def check(self, inputs: RecordInputs) -> None:
+        """Refuse inputs of another vocabulary than the checkpoint's."""
+        check_vocabulary(read_description(self.checkpoint), inputs)
+
     def features(self, data: TaskData) -> np.ndarray:
         """Embeddings of all examples, float32 (N, modalities * embed_dim)."""
+        self.check(data.inputs)
         method = MedCspHead(checkpoint=self.checkpoint)
-        method.check(data.inputs)
         network = MedCspNetwork(data.sizes, method).to(data.inputs.device).eval()
         parts = []
         with torch.no_grad():

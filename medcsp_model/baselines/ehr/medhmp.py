@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medcsp_model.baselines.ehr.text import TextEncoder, TextSettings, text_identity
+from medcsp_model.baselines.ehr.text import TextEncoder, TextSettings, check_text, text_identity
 from medcsp_model.corpus import Corpus
 from medcsp_model.evaluation.prediction import Network
-from medcsp_model.evaluation.task_data import InputSizes, Part, TaskBatch, TaskData
+from medcsp_model.evaluation.task_data import InputSizes, Part, RecordInputs, TaskBatch, TaskData
 from medcsp_model.settings import SweepSettings
 
 
@@ -73,6 +73,11 @@ class MedHmp(Network):
         corpus = Corpus.open(self.corpus).fingerprint if self.corpus else ""
         return super().to_json() | {"corpus": corpus, "text": text_identity(self.text)}
 
+    def check(self, inputs: RecordInputs) -> None:
+        """Refuse a task without what it needs, and a text encoder that does not fit it."""
+        super().check(inputs)
+        check_text(inputs.sizes, self.text)
+
     def build(self, sizes: InputSizes) -> "MedHmpNetwork":
         """The network at random weights."""
         return MedHmpNetwork(sizes, self)
@@ -82,6 +87,12 @@ class MedHmp(Network):
         from medcsp_model.baselines.ehr.medhmp_pretraining import pretrain
 
         return pretrain(self, data, part, seed=settings.seeds[0]) if self.is_pretrained else {}
+
+    def pretrained_on(self, data: TaskData, part: Part) -> str:
+        """The corpus and what of it the task has, or the training records."""
+        if not self.corpus:
+            return super().pretrained_on(data, part)
+        return f"{Corpus.open(self.corpus).fingerprint} {data.sizes} {data.inputs.inputs}"
 
     def validation_loss(self, logit_N: Tensor, label_N: Tensor) -> Tensor:
         """Cross-entropy, or with risk and outcome swapped."""

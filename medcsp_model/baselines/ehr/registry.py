@@ -1,8 +1,9 @@
 """Every method of the EHR evaluation by name, at published and at demo sizes, and the comparisons declared beforehand.
 
-Which of them a task can have says its inputs (`Network.check`).
+Which of them a task can have, its inputs say (`Method.check`).
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -17,31 +18,53 @@ from medcsp_model.baselines.ehr.tables import BoostedTrees, LinearTable
 from medcsp_model.baselines.ehr.text import TextSettings
 from medcsp_model.evaluation.prediction import Method
 
-OURS = "MedCSP"
-SCRATCH = "MedCSP from scratch"
-CRITICALITY = ("F-LSTM", "F-CNN", "RAIM", "DCMN", "MedHMP")
-"""The paper's Figure 5."""
+NAMES = {
+    "medcsp": "MedCSP",
+    "medcsp_linear_probe": "MedCSP linear probe",
+    "medcsp_scratch": "MedCSP from scratch",
+    "f_lstm": "F-LSTM",
+    "f_cnn": "F-CNN",
+    "raim": "RAIM",
+    "dcmn": "DCMN",
+    "medhmp": "MedHMP",
+    "bert_lstm": "BertLstm",
+    "bert_cnn": "BertCnn",
+    "bert_encoder": "BertEncoder",
+    "bert_star": "BertStar",
+    "lstm_bert": "LstmBert",
+    "cnn_bert": "CnnBert",
+    "encoder_bert": "EncoderBert",
+    "star_bert": "StarBert",
+    "logistic_regression": "Logistic regression",
+    "gradient_boosting": "Boosted trees",
+}
+"""What figures call a method, by its name in `metrics`."""
+SCRATCH = NAMES["medcsp_scratch"]
+OURS = ("medcsp", "medcsp_linear_probe", "medcsp_scratch")
+SIMPLE = ("logistic_regression", "gradient_boosting")
+CRITICALITY = (*OURS, "f_lstm", "f_cnn", "raim", "dcmn", "medhmp", *SIMPLE)
+"""The paper's Figure 5, with the simple references."""
 READMISSION = (
-    "BertLstm",
-    "BertCnn",
-    "BertEncoder",
-    "BertStar",
-    "LstmBert",
-    "CnnBert",
-    "EncoderBert",
-    "StarBert",
-    "MedHMP",
+    *OURS,
+    *("bert_lstm", "bert_cnn", "bert_encoder", "bert_star"),
+    *("lstm_bert", "cnn_bert", "encoder_bert", "star_bert"),
+    "medhmp",
+    *SIMPLE,
 )
-"""The paper's Figure 6."""
-SIMPLE = ("Logistic regression", "Boosted trees")
-COMPARISONS = ((OURS, "MedHMP"), (OURS, SCRATCH), (OURS, "Boosted trees"))
+"""The paper's Figure 6, with the simple references."""
+COMPARISONS = (("medcsp", "medhmp"), ("medcsp", "medcsp_scratch"), ("medcsp", "gradient_boosting"))
 """The differences that are tested, declared beforehand; all others are intervals alone."""
+
+
+def methods_of(inputs: Collection[str]) -> tuple[str, ...]:
+    """Methods of a task that has these inputs: Figure 6's where drugs or notes may be read, else Figure 5's."""
+    return READMISSION if {"drug", "note"} & set(inputs) else CRITICALITY
 
 
 def methods(
     *, checkpoint: str, corpus: str = "", text: TextSettings | None = None, towers_folder: str = ""
 ) -> dict[str, Method]:
-    """Every method at its published sizes, by name.
+    """Every method at its published sizes, by its name in `metrics`.
 
     Args:
         checkpoint: folder of our trained model.
@@ -71,11 +94,12 @@ def methods(
         LinearTable(),
         BoostedTrees(),
     ]
-    return {method.name: method for method in every}
+    by_title = {method.name: method for method in every}
+    return {name: by_title[title] for name, title in NAMES.items()}
 
 
 def demo_methods(*, checkpoint: str, corpus: str = "", width: int = 32) -> dict[str, Method]:
-    """Every method at sizes that a core trains in seconds."""
+    """Every method at sizes that a core trains in seconds, by its name in `metrics`."""
     text = TextSettings(width=width, num_layers=1, num_heads=2, mlp_width=2 * width, dropout=0.0, positions=0)
     small = {"hidden_dim": width, "width": width, "static_dim": width // 2, "code_dim": width // 2}
     sizes: dict[type[Method], dict[str, Any]] = {

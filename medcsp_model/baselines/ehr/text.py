@@ -6,6 +6,7 @@ Clinical-T5. The task folder's note must be tokenised with that model's own voca
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -65,18 +66,8 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.pad_id, self.pooling, self.frozen = sizes.pad_id, pooling, settings.frozen
         self.encoder = _from_folder(Path(settings.folder)) if settings.folder else _random_bert(sizes, settings)
-        rows, self.width = self.encoder.config.vocab_size, int(self.encoder.config.hidden_size)
-        if rows < sizes.vocabulary:
-            raise ValueError(
-                f"{settings.folder or 'text.vocabulary'}: {rows} rows of token embeddings, the task has token ids below"
-                f" {sizes.vocabulary}; tokenise its note with this model's own vocabulary"
-            )
-        positions = getattr(self.encoder.config, "max_position_embeddings", None) or sizes.context
-        if positions < sizes.context:
-            raise ValueError(
-                f"{settings.folder or 'text.positions'}: {positions} positions, the longest note of the task has up to"
-                f" {sizes.context} tokens; publish the task with shorter notes or take an encoder with more positions"
-            )
+        self.width = int(self.encoder.config.hidden_size)
+        _check_rows(sizes, settings, self.encoder.config.to_dict())
         self.pooler = nn.Sequential(nn.Linear(self.width, self.width), nn.Tanh()) if pooling == "first" else None
         for parameter in self.encoder.parameters():
             parameter.requires_grad_(not settings.frozen)
@@ -98,6 +89,28 @@ class TextEncoder(nn.Module):
             return first_BD
         mean_BD: Tensor = (hidden_BLD * word_BL[..., None]).sum(dim=1) / word_BL.sum(dim=1, keepdim=True).clamp(min=1)
         return mean_BD
+
+
+def check_text(sizes: InputSizes, settings: TextSettings) -> None:
+    """Refuse a folder that is incomplete, or whose model has too few rows for the task, without loading it."""
+    if settings.folder and sizes.vocabulary:
+        _complete(Path(settings.folder))
+        _check_rows(sizes, settings, json.loads((Path(settings.folder) / "config.json").read_text()))
+
+
+def _check_rows(sizes: InputSizes, settings: TextSettings, config: Mapping[str, Any]) -> None:
+    rows = config["vocab_size"]
+    if rows < sizes.vocabulary:
+        raise ValueError(
+            f"{settings.folder or 'text.vocabulary'}: {rows} rows of token embeddings, the task has token ids below"
+            f" {sizes.vocabulary}; tokenise its note with this model's own vocabulary"
+        )
+    positions = config.get("max_position_embeddings") or sizes.context
+    if positions < sizes.context:
+        raise ValueError(
+            f"{settings.folder or 'text.positions'}: {positions} positions, the longest note of the task has up to"
+            f" {sizes.context} tokens; publish the task with shorter notes or take an encoder with more positions"
+        )
 
 
 def _random_bert(sizes: InputSizes, settings: TextSettings) -> Any:

@@ -1,0 +1,374 @@
+"""Prediction from task folders to numbers: every method on every question, as rows of plain values.
+
+run.json of `python -m medcsp_model.evaluate`: {"task": "prediction", "questions": [...], "trials", "output",
+"settings"}; `settings` as in `medcsp_model.settings.PredictionEvaluation`, `trials` a folder that outlives a run: what
+is trained there is never trained again (`medcsp_model.evaluation.prediction`). A question:
+
+    labels            plain values that stand in each of its rows: task, dataset, cohort, mode
+    folder, task, horizon, cohort, tested_on, without    which task folder, and what of it (`TaskData.open`)
+    checkpoint        folder of our model of that feature space
+    corpus            the corpus that it was trained on, for MedHMP's own stages; empty: the training records
+    towers_folder     what our text tower starts from when it is trained from scratch; empty: random weights
+    text_folder       text encoder of the baselines; empty: a random one
+    is_whole          label efficiency and cross-validation too
+
+In `output`: metrics.json, comparisons.json and methods.json, rows as in the contracts of the same names without what
+the caller knows of the run.
+"""
+
+import json
+import logging
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from medcsp_model.baselines.ehr.registry import COMPARISONS, demo_methods, methods, methods_of
+from medcsp_model.baselines.ehr.text import TextSettings
+from medcsp_model.checkpoint import write_json
+from medcsp_model.evaluation import scores
+from medcsp_model.evaluation.prediction import Method, Result, Sweep, Workers, pick_device, train_all
+from medcsp_model.evaluation.scores import Estimate, Floats
+from medcsp_model.evaluation.task_data import Part, TaskData, TaskError
+from medcsp_model.settings import PredictionEvaluation
+
+log = logging.getLogger(__name__)
+Row = dict[str, Any]
+
+MEAN = -1
+"""Seed of the mean over seeds."""
+AREAS = {"auroc": scores.auroc, "auprc": scores.average_precision}
+"""What is compared between methods, and measured after training on few positives."""
+DECLARED_METRIC = "auroc"
+PRETRAINED = ("medcsp", "medcsp_linear_probe")
+"""Ours, whose differences from all others are given."""
+DONE = "done: "
+"""Before the name of a method whose sweep of a question is done, in the log."""
+NAMES = {"average_precision": "auprc", "trapezoid_aupr": "auprc_trapezoid", "calibration_error": "ece"}
+"""What `metrics` calls a measure, where not by its own name."""
+TEST, FOLDS = "test", "cross_validation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One task in one cohort, as in the module's docstring."""
+
+    labels: dict[str, str]
+    folder: str
+    task: str
+    horizon: str
+    cohort: str
+    checkpoint: str
+    tested_on: str = ""
+    without: tuple[str, ...] = ()
+    corpus: str = ""
+    towers_folder: str = ""
+    text_folder: str = ""
+    is_whole: bool = True
+
+    @property
+    def title(self) -> str:
+        """What it is, for logs."""
+        return " ".join(self.labels.values())
+
+    def open(self, settings: PredictionEvaluation) -> TaskData:
+        """Its examples; TaskError where there are none."""
+        return TaskData.open(
+            self.folder,
+            task=self.task,
+            horizon=self.horizon,
+            cohort=self.cohort,
+            tested_on=self.tested_on,
+            without=self.without,
+            device=pick_device(settings.sweep),
+        )
+
+    def methods(self, settings: PredictionEvaluation) -> dict[str, Method]:
+        """Every method that is there, by name."""
+        if settings.sizes == "demo":
+            return demo_methods(checkpoint=self.checkpoint, corpus=self.corpus)
+        text = TextSettings(folder=self.text_folder)
+        return methods(checkpoint=self.checkpoint, corpus=self.corpus, text=text, towers_folder=self.towers_folder)
+
+
+@dataclass
+class Numbers:
+    """Rows, as they come."""
+
+    metrics: list[Row] = field(default_factory=list)
+    comparisons: list[Row] = field(default_factory=list)
+    methods: list[Row] = field(default_factory=list)
+
+    def write(self, output: Path) -> None:
+        """Write one file each."""
+        output.mkdir(parents=True, exist_ok=True)
+        for name, rows in vars(self).items():
+            write_json(output / f"{name}.json", rows)
+
+
+def evaluate_prediction(run: Mapping[str, Any]) -> None:
+    """Answer every question of a run description and write the files described above."""
+    settings = PredictionEvaluation.from_json(run["settings"])
+    if settings.sweep.num_threads:
+        torch.set_num_threads(settings.sweep.num_threads)
+    questions = [Question(**{**values, "without": tuple(values["without"])}) for values in run["questions"]]
+    numbers = Numbers()
+    for place, question in enumerate(questions, start=1):
+        log.info("question %d of %d: %s", place, len(questions), question.title)
+        Answer(question, settings=settings, trials=Path(run["trials"])).add_to(numbers)
+    numbers.write(Path(run["output"]))
+    log.info("prediction: %d questions, %d numbers", len(questions), len(numbers.metrics))
+
+
+class Answer:
+    """All numbers of one question.
+
+    Args:
+        question: the task.
+        settings: what is measured.
+        trials: folder of the trainings.
+    """
+
+    def __init__(self, question: Question, *, settings: PredictionEvaluation, trials: Path) -> None:
+        self.question, self.settings, self.trials = question, settings, trials
+        self.numbers = Numbers()
+        self.num_trials: Counter[str] = Counter()
+
+    def add_to(self, numbers: Numbers) -> None:
+        """Add its rows; a question that cannot be answered has rows of methods alone, which say why."""
+        self._answer()
+        for name, rows in vars(self.numbers).items():
+            getattr(numbers, name).extend(rows)
+
+    def _answer(self) -> None:
+        try:
+            data = self.question.open(self.settings)
+            data.part()
+        except TaskError as error:
+            log.warning("%s: not available: %s", self.question.title, error)
+            self.numbers.methods += [self._unavailable(name, str(error)) for name in self.settings.methods]
+            return
+        usable = self._usable(data)
+        with Workers(data, num_workers=self.settings.sweep.num_workers) as workers:
+            results = {}
+            for name, method in usable.items():
+                results[name] = self._sweep(name, method, data, data.part()).run(workers)
+                self.num_trials[name] += results[name].num_trained + results[name].num_resumed
+                log.info("%s%s: %s", DONE, name, self.question.title)
+            self._test(data, results)
+            if self.question.is_whole:
+                self._few(data, usable, results, workers)
+                self._folds(data, usable, workers)
+        self.numbers.methods += [self._available(name, data, result) for name, result in results.items()]
+
+    def _usable(self, data: TaskData) -> dict[str, Method]:
+        """Methods of the task that can be used on it, by name; of the others it is written why."""
+        every, usable = self.question.methods(self.settings), {}
+        for name in methods_of(data.inputs.inputs):
+            if name not in self.settings.methods:
+                continue
+            if reason := why_not(every[name], data):
+                log.warning("%s: %s is not available: %s", self.question.title, name, reason)
+                self.numbers.methods.append(self._unavailable(name, reason))
+            else:
+                usable[name] = every[name]
+        return usable
+
+    def _sweep(self, name: str, method: Method, data: TaskData, part: Part, **options: Any) -> Sweep:
+        options.setdefault("settings", self.settings.sweep)
+        return Sweep(method, data, part, folder=self.trials / name, **options)
+
+    def _test(self, data: TaskData, results: Mapping[str, Result]) -> None:
+        """Every measure of every method on the test part, and how methods differ."""
+        rows = data.part().test
+        label, subject = data.label_N[rows], data.subject_N[rows]
+        groups = {name: values[rows] for name, values in data.groups.items()}
+        areas: dict[str, dict[str, Estimate]] = {}
+        for name, result in results.items():
+            found = scores.report(
+                label, result.score_SN, subject, groups=groups, thresholds=self.settings.thresholds, **self._draws()
+            )
+            for each in found:
+                method, metric, k = _column_values(name, each.metric)
+                if method == name or name == next(iter(results)):  # what no method changes is said once
+                    split = f"{TEST}/{each.division}={each.group}" if each.division else TEST
+                    counts = {"n": each.num_records, "num_positive": each.num_positives}
+                    self._add(method, metric, each.estimate, k=k, split=split, by_seed=method == name, **counts)
+                if not each.division and metric in AREAS and method == name:
+                    areas.setdefault(name, {})[metric] = each.estimate
+        self._compare(areas, split=TEST, k=0, n=len(rows), num_positive=int(label.sum()))
+
+    def _few(
+        self, data: TaskData, usable: Mapping[str, Method], results: Mapping[str, Result], workers: Workers
+    ) -> None:
+        """Methods at the point that all positives chose, trained on some of them; validation stays as it is."""
+        part, settings = data.part(), self.settings
+        label, subject = data.label_N[part.test], data.subject_N[part.test]
+        names = [name for name in settings.few_methods if name in usable]
+        for k in [k for k in settings.few_positives if k < data.label_N[part.train].sum()]:
+            fewer = [data.fewer(part, positives=k, draw=draw) for draw in range(settings.few_draws)]
+            sweeps = {
+                name: [
+                    self._sweep(
+                        name,
+                        usable[name],
+                        data,
+                        each,
+                        settings=replace(settings.sweep, seeds=(draw,), search_seeds=1),
+                        points=[results[name].point],
+                    )
+                    for draw, each in enumerate(fewer)
+                ]
+                for name in names
+            }
+            areas = {
+                name: scores.bootstrap(AREAS, label, score_DN, subject, **self._draws())
+                for name, score_DN in self._scores(sweeps, workers).items()
+            }
+            counts = {"n": len(label), "num_positive": int(label.sum())}
+            for name, found in areas.items():
+                for metric, estimate in found.items():
+                    self._add(name, metric, estimate, k=k, split=TEST, **counts)
+            self._compare(areas, split=TEST, k=k, **counts)
+
+    def _scores(self, sweeps: Mapping[str, Sequence[Sweep]], workers: Workers) -> dict[str, Floats]:
+        """Risks of the test part after each of some sweeps of one seed, (sweeps, n), trained side by side."""
+        flat = [sweep for each in sweeps.values() for sweep in each]
+        train_all(flat, [sweep.search() for sweep in flat], workers)
+        self.num_trials.update({name: len(each) for name, each in sweeps.items()})
+        return {name: np.concatenate([sweep.run(workers).score_SN for sweep in each]) for name, each in sweeps.items()}
+
+    def _folds(self, data: TaskData, usable: Mapping[str, Method], workers: Workers) -> None:
+        """Cross-validation of the declared comparisons: each fold searches the grid, areas are averaged over folds."""
+        seeds = self.settings.sweep.seeds[: self.settings.fold_seeds]
+        names = [name for name in dict.fromkeys(chain(*COMPARISONS)) if name in usable]
+        if not seeds or not names:
+            return
+        try:
+            parts = [data.part(f"fold-{fold}") for fold in np.unique(data.fold_N)]
+        except TaskError as error:
+            log.warning("%s: no cross-validation: %s", self.question.title, error)
+            return
+        settings = replace(self.settings.sweep, seeds=seeds, search_seeds=min(len(seeds), 1))
+        metrics = {name: scores.averaged_over_folds(metric, data.fold_N) for name, metric in AREAS.items()}
+        counts = {"n": len(data.label_N), "num_positive": int(data.label_N.sum())}
+        areas = {}
+        for name in names:
+            sweeps = [self._sweep(name, usable[name], data, part, settings=settings) for part in parts]
+            train_all(sweeps, [sweep.search() for sweep in sweeps], workers)
+            score_SN = np.empty((len(seeds), len(data.label_N)))
+            for part, sweep in zip(parts, sweeps, strict=True):
+                result = sweep.run(workers)
+                score_SN[:, part.test] = result.score_SN
+                self.num_trials[name] += len(sweep.search()) + len(seeds) - 1
+            areas[name] = scores.bootstrap(metrics, data.label_N, score_SN, data.subject_N, **self._draws())
+            for metric, estimate in areas[name].items():
+                self._add(name, metric, estimate, k=0, split=FOLDS, **counts)
+        self._compare(areas, split=FOLDS, k=0, **counts)
+
+    def _draws(self) -> dict[str, int]:
+        return {"num_draws": self.settings.sweep.num_draws, "seed": self.settings.sweep.bootstrap_seed}
+
+    def _add(
+        self,
+        method: str,
+        metric: str,
+        estimate: Estimate,
+        *,
+        k: int,
+        split: str,
+        n: int,
+        num_positive: int,
+        by_seed: bool = True,
+    ) -> None:
+        """Add the mean with its interval, and each seed's value; what has no value has no row."""
+        low, high = (None if math.isnan(end) else end for end in estimate.interval())
+        values: list[tuple[int, float, float | None, float | None]] = [(MEAN, estimate.value, low, high)]
+        if by_seed:
+            values += [(seed, float(value), None, None) for seed, value in enumerate(estimate.values_S)]
+        common = {**self.question.labels, "method": method, "metric": metric, "k": k, "split": split}
+        self.numbers.metrics += [
+            {
+                **common,
+                "seed": seed,
+                "value": value,
+                "ci_low": low,
+                "ci_high": high,
+                "n": n,
+                "num_positive": num_positive,
+            }
+            for seed, value, low, high in values
+            if not math.isnan(value)
+        ]
+
+    def _compare(
+        self, areas: Mapping[str, Mapping[str, Estimate]], *, split: str, k: int, n: int, num_positive: int
+    ) -> None:
+        """Add how ours differ from the others; Holm's p values over those declared, where all positives trained."""
+        pairs = [pair for pair in combinations(areas, 2) if pair[0] in PRETRAINED]
+        for metric in AREAS:
+            estimates = {name: found[metric] for name, found in areas.items()}
+            declared = [pair for pair in COMPARISONS if pair in pairs and metric == DECLARED_METRIC and not k]
+            holm = {(row["method"], row["other"]): row["p_holm"] for row in scores.compare(estimates, declared)}
+            for ours, other in pairs:
+                found = scores.difference(estimates[ours], estimates[other])
+                if math.isnan(found.value):
+                    continue
+                has_interval = not math.isnan(found.low)
+                row = {"metric": metric, "k": k, "split": split, "method": ours, "other": other}
+                row |= {"difference": found.value, "is_declared": (ours, other) in holm}
+                row |= dict.fromkeys(("ci_low", "ci_high", "p_value", "p_holm"))
+                if has_interval:
+                    row |= {"ci_low": found.low, "ci_high": found.high, "p_value": found.p}
+                    row["p_holm"] = holm.get((ours, other))
+                self.numbers.comparisons.append({**self.question.labels, **row, "n": n, "num_positive": num_positive})
+
+    def _unavailable(self, name: str, reason: str) -> Row:
+        nothing = dict.fromkeys(("point", "num_parameters", "num_train", "num_train_positive"))
+        return {
+            **self.question.labels,
+            "method": name,
+            "reason": reason,
+            **nothing,
+            "num_seeds": 0,
+            "num_trials": 0,
+        }
+
+    def _available(self, name: str, data: TaskData, result: Result) -> Row:
+        train = data.part().train
+        return {
+            **self._unavailable(name, ""),
+            "reason": None,
+            "point": json.dumps(result.point, sort_keys=True),
+            "num_seeds": len(result.trials),
+            "num_trials": self.num_trials[name],
+            "num_parameters": result.trials[0].line.get("num_parameters"),
+            "num_train": len(train),
+            "num_train_positive": int(data.label_N[train].sum()),
+        }
+
+
+def why_not(method: Method, data: TaskData) -> str:
+    """Why a method cannot be used on a task, or nothing."""
+    try:
+        method.check(data.inputs)
+        method.to_json()  # which looks at the files that it starts from
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _column_values(method: str, metric: str) -> tuple[str, str, int]:
+    """Method, metric and k as `metrics` has them."""
+    if metric == "prevalence":
+        return "chance", metric, 0
+    if metric.startswith("net_benefit_"):
+        threshold = round(100 * float(metric.rsplit("_", 1)[1]))
+        return "all_positive" if "_of_all_" in metric else method, "net_benefit", threshold
+    return method, NAMES.get(metric, metric), 0
