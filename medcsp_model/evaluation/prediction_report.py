@@ -97,6 +97,16 @@ class Question:
         return methods(checkpoint=self.checkpoint, corpus=self.corpus, text=text, towers_folder=self.towers_folder)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What a number was measured on, in the columns of `metrics`."""
+
+    split: str
+    k: int = 0
+    n: int
+    num_positive: int
+
+
 @dataclass
 class Numbers:
     """Rows, as they come."""
@@ -198,11 +208,11 @@ class Answer:
                 method, metric, k = _column_values(name, each.metric)
                 if method == name or name == next(iter(results)):  # what no method changes is said once
                     split = f"{TEST}/{each.division}={each.group}" if each.division else TEST
-                    counts = {"n": each.num_records, "num_positive": each.num_positives}
-                    self._add(method, metric, each.estimate, k=k, split=split, by_seed=method == name, **counts)
+                    basis = Basis(split=split, k=k, n=each.num_records, num_positive=each.num_positives)
+                    self._add(method, metric, each.estimate, basis, by_seed=method == name)
                 if not each.division and metric in AREAS and method == name:
                     areas.setdefault(name, {})[metric] = each.estimate
-        self._compare(areas, split=TEST, k=0, n=len(rows), num_positive=int(label.sum()))
+        self._compare(areas, Basis(split=TEST, n=len(rows), num_positive=int(label.sum())))
 
     def _few(
         self, data: TaskData, usable: Mapping[str, Method], results: Mapping[str, Result], workers: Workers
@@ -231,11 +241,11 @@ class Answer:
                 name: scores.bootstrap(AREAS, label, score_DN, subject, **self._draws())
                 for name, score_DN in self._scores(sweeps, workers).items()
             }
-            counts = {"n": len(label), "num_positive": int(label.sum())}
+            basis = Basis(split=TEST, k=k, n=len(label), num_positive=int(label.sum()))
             for name, found in areas.items():
                 for metric, estimate in found.items():
-                    self._add(name, metric, estimate, k=k, split=TEST, **counts)
-            self._compare(areas, split=TEST, k=k, **counts)
+                    self._add(name, metric, estimate, basis)
+            self._compare(areas, basis)
 
     def _scores(self, sweeps: Mapping[str, Sequence[Sweep]], workers: Workers) -> dict[str, Floats]:
         """Risks of the test part after each of some sweeps of one seed, (sweeps, n), trained side by side."""
@@ -257,7 +267,7 @@ class Answer:
             return
         settings = replace(self.settings.sweep, seeds=seeds, search_seeds=min(len(seeds), 1))
         metrics = {name: scores.averaged_over_folds(metric, data.fold_N) for name, metric in AREAS.items()}
-        counts = {"n": len(data.label_N), "num_positive": int(data.label_N.sum())}
+        basis = Basis(split=FOLDS, n=len(data.label_N), num_positive=int(data.label_N.sum()))
         areas = {}
         for name in names:
             sweeps = [self._sweep(name, usable[name], data, part, settings=settings) for part in parts]
@@ -269,65 +279,43 @@ class Answer:
                 self.num_trials[name] += len(sweep.search()) + len(seeds) - 1
             areas[name] = scores.bootstrap(metrics, data.label_N, score_SN, data.subject_N, **self._draws())
             for metric, estimate in areas[name].items():
-                self._add(name, metric, estimate, k=0, split=FOLDS, **counts)
-        self._compare(areas, split=FOLDS, k=0, **counts)
+                self._add(name, metric, estimate, basis)
+        self._compare(areas, basis)
 
     def _draws(self) -> dict[str, int]:
         return {"num_draws": self.settings.sweep.num_draws, "seed": self.settings.sweep.bootstrap_seed}
 
-    def _add(
-        self,
-        method: str,
-        metric: str,
-        estimate: Estimate,
-        *,
-        k: int,
-        split: str,
-        n: int,
-        num_positive: int,
-        by_seed: bool = True,
-    ) -> None:
+    def _add(self, method: str, metric: str, estimate: Estimate, basis: Basis, *, by_seed: bool = True) -> None:
         """Add the mean with its interval, and each seed's value; what has no value has no row."""
         low, high = (None if math.isnan(end) else end for end in estimate.interval())
         values: list[tuple[int, float, float | None, float | None]] = [(MEAN, estimate.value, low, high)]
         if by_seed:
             values += [(seed, float(value), None, None) for seed, value in enumerate(estimate.values_S)]
-        common = {**self.question.labels, "method": method, "metric": metric, "k": k, "split": split}
+        common = {**self.question.labels, "method": method, "metric": metric, **vars(basis)}
         self.numbers.metrics += [
-            {
-                **common,
-                "seed": seed,
-                "value": value,
-                "ci_low": low,
-                "ci_high": high,
-                "n": n,
-                "num_positive": num_positive,
-            }
+            {**common, "seed": seed, "value": value, "ci_low": low, "ci_high": high}
             for seed, value, low, high in values
             if not math.isnan(value)
         ]
 
-    def _compare(
-        self, areas: Mapping[str, Mapping[str, Estimate]], *, split: str, k: int, n: int, num_positive: int
-    ) -> None:
+    def _compare(self, areas: Mapping[str, Mapping[str, Estimate]], basis: Basis) -> None:
         """Add how ours differ from the others; Holm's p values over those declared, where all positives trained."""
         pairs = [pair for pair in combinations(areas, 2) if pair[0] in PRETRAINED]
         for metric in AREAS:
             estimates = {name: found[metric] for name, found in areas.items()}
-            declared = [pair for pair in COMPARISONS if pair in pairs and metric == DECLARED_METRIC and not k]
+            declared = [pair for pair in COMPARISONS if pair in pairs and metric == DECLARED_METRIC and not basis.k]
             holm = {(row["method"], row["other"]): row["p_holm"] for row in scores.compare(estimates, declared)}
             for ours, other in pairs:
                 found = scores.difference(estimates[ours], estimates[other])
                 if math.isnan(found.value):
                     continue
-                has_interval = not math.isnan(found.low)
-                row = {"metric": metric, "k": k, "split": split, "method": ours, "other": other}
+                row: Row = {**self.question.labels, **vars(basis), "metric": metric, "method": ours, "other": other}
                 row |= {"difference": found.value, "is_declared": (ours, other) in holm}
                 row |= dict.fromkeys(("ci_low", "ci_high", "p_value", "p_holm"))
-                if has_interval:
+                if not math.isnan(found.low):
                     row |= {"ci_low": found.low, "ci_high": found.high, "p_value": found.p}
                     row["p_holm"] = holm.get((ours, other))
-                self.numbers.comparisons.append({**self.question.labels, **row, "n": n, "num_positive": num_positive})
+                self.numbers.comparisons.append(row)
 
     def _unavailable(self, name: str, reason: str) -> Row:
         nothing = dict.fromkeys(("point", "num_parameters", "num_train", "num_train_positive"))
