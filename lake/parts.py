@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_contracts.base import SHARD_COLUMN, SHARD_NUMBER_COLUMN, Contract
+from lake.files import link_or_copy
 from lake.ids import shard_of
 from lake.ordering import in_total_order, num_duplicates
 
@@ -97,8 +98,13 @@ class Parts:
         self._relieve()
 
     def finish(self) -> list[Path]:
-        """Write what is left and close the files; all of them exist then, the empty ones too."""
+        """Write what is left and close the files; all of them exist then, the empty ones too, which are one file."""
+        empty = None
         for file in self._files.values():
+            if file.is_empty and empty is not None:
+                link_or_copy(empty, file.path)
+                continue
+            empty = file.path if file.is_empty else empty
             file.finish(self._row_bytes, is_ordered=self._is_ordered)
         return [file.path for file in self._files.values()]
 
@@ -187,6 +193,11 @@ class PartFile:
         self._counts_duplicates = not contract.key
         self.num_duplicates = 0
         self.has_ties = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row has come yet."""
+        return not (self.num_held or self._tail or self._num_written or self._aside)
 
     def write_whole_groups(self) -> None:
         """Write the row groups that no row to come can change; rows come in the order of their first column."""

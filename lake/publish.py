@@ -19,6 +19,7 @@ from typing import Any
 import dataframely as dy
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from data_contracts.base import Contract
 from lake.columns import contract_columns
@@ -293,8 +294,9 @@ class _Steps:
                 for batch in batches:
                     if missing := [name for name in self.contract.column_names() if name not in batch.columns]:
                         raise PublishError(f"table '{table}': missing columns {missing}; the rows have {batch.columns}")
-                    self.num_rows_in += batch.height
-                    parts.add(self._good(batch))
+                    if batch.height:
+                        self.num_rows_in += batch.height
+                        parts.add(self._good(batch))
         except (duckdb.Error, pl.exceptions.PolarsError, OSError) as error:
             raise PublishError(f"table '{table}': its rows cannot be made: {error}") from error
         parts.finish()
@@ -308,7 +310,8 @@ class _Steps:
                 rows.tables, rows.variables, shard=rows.shard, scratch=self.staging / "duckdb"
             ) as connection:
                 reader = connection.sql(statement_of(unordered(rows.sql))).to_arrow_reader(BATCH_ROWS)
-                empty = pl.DataFrame(pl.from_arrow(reader.schema.empty_table()))
+                none = pa.Table.from_batches([], reader.schema)  # schema.empty_table() imports pandas
+                empty = pl.DataFrame(pl.from_arrow(none))
                 yield chain([empty], (pl.DataFrame(pl.from_arrow(batch)) for batch in reader))
         elif isinstance(rows, pl.DataFrame):
             yield chain([rows[:0]], rows.iter_slices(BATCH_ROWS))

@@ -43,3 +43,14 @@ def test_a_row_of_another_shard_is_refused(lake, made_from):
     names = [f"key {shard}" for shard in range(lake.num_shards)]
     with pytest.raises((ValueError, PublishError), match="shard 1 among"):
         lake.publish(Sums, ByShard(lambda shard: rows_of(1), names), **made_from)
+
+
+def test_empty_files_are_one_file_with_the_bytes_of_each_alone(lake, made_from):
+    names = [f"key {shard}" for shard in range(lake.num_shards)]
+    lake.publish(Sums, ByShard(lambda shard: rows_of(shard)[:0], names), **made_from)
+    alone = [path.read_bytes() for path in lake.files("sums")]
+    lake.publish(Sums, rows_of(1), **{**made_from, "code_version": "rows of shard 1"})
+    files = lake.files("sums")
+    assert [path.read_bytes() for number, path in enumerate(files) if number != 1] == alone[1:]
+    assert pl.read_parquet(files[1]).height == 2
+    assert len({path.stat().st_ino for path in files}) == 2
