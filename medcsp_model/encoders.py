@@ -46,8 +46,9 @@ class SeriesEncoder(nn.Module):
 
     def encode_stays(self, x_SLF: Tensor) -> Tensor:
         """(stays, bins, features) to (stays, embed_dim)."""
-        hidden_SLH, _ = self.first(x_SLF)
-        _, (last_hidden, last_cell) = self.second(self.norm(hidden_SLH.relu()))
+        with torch.autocast("cpu", enabled=False):  # a CPU without AVX-512 has no LSTM in bfloat16
+            hidden_SLH, _ = self.first(x_SLF)
+            _, (last_hidden, last_cell) = self.second(self.norm(hidden_SLH.relu()))
         chosen: Tensor = (last_cell if self.state == "cell" else last_hidden)[0]
         return widen(chosen)
 
