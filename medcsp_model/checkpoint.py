@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,30 @@ log = logging.getLogger(__name__)
 KEPT_STATES = 2
 
 
-def write_json(path: Path, values: Mapping[str, Any] | list[Any]) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+def write_text(path: Path, text: str) -> None:
+    """Write a text so that a reader sees the old file or the new one, never half of it."""
     staged = path.with_name(f".{path.name}.part")
-    staged.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+    staged.write_text(text)
     _sync(staged)
     staged.replace(path)
     _sync(path.parent)
+
+
+def write_json(path: Path, values: Mapping[str, Any] | list[Any]) -> None:
+    """Write JSON, whole or not at all."""
+    write_text(path, json.dumps(values, indent=2, sort_keys=True) + "\n")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     """Write tensors as safetensors, whole or not at all; returns the file's sha256."""
     staged = path.with_name(f".{path.name}.part")
     save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, staged)
-    _sync(staged)
+    with ThreadPoolExecutor(max_workers=1) as beside:  # both take seconds at full size, one the disk, one a core
+        digest = beside.submit(file_sha256, staged)
+        _sync(staged)
     staged.replace(path)
     _sync(path.parent)
-    return file_sha256(path)
+    return digest.result()
 
 
 def file_sha256(path: Path) -> str:

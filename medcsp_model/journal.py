@@ -8,14 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from medcsp_model.checkpoint import write_text
+
 NOT_AVERAGED = ("step", "epoch", "learning_rate")
 
 
 def cut_lines(path: Path, done: int) -> None:
-    """Drop lines of steps that a killed run had logged beyond its last state: they are trained again."""
+    """Drop lines of steps that a killed run had logged beyond its last state: they are trained again.
+
+    A process that is killed here leaves all lines or those that stay.
+    """
     lines = path.read_text().splitlines() if path.is_file() else []
     kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= done]
-    path.write_text("".join(f"{line}\n" for line in kept))
+    write_text(path, "".join(f"{line}\n" for line in kept))
 
 
 def append_line(path: Path, steps: Sequence[Mapping[str, Any]], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Several GPUs or nodes: `torchrun --nproc-per-node=8 -m medcsp_model.train --sett
 all processes together, and all must see the run folder.
 
 Finished before: returns at once. Stopped before: goes on from the last whole state, bitwise as if never stopped (same
-machine, same number of threads). SIGTERM saves the state and exits with 143. In the run folder:
+machine, same number of threads). SIGTERM saves the state once the step is done and exits with 143. In the run folder:
 
     model.safetensors, model.json   the finished model and all that is needed to build it again
     metrics.jsonl                   means since the line before: step, epoch, loss, loss_a, loss_p, loss_d, grad_norm,
@@ -24,23 +24,33 @@ from medcsp_model.corpus import Corpus
 from medcsp_model.settings import Settings
 
 KEYS = ("corpus", "run_folder", "settings")
+STOPPED = 128 + signal.SIGTERM
 
 
-class _Stop:
-    """Remembers that the process was asked to end."""
+class Stop:
+    """Remembers that the process was asked to end; before its first step is done it ends at once.
+
+    Imports, the compiler and a first step may take minutes, and there is nothing new to save before.
+    """
 
     asked = False
+    has_stepped = False
 
     def __call__(self) -> bool:
+        """Whether to stop; asked after every step."""
+        self.has_stepped = True
         return self.asked
 
     def ask(self, *_: object) -> None:
+        """Take the signal; SystemExit where no step was done yet."""
         self.asked = True
+        if not self.has_stepped:
+            raise SystemExit(STOPPED)
 
 
 def main() -> int:
     """Run the command; the exit status is 0, 2 for an error the user can repair, or 143 after SIGTERM."""
-    stop = _Stop()
+    stop = Stop()
     signal.signal(signal.SIGTERM, stop.ask)
     run = read_run(KEYS)
     corpus, settings = Corpus.open(run["corpus"]), Settings.from_json(run["settings"])
@@ -53,7 +63,7 @@ def main() -> int:
             Trainer(corpus, settings=settings, folder=Path(run["run_folder"]), should_stop=stop, ranks=ranks).run()
         except StoppedError as stopped:
             print(stopped, flush=True)
-            return 128 + signal.SIGTERM
+            return STOPPED
     return 0
 
 

@@ -16,6 +16,7 @@ from medcsp_model.checkpoint import last_state
 from medcsp_model.corpus import Corpus
 from medcsp_model.model import load_model
 from medcsp_model.settings import Settings
+from medcsp_model.train import Stop
 from medcsp_model.trainer import (
     NonFiniteLossError,
     StoppedError,
@@ -173,10 +174,10 @@ def test_a_run_killed_before_its_last_word_says_it_again(toy, undisturbed, tmp_p
 
 
 def test_a_resumed_run_keeps_the_number_of_threads_it_began_with(toy, tmp_path):
-    settings = recipe(run={"num_threads": 0})
+    settings = recipe(run={"num_threads": 0}, optimiser={"steps": 2})
     torch.set_num_threads(2)
     with pytest.raises(StoppedError):
-        Trainer(toy, settings=settings, folder=tmp_path, should_stop=stop_after(2)).run()
+        Trainer(toy, settings=settings, folder=tmp_path, should_stop=stop_after(1)).run()
     torch.set_num_threads(1)
     done = Trainer(toy, settings=settings, folder=tmp_path).run()
     assert done["num_threads"] == 2
@@ -286,6 +287,16 @@ def test_a_wrong_run_file_is_one_line(tmp_path, run, message):
     assert process.returncode == 2
     assert message in output
     assert "Traceback" not in output
+
+
+def test_a_stop_before_the_first_step_ends_at_once_and_later_after_a_step():
+    early, late = Stop(), Stop()
+    with pytest.raises(SystemExit) as left:
+        early.ask()
+    assert left.value.code == 143
+    assert not late(), "a step is done"
+    late.ask()
+    assert late()
 
 
 def test_a_run_in_parts_stops_and_goes_on_to_the_same_bits(toy, undisturbed, tmp_path):
