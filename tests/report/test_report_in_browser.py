@@ -16,7 +16,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
     "--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND",
 ]  # fmt: skip
-DESKTOP, PHONE = (1200, 4600), (390, 8200)
+DESKTOP, PHONE = (1200, 9000), (390, 16000)
 PROBE = """<script>
 addEventListener("load", () => {
   const root = document.documentElement;
@@ -82,7 +82,7 @@ def test_it_renders_alone_and_fits(page: Page, tmp_path: Path, size: tuple[int, 
     assert width == size[0]
     assert scroll_width <= width, "the page scrolls sideways"
     assert num_requests == 0, "the page asks for files"
-    assert num_charts == 6
+    assert num_charts == 23
     assert num_cut == 0, "words of a chart are cut off"
 
 

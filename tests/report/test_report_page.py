@@ -177,8 +177,8 @@ def test_settings_are_listed(reader: Reader) -> None:
 
 def test_costs_are_listed_dearest_first(reader: Reader) -> None:
     tables = [row for row in reader.rows if len(row) == 4 and row[2:] == ["9.00", "250"]]
-    assert tables[0][:2] == ["metrics evaluation", f"{10 + len(INPUTS):.2f}"]
-    assert len(tables) == len(INPUTS) + 1
+    assert tables[0][:2] == ["metrics evaluation", f"{10 + len(INPUTS) + 1:.2f}"]
+    assert len(tables) == len(INPUTS) + 2
 
 
 def test_the_page_stands_alone(page: Page, reader: Reader) -> None:
@@ -222,10 +222,12 @@ def test_sections_meet_their_contract(page: Page) -> None:
         "cohorts",
         "pre_training",
         "retrieval",
+        "predictions",
+        "tripod",
         "lineage",
         "settings",
     ]
-    assert sections["content_sha256"].n_unique() == 8
+    assert sections["content_sha256"].n_unique() == 10
     assert dict(sections.select("section", "num_rows").iter_rows())["linked_pairs"] == 32
 
 
@@ -244,7 +246,7 @@ def test_empty_tables_are_said_to_be_empty(new_lake: NewLake, render: Render) ->
 def test_only_some_tables_empty(new_lake: NewLake, render: Render) -> None:
     lake = new_lake({"same_patient_pairs": []})
     page = render(lake)
-    assert page.html.count('class="chart"') == 5
+    assert page.html.count('class="chart"') == 14
     assert "There are no pairs" in page.html
 
 
@@ -253,6 +255,7 @@ def test_what_was_not_measured_while_training_is_not_drawn(
 ) -> None:
     assert "Retrieval on validation subjects while training" in page.html
     assert "Positives above negatives" in page.html
+    assert "Gradient norm" in page.html
     gone = {"recall_at_10": None, "logit_d_positive": None}
     html = render(new_lake({"pretrain_checkpoint": [{**row, **gone} for row in planted_curve]})).html
     assert "Retrieval on validation subjects while training" not in html
