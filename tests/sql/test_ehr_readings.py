@@ -243,3 +243,28 @@ def test_outputs_and_laboratory_results_of_every_database(stays) -> None:
 def test_nothing_is_known_before_it_was_taken(stays) -> None:
     charted = {**IN_IV, "itemid": 220045, "value": "80", "valuenum": 80.0, "charttime": at(5), "storetime": at(4)}
     assert readings(stays, mimic_iv__chartevents=[charted])[0][5] == 5.0
+
+
+def test_stays_that_overlap_or_end_before_they_begin_are_said_and_read_as_they_stand(database) -> None:
+    def stay(stay_id: int, begin: float, end: float | None, subject_id: int = 1) -> dict[str, object]:
+        hadm_id, out_time = 10 * subject_id, None if end is None else at(end)
+        ids = {"database": "mimic_iv", "system": "mimic_iv", "subject_id": subject_id, "hadm_id": hadm_id}
+        return {**ids, "stay_id": stay_id, "in_time": at(begin), "out_time": out_time}
+
+    stays = [stay(100, 0, 30), stay(101, 24, 60), stay(102, 70, 65), stay(103, 80, None), stay(200, 20, 40, 2)]
+    database.fill({"ehr_stays": stays})
+    charted = {**IN_IV, "itemid": 220045, "charttime": at(26), "storetime": at(27), "value": "80", "valuenum": 80.0}
+    lab = {"itemid": 50912, "storetime": at(27), "value": "1.1", "valuenum": 1.1, "subject_id": 1}
+    rows = readings(
+        database,
+        mimic_iv__chartevents=[charted],
+        mimic_iv__labevents=[{**lab, "charttime": at(26)}, {**lab, "charttime": at(75), "storetime": at(75)}],
+    )
+    assert rows == [
+        (100, "chart_220045", 26.0, "80", 80.0, 27.0, False),  # what names its stay is of that one alone
+        (100, "lab_50912", 26.0, "1.1", 1.1, 27.0, False),
+        (101, "lab_50912", 2.0, "1.1", 1.1, 3.0, False),
+        (102, "lab_50912", 5.0, "1.1", 1.1, 5.0, False),  # the window goes by the hours of the setting, not by the end
+    ]
+    said = database.run("checks/warnings/ehr_stays__overlapping_or_negative.sql")
+    assert said.select("stay_id", "problem").rows() == [(101, "overlapping"), (102, "negative")]
