@@ -21,6 +21,7 @@ LAYER_TITLES = {
     "records": "Records",
     "links": "Links and cohorts",
     "features": "Features",
+    "labels": "Evaluation cohorts and labels",
     "corpus": "Training corpora",
     "checkpoint": "Checkpoint",
     "evaluation": "Evaluation",
@@ -119,14 +120,15 @@ def lineage_section(
         synthetic_sources: sources whose files were written by the graph.
     """
     tables = [_layer_table(ancestry, layer) for layer in reversed(LAYERS)]
-    parts: list[Part] = [_chain(ancestry, metrics=metrics, checkpoint=checkpoint, synthetic=synthetic_sources)]
+    checkpoints = [checkpoint, *sorted(_of_layer(ancestry, metrics, "checkpoint") - {checkpoint})]
+    parts: list[Part] = [_chain(ancestry, metrics=metrics, checkpoints=checkpoints, synthetic=synthetic_sources)]
     parts += [
         Note(text=f"{table} was made from a version of {name} that has been replaced since.", tone="warning")
         for table, name in ancestry.replaced
     ]
     parts += [
         Note(text=f"Some numbers were measured on another checkpoint, fingerprint {other}.", tone="warning")
-        for other in sorted(set(measured_on) - {ancestry.manifests[checkpoint].fingerprint})
+        for other in sorted(set(measured_on) - {ancestry.manifests[name].fingerprint for name in checkpoints})
     ]
     parts += [table for table in tables if table is not None]
     parts.append(_raw_table(ancestry, synthetic_sources))
@@ -140,18 +142,32 @@ def lineage_section(
     )
 
 
-def _chain(ancestry: Ancestry, *, metrics: str, checkpoint: str, synthetic: Sequence[str]) -> Chain:
+def _of_layer(ancestry: Ancestry, table: str, layer: str) -> set[str]:
+    """Tables of a layer that another was made from; those that are empty left out: nothing was made of them."""
+    found = (ancestry.manifests[name] for name in ancestry.upstream(table))
+    return {manifest.table for manifest in found if manifest.layer == layer and manifest.rows}
+
+
+def _chain(ancestry: Ancestry, *, metrics: str, checkpoints: Sequence[str], synthetic: Sequence[str]) -> Chain:
     num_numbers = count(ancestry.manifests[metrics].rows)
     links = [
         _table_link(ancestry, metrics, "Metrics", f"{num_numbers} numbers; each names the checkpoint it belongs to."),
-        _table_link(ancestry, checkpoint, "Checkpoint", "The weights they were measured with, and the training curve."),
+        *(
+            _table_link(ancestry, name, "Checkpoint", "The weights they were measured with, and the training curve.")
+            for name in checkpoints
+        ),
     ]
+    trained_on = set().union(*(_of_layer(ancestry, name, "corpus") for name in checkpoints))
     links += [
         _table_link(ancestry, name, "Training corpus", "What the checkpoint was trained on, as flat arrays.")
-        for name in sorted(ancestry.upstream(checkpoint))
-        if ancestry.manifests[name].layer == "corpus"
+        for name in sorted(trained_on)
     ]
-    tables = [name for name in ancestry.upstream(metrics) if LAYERS.index(ancestry.manifests[name].layer) < 5]
+    links += [
+        _table_link(ancestry, name, "Evaluation corpus", "What is searched or predicted, as flat arrays.")
+        for name in sorted(_of_layer(ancestry, metrics, "corpus") - trained_on)
+    ]
+    before = LAYERS[: LAYERS.index("corpus")]
+    tables = [name for name in ancestry.upstream(metrics) if ancestry.manifests[name].layer in before]
     num_rows = sum(ancestry.manifests[name].rows for name in tables)
     links.append(
         Link(title="Tables", text=f"{count(len(tables))} tables with {count(num_rows)} rows in all stand behind it.")

@@ -14,7 +14,7 @@ import polars as pl
 from data_contracts.evaluation import Report
 from lake import Lake
 from lake.files import locked, write_atomic
-from pipelines.report import cohorts, databases, retrieval
+from pipelines.report import cohorts, databases, predictions, retrieval, tripod_study
 from pipelines.report.charts import draw
 from pipelines.report.cohorts import cohorts_section
 from pipelines.report.content import Cell, Column, Note, Row, Section, Table
@@ -24,9 +24,11 @@ from pipelines.report.databases import databases_section
 from pipelines.report.formats import maths, release
 from pipelines.report.lineage import lineage_section, trace
 from pipelines.report.pairs import pairs_section
+from pipelines.report.predictions import predictions_section
 from pipelines.report.pretraining import TABLE as CHECKPOINT
 from pipelines.report.pretraining import pretraining_section
 from pipelines.report.retrieval import retrieval_section
+from pipelines.report.tripod import tripod_section
 
 FOLDER = Path(__file__).resolve().parent / "templates"
 TEMPLATES = tuple(sorted(path for path in FOLDER.iterdir() if path.is_file()))
@@ -44,20 +46,21 @@ INPUTS = (
     "diagnosis_histories",
     "diagnosis_vocabulary",
     "drug_vocabulary",
-    "series_features",
     "ehr_series",
     "text_tokens",
     "cxr_images",
     *databases.TABLES,
     *cohorts.TABLES,
+    *tripod_study.TABLES,
     "pretrain_corpus",
     retrieval.GALLERY,
     CHECKPOINT,
+    *predictions.TABLES,
     retrieval.TABLE,
 )
 """Tables that must be published before the page can be built."""
 
-KEY_NUMBERS = ("retrieval", "pre_training", "linked_pairs", "data_counts")
+KEY_NUMBERS = ("retrieval", "predictions", "pre_training", "linked_pairs", "data_counts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +100,8 @@ def build_page(
         cohorts_section(lake, synthetic_sources=synthetic_sources),
         pretraining_section(lake),
         retrieval_section(lake),
+        predictions_section(lake),
+        tripod_section(lake, ancestry, synthetic_sources=synthetic_sources),
         lineage_section(
             ancestry,
             metrics=retrieval.TABLE,

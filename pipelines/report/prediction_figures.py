@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from pipelines.report.charts import nice_ticks
 from pipelines.report.content import Axis, BarGroup, GroupedBars, Line, LineChart, Point, Reading, Role
 from pipelines.report.formats import count, plain
 from pipelines.report.prediction_numbers import (
@@ -147,7 +146,7 @@ def label_efficiency(numbers: Numbers, place: Place, task: str, mode: Mode, *, n
                 [(row["k"], row) for row in sorted(few, key=_by_k) if row["method"] == name]
                 + [(num_positive, row) for row in whole if row["method"] == name],
                 name=title(name),
-                at="{} positives",
+                at="with {} positives",
             ),
             has_marks=True,
         )
@@ -172,54 +171,45 @@ def label_efficiency(numbers: Numbers, place: Place, task: str, mode: Mode, *, n
 
 
 def net_benefit(numbers: Numbers, place: Place, task: str, mode: Mode) -> LineChart | None:
-    """Draw net benefit over the risk above which one would treat; None where it was not measured."""
-    rows = numbers.at(place, task, mode, "net_benefit", k=_positive)
-    methods = [name for name in LINE_ROLES if one(rows, method=name)]
-    if not methods:
+    """Draw net benefit over the risk from which one would treat; None where it was not measured."""
+    rows = sorted(numbers.at(place, task, mode, "net_benefit", k=_positive), key=_by_k)
+    drawn = {name: title(name) for name in (OURS, TREES, LOGISTIC) if one(rows, method=name)}
+    if not drawn:
         return None
-    at = "at {} %"
-    lines = [
-        Line(
-            name=title(name),
-            role=LINE_ROLES[name],
-            points=_points(
-                [(row["k"], row) for row in sorted(rows, key=_by_k) if row["method"] == name], name=title(name), at=at
-            ),
-            has_marks=True,
-        )
-        for name in methods
-    ]
-    everybody = [(row["k"], row) for row in sorted(rows, key=_by_k) if row["method"] == ALL_POSITIVE]
-    if everybody:
-        lines.append(Line(name="Everybody", role="chance", points=_points(everybody, name="Everybody", at=at)))
-    xs = sorted({row["k"] for row in rows})
-    nobody = tuple(Point(x=x, y=0.0, text=f"Nobody {at.format(x)}: 0.000") for x in (xs[0], xs[-1]))
-    lines.append(Line(name="Nobody", role="paper", points=nobody))
-    lowest = min(0.0, *(row["value"] for row in rows if row["method"] != ALL_POSITIVE))
     highest = max(row["value"] for row in rows)
-    floor = min(lowest, -0.25 * highest) if highest > 0 else lowest
+    floor = min(0.0, -0.25 * highest, *(row["value"] for row in rows if row["method"] in drawn))
+    lines = [
+        Line(name=name, role=LINE_ROLES[method], points=_benefits(rows, method, name), has_marks=True)
+        for method, name in drawn.items()
+    ]
+    lines.append(
+        Line(name="everybody", role="chance", points=_above(_benefits(rows, ALL_POSITIVE, "everybody"), floor))
+    )
+    xs = sorted({float(row["k"]) for row in rows})
+    nobody = tuple(Point(x=x, y=0.0, text=f"nobody at {plain(x)} %: 0.000") for x in dict.fromkeys((xs[0], xs[-1])))
+    lines.append(Line(name="nobody", role="paper", points=nobody))
     return LineChart(
         caption=f"{task_title(task)}: net benefit",
-        description=_said(lines),
-        x=Axis(label="risk from which one treats (%)", ticks=tuple(float(x) for x in xs)),
-        y=Axis(label="net benefit per patient", ticks=nice_ticks(floor, highest)),
-        lines=tuple(_above(line, floor) for line in lines),
+        description=_said(line for line in lines if line.points),
+        x=Axis(label="predicted risk from which one treats (%)", ticks=tuple(xs)),
+        y=Axis(label="net benefit per 100 patients", is_percent=True),
+        lines=tuple(lines),
     )
 
 
-def _above(line: Line, floor: float) -> Line:
-    """Cut a line where it falls below the sheet: treating everybody loses more than there is room for."""
-    points: list[Point] = []
-    for point in line.points:
-        if point.y < floor:
-            before = points[-1] if points else None
-            if before is not None:
-                part = (before.y - floor) / (before.y - point.y)
-                points.append(Point(x=before.x + part * (point.x - before.x), y=floor, text=point.text))
-            break
-        low = None if point.low is None else max(point.low, floor)
-        points.append(replace(point, low=low))
-    return replace(line, points=tuple(points))
+def _benefits(rows: Iterable[Row], method: str, name: str) -> tuple[Point, ...]:
+    points = _points([(row["k"], row) for row in rows if row["method"] == method], name=name, at="at {} %")
+    return tuple(replace(point, low=None, high=None) for point in points)  # said, not drawn: bands would hide lines
+
+
+def _above(points: Sequence[Point], floor: float) -> tuple[Point, ...]:
+    """Points of a line up to where it falls below the sheet: treating everybody loses more than there is room for."""
+    kept = [point for point in points if point.y >= floor]
+    if 0 < len(kept) < len(points):
+        before, after = kept[-1], points[len(kept)]
+        part = (before.y - floor) / (before.y - after.y)
+        kept.append(Point(x=before.x + part * (after.x - before.x), y=floor, text=after.text))
+    return tuple(kept)
 
 
 def _positive(k: int) -> bool:

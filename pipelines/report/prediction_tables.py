@@ -187,7 +187,7 @@ def comparison_tables(rows: Sequence[Number]) -> tuple[Table | None, Table | Non
             declared,
             has_p=True,
             note="Differences of AUROC on the same patients, drawn together. Holm's p values are adjusted over the "
-            "declared comparisons of one table; a difference counts where its p stays below 0.05.",
+            "declared comparisons of a task in a cohort; a difference counts where its p stays below 0.05.",
         ),
         _table(
             "What pre-training brings when few positives are known",

@@ -6,7 +6,9 @@ What lives here: which figures and tables stand where. What does not: what each 
 
 from collections.abc import Iterable, Sequence
 
+from data_contracts.labels import COHORT_NOTES
 from lake import Lake
+from pipelines.report.cohorts import TASKS as TASK_TITLES
 from pipelines.report.content import Fold, GroupedBars, KeyNumber, Note, Part, Section
 from pipelines.report.formats import count
 from pipelines.report.prediction_figures import Group, bar_charts, label_efficiency, net_benefit
@@ -41,6 +43,7 @@ from pipelines.report.prediction_tables import (
 
 TABLES = (COMPARISONS, METHODS)
 TASKS = (*CRITICALITY, *AT_DISCHARGE)
+READMITTED = {"readmission": "To the ICU", "readmission_any": "Of any kind"}
 BESIDE = 2
 """Charts that stand beside each other."""
 Band = tuple[Part, ...]
@@ -56,6 +59,7 @@ def predictions_section(lake: Lake) -> Section:
     unavailable, transfer = unavailable_table(methods), transfer_table(numbers)
     parts: list[Part | None] = [
         None if places else Note(text="No prediction task was evaluated in this run.", tone="missing"),
+        _not_run(places, methods),
         _paper_note(numbers),
         declared,
         few,
@@ -76,6 +80,16 @@ def predictions_section(lake: Lake) -> Section:
     )
 
 
+def _not_run(places: Sequence[Place], methods: Sequence[Row]) -> Part | None:
+    """Name the tasks and cohorts that nobody asked for; what was asked and has no number has a reason instead."""
+    asked = {row["cohort"] for row in methods} | {place.cohort for place in places}
+    done = {row["task"].removeprefix(PREFIX) for row in methods}
+    cohorts = [name for name in COHORT_NOTES if name not in asked]
+    tasks = [TASK_TITLES[task] for task in TASKS if task not in done]
+    said = [f"{name} {', '.join(found)}" for name, found in (("cohorts", cohorts), ("tasks", tasks)) if found]
+    return Note(text=f"Not run in this profile: {'; '.join(said)}.", tone="missing") if places and said else None
+
+
 def _paper_note(numbers: Numbers) -> Part | None:
     if not numbers.rows or any(row["paper_value"] is not None for row in numbers.rows):
         return None
@@ -88,11 +102,15 @@ def _fold(numbers: Numbers, place: Place, methods: Sequence[Row], *, is_open: bo
     figures = [charts for charts in (_figure_5(numbers, place, horizon) for horizon in HORIZONS) if charts]
     later = [Fold(caption=charts[0].caption.partition(":")[0], bands=(charts,)) for charts in figures[1:]]
     readmission: list[Group] = [
-        (f"{task_title(task)}, {'with' if mode.has_codes else 'without'} ICD codes", task, mode)
+        (f"{READMITTED[task]}, {'with' if mode.has_codes else 'without'} ICD codes", task, mode)
         for task in AT_DISCHARGE
         for mode in numbers.modes(place, task)
     ]
-    bands += [*figures[:1], *((fold,) for fold in later), bar_charts(numbers, place, readmission, figure="Figure 6")]
+    bands += [
+        *figures[:1],
+        *((fold,) for fold in later),
+        bar_charts(numbers, place, readmission, figure="Figure 6, readmission"),
+    ]
     main = [(task, numbers.modes(place, task)[0]) for task in tasks]
     positives = {
         (row["task"].removeprefix(PREFIX), row["mode"]): row["num_train_positive"] for row in _of(methods, place)
@@ -104,7 +122,7 @@ def _fold(numbers: Numbers, place: Place, methods: Sequence[Row], *, is_open: bo
     bands += _in_pairs(curves)
     tables = [make(numbers, place, tasks) for make in (numbers_table, calibration_table, subgroup_table)]
     benefits = _in_pairs(net_benefit(numbers, place, task, mode) for task, mode in main)
-    net = Fold(caption="Net benefit of treating by predicted risk", bands=tuple(benefits)) if benefits else None
+    net = _net_fold(benefits) if benefits else None
     bands += [(part,) for part in (*tables[:2], net, *tables[2:]) if part is not None]
     return Fold(
         caption=place.words,
@@ -112,6 +130,15 @@ def _fold(numbers: Numbers, place: Place, methods: Sequence[Row], *, is_open: bo
         note=place.note,
         bands=tuple(band for band in bands if band),
         is_open=is_open,
+    )
+
+
+def _net_fold(bands: Sequence[Band]) -> Fold:
+    return Fold(
+        caption="Net benefit of treating by predicted risk",
+        bands=tuple(bands),
+        note="True positives less false ones, weighed by the odds of the risk from which one treats. A model is of use "
+        "where it stands above treating everybody and above treating nobody.",
     )
 
 
@@ -163,7 +190,7 @@ def _key_numbers(numbers: Numbers, places: Sequence[Place]) -> tuple[KeyNumber, 
     ]
     return (
         KeyNumber(
-            label=f"AUROC, {task_title(task).lower()}",
+            label=f"AUROC, {TASK_TITLES[task]}",
             value=share(row["value"]),
             detail="; ".join(detail for detail in details if detail),
             badge="synthetic data" if row["synthetic"] else "",

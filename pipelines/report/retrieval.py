@@ -25,6 +25,7 @@ from pipelines.report.content import (
 )
 from pipelines.report.formats import count, interval, percent, plain, release
 from pipelines.report.paper_numbers import TABLE_2, TABLE_2_NUM_CANDIDATES, TABLE_2_NUM_QUERIES
+from pipelines.report.prediction_numbers import PREFIX
 
 TABLE = "metrics"
 TASK = "retrieval_mimic_cxr"
@@ -45,7 +46,8 @@ HEADLINE_K = 10
 
 def retrieval_section(lake: Lake) -> Section:
     """Draw every retrieval of the metrics table, and list what is no curve."""
-    metrics = lake.scan(TABLE).with_columns(pl.col("method").cast(pl.String)).collect()
+    metrics = lake.scan(TABLE).filter(~pl.col("task").str.starts_with(PREFIX)).collect()
+    metrics = metrics.with_columns(pl.col("method").cast(pl.String))
     curves = metrics.filter(pl.col("metric").is_in(list(CURVES)))
     bands: list[tuple[Part, ...]] = []
     if not curves.height:

@@ -1,6 +1,7 @@
 """A small lake with planted numbers: 12 patients with EHR, 16 with X-rays, 8 with both."""
 
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,10 @@ from data_contracts import CONTRACTS
 from lake import Lake, Measurement
 from pipelines.report import INPUTS, Page, build_page
 from pipelines.report.paper_numbers import TABLE_2
+
+sys.path.insert(0, str(Path(__file__).parent))  # rows, here and on workers
+
+from prediction_rows import MEASURED, prediction_comparisons, prediction_methods, prediction_metrics, study_tables
 
 START = datetime(2150, 1, 1)
 DIGEST = "ab" * 32
@@ -324,9 +329,24 @@ INPUTS_OF = {
     "retrieval_mimic_cxr_corpus": ["cohort_split", "text_tokens", "cxr_images"],
     "pretrain_checkpoint": ["pretrain_corpus"],
     "retrieval_mimic_cxr": ["retrieval_mimic_cxr_corpus", "pretrain_checkpoint"],
-    "metrics": ["retrieval_mimic_cxr"],
+    "prediction_arf": ["pretrain_checkpoint"],
+    "metrics": ["retrieval_mimic_cxr", "prediction_arf"],
 }
-ORDER = (*[name for name in INPUTS if name not in ("metrics",)], "retrieval_mimic_cxr", "metrics")
+ORDER = (*[name for name in INPUTS if name not in ("metrics",)], "retrieval_mimic_cxr", "prediction_arf", "metrics")
+
+
+OF_CHECKPOINT = {
+    "retrieval_mimic_cxr": metrics,
+    "prediction_arf": lambda name: [row for row in prediction_metrics(name) if row["task"] == "prediction_arf"],
+    "prediction_comparisons": prediction_comparisons,
+    "prediction_methods": prediction_methods,
+    "metrics": lambda name: [*metrics(name), *prediction_metrics(name)],
+}
+SETTINGS_OF: dict[str, dict[str, Any]] = {
+    "same_patient_pairs": {"theta_days": 30.0},
+    "series_features": {"fit_on": "train"},
+    "prediction_arf": {"measured": MEASURED},
+}
 
 
 class UncataloguedLake(Lake):
@@ -337,11 +357,12 @@ class UncataloguedLake(Lake):
 
 
 def rows_of(lake: Lake, name: str) -> list[dict[str, Any]]:
-    if name in ("retrieval_mimic_cxr", "metrics"):
+    if name in OF_CHECKPOINT:
         checkpoint = lake.manifest("pretrain_checkpoint")
         assert checkpoint is not None
-        return metrics(checkpoint.fingerprint)
-    rows = {**_records(), **_links(), **_features(), **_databases(), **_cohorts(), "pretrain_checkpoint": curve()}
+        return OF_CHECKPOINT[name](checkpoint.fingerprint)
+    rows = study_tables(EHR)
+    rows |= {**_records(), **_links(), **_features(), **_databases(), **_cohorts(), "pretrain_checkpoint": curve()}
     rows |= {"pretrain_corpus": contents("pretrain"), "retrieval_mimic_cxr_corpus": contents("retrieval")}
     return rows[name]
 
@@ -363,7 +384,7 @@ def publish(lake: Lake, name: str, rows: list[dict[str, Any]]) -> None:
         pl.DataFrame(rows, schema=schema),
         code_version="c0de" * 4,
         inputs=inputs,
-        settings={"theta_days": 30.0} if name == "same_patient_pairs" else {},
+        settings=SETTINGS_OF.get(name, {}),
         extra={"release": "demo 2.2"} if name == "ehr_records" else {},
     )
     cost = Measurement(

@@ -1,0 +1,191 @@
+"""Items 3 to 19 of TRIPOD+AI: what was done, as sentences that are true of this run."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from pipelines.report.cohorts import HORIZONS, REASONS
+from pipelines.report.cohorts import TASKS as TASK_TITLES
+from pipelines.report.formats import count, ratio, release
+from pipelines.report.prediction_numbers import in_order, task_title, title
+from pipelines.report.tripod_study import Study, database_of, listed
+
+OUTCOMES = {
+    "arf": "the first PEEP setting or ventilation, invasive or not",
+    "shock": "the first vasopressor that runs (dobutamine and milrinone are none)",
+    "mortality": "death in hospital",
+    "aki": "a creatinine 0.3 mg/dL above the lowest of the 48 h before, or 1.5 times the lowest of the 7 days before",
+    "readmission": "the next admission with an ICU stay",
+    "readmission_any": "the next admission of any kind, where the database holds them",
+}
+MOMENTS = {"icu_48h": "48 h into an ICU stay", "discharge": "at discharge"}
+INPUT_WORDS = {
+    "series": "hourly readings",
+    "demographics": "demographics",
+    "summary": "discharge summary",
+    "drugs": "drugs",
+    "diagnoses": "ICD codes",
+}
+FITTED = {
+    "train": ", fitted on pre-training patients alone",
+    "all": ", fitted on all MIMIC-IV patients, as in FIDDLE",
+}
+FLAG_WORDS = {"coded_after_discharge": "coded after discharge", "stored_after_discharge": "stored after discharge"}
+
+
+def objectives(study: Study) -> Iterator[str]:
+    """What is predicted, and what for."""
+    yield f"Predict {listed(TASK_TITLES[name] for name in study.names)}, to compare pre-training across medical"
+    yield "sources with training from scratch and with published methods. Development and internal validation."
+    if study.numbers.transfers():
+        yield "Transfer between two clinical systems of one hospital stands beside."
+
+
+def sources(study: Study) -> Iterator[str]:
+    """Where the data of each cohort come from."""
+    for cohort in study.cohorts:
+        database = database_of(cohort)
+        known = study.ancestry.releases.get(database, "")
+        yield f"{cohort}: {release(database)}{f', release {known}' if known else ''}."
+    if study.is_synthetic:
+        yield "Written by this project in the publishers' layout: they hold no patient."
+
+
+def dates(study: Study) -> Iterator[str]:
+    """When patients were seen."""
+    if study.is_synthetic:
+        yield "Invented, as if shifted by patient."
+    else:
+        yield "Shifted by patient, so that no period of accrual can be told from the data."
+
+
+def eligibility(study: Study) -> Iterator[str]:
+    """Who is an example."""
+    rules = {task["task"]: (task["unit"], tuple(task["exclusions"])) for task in study.tasks}
+    for unit, names in dict.fromkeys(rules.values()):
+        alike = [TASK_TITLES[task] for task, rule in rules.items() if rule == (unit, names)]
+        reasons = "; ".join(REASONS[name] for name in names)
+        yield f"{_capital(listed(alike))}: one example per {unit}, excluded in this order: {reasons}."
+
+
+def preparation(study: Study) -> Iterator[str]:
+    """What was done to the data before."""
+    manifest = study.ancestry.manifests["series_features"]
+    fitted = FITTED.get(str(manifest.settings.get("fit_on")), "")
+    yield f"The same steps for every cohort and group: typed and checked rows, hourly features{fitted}."
+    yield "Rows that break a rule are kept aside and counted (section Data)."
+
+
+def outcomes(study: Study) -> Iterator[str]:
+    """What is predicted, and when it counts."""
+    for name in study.names:
+        tasks = [row for row in study.tasks if row["task"] == name]
+        counted = listed(dict.fromkeys(HORIZONS[row["horizon"]] for row in tasks))
+        moment = MOMENTS[tasks[0]["index_event"]]
+        yield f"{task_title(name)}: {OUTCOMES[name]}; predicted {moment}, counted {counted} after."
+    yield "Outcomes are read from charted and recorded events, by one query for all cohorts, apart from predictors."
+
+
+def predictors(study: Study) -> Iterator[str]:
+    """What may be read, and what was kept back."""
+    for event, task in {row["index_event"]: row for row in study.tasks}.items():
+        flagged = zip(task["inputs"], task["flags"], strict=True)
+        named = (INPUT_WORDS[name] + (f" ({FLAG_WORDS[flag]})" if flag else "") for name, flag in flagged)
+        yield f"{_capital(MOMENTS[event])}: {listed(named)}."
+    yield f"Hourly readings make {count(study.rows('series_features'))} features in the native space, and what is known"
+    yield f"when a stay begins makes {count(study.rows('static_features'))}. A row is read only if it was known before"
+    late = study.lake.scan("prediction_inputs").select(pl.col("num_late_rows").sum()).collect().item()
+    yield f"the index time: {count(late or 0)} rows were kept back because they became known too late."
+
+
+def sample_size(study: Study) -> Iterator[str]:
+    """How many examples and events."""
+    yield "None was calculated beforehand: every example of a cohort is used."
+    first = {name: next(row["horizon"] for row in study.tasks if row["task"] == name) for name in study.names}
+    for row in study.events:
+        if row["cohort"] in study.cohorts and first.get(row["task"]) == row["horizon"] and row["num_examples"]:
+            numbers = f"{count(row['num_events'])} events in {count(row['num_examples'])} examples"
+            where = f"{task_title(row['task'])}, {HORIZONS[row['horizon']]}, {row['cohort']}"
+            yield f"{where}: {numbers}, {count(row['num_test_events'])} of the events tested."
+
+
+def missing(study: Study) -> Iterator[str]:
+    """What is missing, and what is done about it."""
+    inputs = study.lake.scan("prediction_inputs").with_columns(pl.col("index_event", "input").cast(pl.String))
+    per_example = inputs.group_by("index_event", "input", "stay_id").agg(has_any=pl.col("num_rows").sum() > 0)
+    shares = per_example.group_by("index_event", "input").agg(n=pl.len(), present=pl.col("has_any").sum())
+    found: dict[str, list[str]] = {}
+    for event, name, n, present in shares.collect().sort("index_event", "input").rows():
+        found.setdefault(event, []).append(f"{INPUT_WORDS[name]} for {ratio(n - present, n)}")
+    for event, words in found.items():
+        yield f"{_capital(MOMENTS[event])}, examples lack {listed(words)}."
+    yield "A missing input is masked. Of hourly readings, frequent numbers are filled forward within a stay with a mask"
+    yield "beside them; any other reading that is missing has no indicator. Nothing else is imputed."
+
+
+def analysis(study: Study) -> Iterator[str]:
+    """Who trains, chooses and is tested."""
+    split = study.lake.scan("prediction_split").group_by(pl.col("split").cast(pl.String)).len().collect()
+    train, validation, test = (dict(split.iter_rows()).get(name, 0) for name in ("train", "validation", "test"))
+    yield f"A patient stands in one part for all tasks and cohorts, drawn by a seeded hash: {count(train)} train,"
+    yield f"{count(validation)} choose settings, {count(test)} are tested. Folds of the cross-validation are drawn"
+    yield "apart, by patient too."
+
+
+def models(study: Study) -> Iterator[str]:
+    """Methods, and how their settings are chosen."""
+    yield f"Methods: {listed(title(name) for name in in_order(row['method'] for row in study.numbers.rows))}."
+    sweep = study.settings.get("sweep", {})
+    if sweep:
+        sizes, rates = (listed(f"{value:g}" for value in sweep[name]) for name in ("batch_sizes", "learning_rates"))
+        yield f"Networks search batch sizes {sizes} and learning rates {rates}; validation alone chooses, by"
+        yield f"{'AUROC' if sweep['monitor'] == 'auroc' else sweep['monitor'].replace('_', ' ')}. A training ends"
+        yield f"{count(sweep['patience'])} epochs after the best one, after {count(sweep['max_epochs'])} at the latest."
+        seeds = len(sweep["seeds"])
+        yield f"The chosen point is trained with {count(seeds)} {'seed' if seeds == 1 else 'seeds'}."
+
+
+def measures(study: Study) -> Iterator[str]:
+    """What is measured, and how intervals and tests are made."""
+    draws = study.settings.get("sweep", {}).get("num_draws")
+    yield "AUROC and average precision; calibration slope, intercept, Brier score and calibration error; net benefit."
+    yield f"Intervals are percentiles over {count(draws) + ' ' if draws else ''}draws of patients, each with all their"
+    yield "records, averaged over seeds. Three comparisons were declared beforehand and are tested with Holm's"
+    yield "correction."
+
+
+def imbalance(study: Study) -> Iterator[str]:
+    """What was done about rare events."""
+    yield "Nothing: classes are neither weighted nor resampled."
+
+
+def fairness(study: Study) -> Iterator[str]:
+    """Groups that are looked at, and what was done for them."""
+    splits = {row["split"] for row in study.numbers.rows if "=" in row["split"]}
+    divisions = sorted({split.partition("/")[2].partition("=")[0].replace("_", " ") for split in splits})
+    if divisions:
+        yield f"Measured by {listed(divisions)}."
+    yield "Nothing was done to even out performance between groups."
+
+
+def output(study: Study) -> Iterator[str]:
+    """What a model says."""
+    yield "A risk between 0 and 1. No threshold is proposed."
+
+
+def development(study: Study) -> Iterator[str]:
+    """How those who are evaluated differ from those of pre-training."""
+    yield "Our model was pre-trained on EHR of MIMIC-IV patients outside ehr_holdout."
+    yield from dict.fromkeys(place.note for place in study.places)
+
+
+def open_science(study: Study) -> Iterator[str]:
+    """What can be looked up, and what this page does not know."""
+    manifest = study.ancestry.manifests["pretrain_checkpoint"]
+    yield f"Checkpoint: pretrain_checkpoint, version {manifest.version}. Code, settings and raw files of every number"
+    yield "are in the section Where each number came from. Not known to this page, to be added by whoever publishes:"
+    yield "ethical approval, funding, conflicts of interest, a registered protocol, involvement of patients."
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
