@@ -21,7 +21,11 @@ from importlib import import_module
 
 from medcsp_model.command import start
 
-PRELOADED = ("medcsp_model.trainer", "medcsp_model.embed", "medcsp_model.evaluate")
+PRELOADED = (
+    *("medcsp_model.trainer", "medcsp_model.embed", "medcsp_model.evaluate"),
+    *("medcsp_model.evaluation.prediction_report", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline"),
+    "transformers.models.bert.modeling_bert",
+)
 _LARGEST_REQUEST = 1 << 16
 _PR_SET_PDEATHSIG = 1
 

@@ -160,6 +160,7 @@ def demo() -> Profile:
         vocabularies=VocabularySettings(drug_min_records=3, tokenizer="trained", tokenizer_size=2000),
         training=recipes.demo(),
         retrieval=RetrievalSettings(min_lift=3.0),
+        prediction=PredictionSettings(validation_share=0.2, test_share=0.3),  # its cohorts are small
         evaluation=EvaluationSettings(
             tasks=("arf", "shock", "mortality", "readmission"),
             horizons=("unbounded", "30d"),

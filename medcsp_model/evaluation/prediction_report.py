@@ -75,7 +75,7 @@ class Question:
     @property
     def title(self) -> str:
         """What it is, for logs."""
-        return " ".join(self.labels.values())
+        return " ".join(self.labels[key] for key in ("task", "cohort", "mode"))
 
     def open(self, settings: PredictionEvaluation) -> TaskData:
         """Its examples; TaskError where there are none."""

@@ -114,7 +114,8 @@ def demo_methods(*, checkpoint: str, corpus: str = "", width: int = 32) -> dict[
         },
         Gated: {**small, "num_filters": width, "num_layers": 1, "num_heads": 2, "num_cycles": 2},
         MedCspHead: {"head_dim": width, "dropout": 0.2},
-        BoostedTrees: {"min_leaf": 5},
+        BoostedTrees: {"min_leaf": 5, "learning_rates": (0.1,), "leaves": (7,), "max_trees": 100},
+        LinearTable: {"strengths": (1e-3, 1e-2, 1e-1)},
     }
     every = methods(checkpoint=checkpoint, corpus=corpus, text=text)
     return {name: replace(method, **sizes.get(type(method), {})) for name, method in every.items()}
