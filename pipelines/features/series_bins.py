@@ -1,5 +1,6 @@
 """Intervals and categories of hourly values: quintile edges from counts, and the names FIDDLE gives to features."""
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import polars as pl
 from pipelines.features.series_hours import Hourly
 
 NUM_QUANTILES = 5
+MOST_EXACT_DIGITS = 22
+"""10 to this power is the last that a float64 holds exactly."""
 STATISTICS = ("mask", "value", "delta_time", "min", "max", "mean")
 
 
@@ -103,10 +106,22 @@ def fit_columns(counts: pl.DataFrame, frequent: Collection[str]) -> list[SeriesC
         Columns in FIDDLE's order: masks, values of variables that are not frequent, delta times, values of frequent
         variables, then their statistics.
     """
-    columns = [
-        _fit_column(variable, statistic, variable in frequent, rows)
-        for (variable, statistic), rows in counts.group_by(["variable", "statistic"], maintain_order=True)
-    ]
+    runs = counts.select(pl.struct("variable", "statistic").rle().alias("run")).unnest("run").unnest("value")
+    is_text = counts["number"].is_null().to_numpy()
+    numbers, hours = counts["number"].to_numpy(), counts["num_hours"].to_numpy()
+    texts, num_texts = counts["text"].to_list(), np.append(0, np.cumsum(is_text)).tolist()
+    columns, stop = [], 0
+    for length, variable, statistic in runs.select("len", "variable", "statistic").iter_rows():
+        start, stop = stop, stop + length
+        middle = start + num_texts[stop] - num_texts[start]  # texts come before numbers, either in their order
+        columns.append(
+            _fit_column(
+                (variable, statistic, variable in frequent),
+                numbers[middle:stop],
+                hours[middle:stop],
+                texts[start:middle],
+            )
+        )
     return sorted(columns, key=_feature_order)
 
 
@@ -121,25 +136,19 @@ def _feature_order(column: SeriesColumn) -> tuple[int, str, int]:
     return (4, column.variable, place)
 
 
-def _fit_column(variable: object, statistic: object, is_filled: bool, rows: pl.DataFrame) -> SeriesColumn:
-    if statistic == "mask":
-        return SeriesColumn(variable=str(variable), statistic="mask", is_filled=is_filled, edges=(), categories=())
-    numbers = rows.filter(pl.col("number").is_not_null())
-    texts = rows["text"].drop_nulls().unique().sort().to_list()
+def _fit_column(
+    key: tuple[str, str, bool], numbers: np.ndarray, num_hours: np.ndarray, texts: list[str]
+) -> SeriesColumn:
+    variable, statistic, is_filled = key
     edges: tuple[float, ...] = ()
-    if numbers.height > 2:
-        edges = quantile_edges(numbers["number"].to_numpy(), numbers["num_hours"].to_numpy())
-        categories = texts
-    else:
-        categories = [number_text(value) for value in numbers["number"]] + texts
-        if statistic == "value":
-            categories = sorted(categories)
+    categories: list[str] = []
+    if statistic != "mask" and len(numbers) > 2:
+        edges, categories = quantile_edges(numbers, num_hours), texts
+    elif statistic != "mask":
+        categories = [number_text(value) for value in numbers.tolist()] + texts
+        categories = sorted(categories) if statistic == "value" else categories
     return SeriesColumn(
-        variable=str(variable),
-        statistic=str(statistic),
-        is_filled=is_filled,
-        edges=edges,
-        categories=tuple(categories),
+        variable=variable, statistic=statistic, is_filled=is_filled, edges=edges, categories=tuple(categories)
     )
 
 
@@ -215,11 +224,14 @@ def interval_labels(edges: tuple[float, ...]) -> list[str]:
 
 
 def _rounded(value: float, precision: int) -> float:
-    if not np.isfinite(value) or value == 0:
+    if not math.isfinite(value) or value == 0:
         return value
-    fraction, whole = np.modf(value)
+    fraction, whole = math.modf(value)
     digits = precision if whole != 0 else precision - 1 - int(np.floor(np.log10(abs(fraction))))
-    return float(np.around(value, digits))
+    if digits > MOST_EXACT_DIGITS:
+        return float(np.around(value, digits))
+    scale = 10.0**digits
+    return float(np.rint(value * scale)) / scale  # as numpy.around does it, without making an array of one number
 
 
 def number_text(value: float) -> str:
