@@ -19,7 +19,8 @@ class Cell:
 
     Attributes:
         text: what it says; empty where nothing applies.
-        detail: a second, smaller line.
+        lines: what else it says, each on a line of its own.
+        detail: a last, smaller line.
         bar: share of a bar behind the number, 0 to 1.
         badge: a word in a box, such as `synthetic`.
         links: names of tables on the page that the cell points to.
@@ -27,6 +28,7 @@ class Cell:
     """
 
     text: str = ""
+    lines: tuple[str, ...] = ()
     detail: str = ""
     bar: float | None = None
     badge: str = ""

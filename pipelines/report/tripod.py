@@ -41,12 +41,12 @@ def tripod_section(lake: Lake, ancestry: Ancestry, *, synthetic_sources: Collect
 
 
 def _chapter(name: str, items: Sequence[Item], study: Study) -> Table:
-    rows = [(label, " ".join(make(study))) for label, make in items]
+    rows = [(label, tuple(make(study))) for label, make in items]
     return Table(
         caption=name,
         head="Item",
         columns=(Column(label="In this run", is_number=False),),
-        rows=tuple(Row(label=label, cells=(Cell(text=text),)) for label, text in rows if text),
+        rows=tuple(Row(label=label, cells=(Cell(text=lines[0], lines=lines[1:]),)) for label, lines in rows if lines),
         is_folded=True,
     )
 

@@ -13,7 +13,7 @@ from pipelines.report.tripod_study import Study, database_of, listed
 OUTCOMES = {
     "arf": "the first PEEP setting or ventilation, invasive or not",
     "shock": "the first vasopressor that runs (dobutamine and milrinone are none)",
-    "mortality": "death in hospital",
+    "mortality": "a death in the same admission, in the unit or after it",
     "aki": "a creatinine 0.3 mg/dL above the lowest of the 48 h before, or 1.5 times the lowest of the 7 days before",
     "readmission": "the next admission with an ICU stay",
     "readmission_any": "the next admission of any kind, where the database holds them",
@@ -35,8 +35,10 @@ FLAG_WORDS = {"coded_after_discharge": "coded after discharge", "stored_after_di
 
 def objectives(study: Study) -> Iterator[str]:
     """What is predicted, and what for."""
-    yield f"Predict {listed(TASK_TITLES[name] for name in study.names)}, to compare pre-training across medical"
-    yield "sources with training from scratch and with published methods. Development and internal validation."
+    yield (
+        f"Predict {listed(TASK_TITLES[name] for name in study.names)}, to compare pre-training across medical "
+        "sources with training from scratch and with published methods. Development and internal validation."
+    )
     if study.numbers.transfers():
         yield "Transfer between two clinical systems of one hospital stands beside."
 
@@ -92,10 +94,12 @@ def predictors(study: Study) -> Iterator[str]:
         flagged = zip(task["inputs"], task["flags"], strict=True)
         named = (INPUT_WORDS[name] + (f" ({FLAG_WORDS[flag]})" if flag else "") for name, flag in flagged)
         yield f"{_capital(MOMENTS[event])}: {listed(named)}."
-    yield f"Hourly readings make {count(study.rows('series_features'))} features in the native space, and what is known"
-    yield f"when a stay begins makes {count(study.rows('static_features'))}. A row is read only if it was known before"
     late = study.lake.scan("prediction_inputs").select(pl.col("num_late_rows").sum()).collect().item()
-    yield f"the index time: {count(late or 0)} rows were kept back because they became known too late."
+    yield (
+        f"Hourly readings make {count(study.rows('series_features'))} features in the native space, and what is known "
+        f"when a stay begins makes {count(study.rows('static_features'))}. A row is read only if it was known before "
+        f"the index time: {count(late or 0)} rows were kept back because they became known too late."
+    )
 
 
 def sample_size(study: Study) -> Iterator[str]:
@@ -119,17 +123,21 @@ def missing(study: Study) -> Iterator[str]:
         found.setdefault(event, []).append(f"{INPUT_WORDS[name]} for {ratio(n - present, n)}")
     for event, words in found.items():
         yield f"{_capital(MOMENTS[event])}, examples lack {listed(words)}."
-    yield "A missing input is masked. Of hourly readings, frequent numbers are filled forward within a stay with a mask"
-    yield "beside them; any other reading that is missing has no indicator. Nothing else is imputed."
+    yield (
+        "A missing input is masked. Of hourly readings, frequent numbers are filled forward within a stay with a mask "
+        "beside them; any other reading that is missing has no indicator. Nothing else is imputed."
+    )
 
 
 def analysis(study: Study) -> Iterator[str]:
     """Who trains, chooses and is tested."""
     split = study.lake.scan("prediction_split").group_by(pl.col("split").cast(pl.String)).len().collect()
     train, validation, test = (dict(split.iter_rows()).get(name, 0) for name in ("train", "validation", "test"))
-    yield f"A patient stands in one part for all tasks and cohorts, drawn by a seeded hash: {count(train)} train,"
-    yield f"{count(validation)} choose settings, {count(test)} are tested. Folds of the cross-validation are drawn"
-    yield "apart, by patient too."
+    yield (
+        f"A patient stands in one part for all tasks and cohorts, drawn by a seeded hash: {count(train)} train, "
+        f"{count(validation)} choose settings, {count(test)} are tested. Folds of the cross-validation are drawn "
+        "apart, by patient too."
+    )
 
 
 def models(study: Study) -> Iterator[str]:
@@ -137,11 +145,13 @@ def models(study: Study) -> Iterator[str]:
     yield f"Methods: {listed(title(name) for name in in_order(row['method'] for row in study.numbers.rows))}."
     sweep = study.settings.get("sweep", {})
     if sweep:
+        seeds, monitor = len(sweep["seeds"]), sweep["monitor"].replace("_", " ").replace("auroc", "AUROC")
         sizes, rates = (listed(f"{value:g}" for value in sweep[name]) for name in ("batch_sizes", "learning_rates"))
-        yield f"Networks search batch sizes {sizes} and learning rates {rates}; validation alone chooses, by"
-        yield f"{'AUROC' if sweep['monitor'] == 'auroc' else sweep['monitor'].replace('_', ' ')}. A training ends"
-        yield f"{count(sweep['patience'])} epochs after the best one, after {count(sweep['max_epochs'])} at the latest."
-        seeds = len(sweep["seeds"])
+        yield (
+            f"Networks search batch sizes {sizes} and learning rates {rates}; validation alone chooses, by "
+            f"{monitor}. A training ends "
+            f"{count(sweep['patience'])} epochs after the best one, after {count(sweep['max_epochs'])} at the latest."
+        )
         yield f"The chosen point is trained with {count(seeds)} {'seed' if seeds == 1 else 'seeds'}."
 
 
@@ -149,9 +159,11 @@ def measures(study: Study) -> Iterator[str]:
     """What is measured, and how intervals and tests are made."""
     draws = study.settings.get("sweep", {}).get("num_draws")
     yield "AUROC and average precision; calibration slope, intercept, Brier score and calibration error; net benefit."
-    yield f"Intervals are percentiles over {count(draws) + ' ' if draws else ''}draws of patients, each with all their"
-    yield "records, averaged over seeds. Three comparisons were declared beforehand and are tested with Holm's"
-    yield "correction."
+    yield (
+        f"Intervals are percentiles over {count(draws) + ' ' if draws else ''}draws of patients, each with all their "
+        "records, averaged over seeds. Three comparisons were declared beforehand and are tested with Holm's "
+        "correction."
+    )
 
 
 def imbalance(study: Study) -> Iterator[str]:
@@ -182,9 +194,11 @@ def development(study: Study) -> Iterator[str]:
 def open_science(study: Study) -> Iterator[str]:
     """What can be looked up, and what this page does not know."""
     manifest = study.ancestry.manifests["pretrain_checkpoint"]
-    yield f"Checkpoint: pretrain_checkpoint, version {manifest.version}. Code, settings and raw files of every number"
-    yield "are in the section Where each number came from. Not known to this page, to be added by whoever publishes:"
-    yield "ethical approval, funding, conflicts of interest, a registered protocol, involvement of patients."
+    yield (
+        f"Checkpoint: pretrain_checkpoint, version {manifest.version}. Code, settings and raw files of every number "
+        "are in the section Where each number came from. Not known to this page, to be added by whoever publishes: "
+        "ethical approval, funding, conflicts of interest, a registered protocol, involvement of patients."
+    )
 
 
 def _capital(words: str) -> str:

@@ -53,8 +53,10 @@ def between_groups(study: Study) -> Iterator[str]:
         values = [row["value"] for row in found if (row["num_positive"] or 0) >= FEW]
         if len(values) > 1:
             lowest, highest, number = share(min(values)), share(max(values)), count(len(values))
-            yield f"{task_title(task)}, {place.cohort}: AUROC of MedCSP from {lowest} to {highest} over {number} groups"
-            yield f"with at least {FEW} events."
+            yield (
+                f"{task_title(task)}, {place.cohort}: AUROC of MedCSP from {lowest} to {highest} over {number} groups "
+                f"with at least {FEW} events."
+            )
 
 
 def _is_subgroup(split: str) -> bool:
@@ -72,7 +74,10 @@ def limitations(study: Study) -> Iterator[str]:
             yield f"{cohort} leaks: MIMIC-IV, on which our model was pre-trained, holds its patients under other ids."
         elif badge == "residual overlap":
             yield f"{cohort} may hold some patients of pre-training under other ids."
-    ours = [row for row in study.numbers.rows if (row["metric"], row["method"], row["split"]) == ("auroc", OURS, TEST)]
+    whole = ("auroc", OURS, TEST, 0)
+    ours = [
+        row for row in study.numbers.rows if tuple(row[name] for name in ("metric", "method", "split", "k")) == whole
+    ]
     widths = [row["ci_high"] - row["ci_low"] for row in ours if row["ci_low"] is not None]
     if widths:
         yield f"Intervals of our AUROC on the test part are up to {share(max(widths))} wide."

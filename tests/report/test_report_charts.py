@@ -7,8 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.report.charts import HEIGHT, WIDTH, draw, nice_ticks
-from pipelines.report.content import Axis, Bar, Histogram, Line, LineChart, Point, Section, mean_cell
+from pipelines.report.charts import HEIGHT, THICK, WIDTH, Sheet, draw, nice_ticks
+from pipelines.report.content import (
+    Axis,
+    Bar,
+    BarGroup,
+    GroupedBars,
+    Histogram,
+    Line,
+    LineChart,
+    Point,
+    Reading,
+    Section,
+    mean_cell,
+)
 from pipelines.report.formats import duration, interval, maths, median, percent, plain, ratio
 
 VALUES = st.floats(min_value=-1e6, max_value=1e6, allow_nan=False).map(lambda x: round(x, 3))
@@ -66,7 +78,39 @@ def test_bars_are_as_high_as_their_counts() -> None:
     assert whole.x + whole.width <= WIDTH and whole.y + whole.height <= HEIGHT
 
 
+def lying(*bars: Reading, mark: float | None = None) -> GroupedBars:
+    groups = (BarGroup(title="a", detail="", bars=bars, mark=mark), BarGroup(title="b", detail="", bars=bars[:1]))
+    return GroupedBars(caption="c", description="d", x=Axis(label="x"), groups=groups, start=0.5, roles=())
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12), st.floats(0, 1))
+def test_lying_bars_keep_their_rows_and_the_sheet(values: list[tuple[float, float]], mark: float) -> None:
+    bars = [Reading(label="l", role="ours", value=v, text="t", low=v * part, high=v) for v, part in values]
+    sheet = draw(lying(*bars, mark=mark))
+    assert isinstance(sheet, Sheet)
+    first, second = sheet.groups
+    assert (len(first.strips), len(second.strips)) == (len(bars), 1) and first.mark and not second.mark
+    strips = [*first.strips, *second.strips]
+    assert all(sheet.left <= strip.x and strip.x + strip.width <= sheet.right + 1 for strip in strips)
+    assert all(after.y - before.y >= THICK for before, after in itertools.pairwise(strips))
+    assert strips[len(bars) - 1].y + THICK < second.at < strips[-1].y < sheet.height - THICK
+
+
+def test_a_lying_bar_begins_at_its_start() -> None:
+    above, below, bare = (
+        Reading(label="l", role="ours", value=value, text="t", low=low, high=low and value)
+        for value, low in ((0.9, 0.7), (0.3, 0.2), (0.6, None))
+    )
+    sheet = draw(lying(above, below, bare))
+    assert isinstance(sheet, Sheet)
+    right, left, alone = sheet.groups[0].strips
+    assert right.x == sheet.start and round(left.x + left.width, 2) == sheet.start
+    assert right.value == "0.900" and right.whisker.count("M") == 3 and alone.whisker == ""
+
+
 def test_a_chart_without_data_is_an_error() -> None:
+    with pytest.raises(ValueError, match="has no bars"):
+        draw(lying())
     axis = Axis(label="x")
     with pytest.raises(ValueError, match="has no points"):
         draw(LineChart(caption="c", description="d", x=axis, y=axis, lines=(Line(name="l", role="main", points=()),)))

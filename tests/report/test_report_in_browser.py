@@ -16,7 +16,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
     "--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND",
 ]  # fmt: skip
-DESKTOP, PHONE = (1200, 9000), (390, 16000)
+DESKTOP, PHONE = (1200, 4600), (390, 8200)
 PROBE = """<script>
 addEventListener("load", () => {
   const root = document.documentElement;
@@ -95,9 +95,15 @@ def test_a_console_error_would_be_seen(tmp_path: Path) -> None:
 
 def test_screenshots_are_kept(page: Page, tmp_path: Path, artifacts: Path) -> None:
     dark = "--blink-settings=preferredColorScheme=0"
+    alone = page.html.replace("</style>", "main > :not(#predictions, #tripod), header { display: none }</style>")
     pictures = {}
-    for name, size, flags in (("desktop", DESKTOP, []), ("phone", PHONE, []), ("phone_dark", PHONE, [dark])):
-        frame = framed(page.html, tmp_path / name, size)
+    for name, html, size, flags in (
+        ("desktop", page.html, DESKTOP, []),
+        ("predictions", alone, DESKTOP, []),
+        ("phone", page.html, PHONE, []),
+        ("phone_dark", page.html, PHONE, [dark]),
+    ):
+        frame = framed(html, tmp_path / name, size)
         window = (max(size[0], 500), size[1])
         picture = artifacts / f"report_{name}.png"
         assert shot(frame, tmp_path / "profile", picture, *flags, size=window) == window
