@@ -171,7 +171,7 @@ def _subgroup_row(task: str, split: str, rows: Sequence[Number]) -> Row:
 
 
 def comparison_tables(rows: Sequence[Number]) -> tuple[Table | None, Table | None, Table | None]:
-    """Differences of methods: the declared ones, pre-training against scratch by positives, and all others.
+    """Differences of methods in a cohort: declared ones, pre-training against scratch by positives, and all others.
 
     Args:
         rows: of `prediction_comparisons`.
@@ -235,14 +235,14 @@ def _comparison_order(row: Number) -> tuple[str, ...]:
     order = list(METHOD_TITLES)
     others = [f"{order.index(name):02d}" if name in order else name for name in (row["method"], row["other"])]
     later = [str(int(is_later)) for is_later in (row["split"] == FOLDS, row["metric"] != "auroc")]
-    return (*(row[name] for name in ("cohort", "task", "mode")), later[0], f"{row['k']:06d}", later[1], *others)
+    return (*(row[name] for name in ("task", "mode")), later[0], f"{row['k']:06d}", later[1], *others)
 
 
 def _difference(row: Number, *, has_p: bool) -> Row:
     task = row["task"].removeprefix(PREFIX)
     folds = ", five-fold" if row["split"] == FOLDS else ""
     positives = f", {count(row['k'])} positives" if row["k"] else ""
-    words = f"{task_title(task)}, {Mode.of(row['mode']).words}{folds}{positives}; {row['cohort']}"
+    words = f"{task_title(task)}, {Mode.of(row['mode']).words}{folds}{positives}"
     metric = "" if row["metric"] == "auroc" else ", AUPR"
     cells = [
         Cell(text=_signed(row["difference"])),

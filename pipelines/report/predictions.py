@@ -5,6 +5,7 @@ What lives here: which figures and tables stand where. What does not: what each 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from data_contracts.labels import COHORT_NOTES
 from lake import Lake
@@ -49,24 +50,42 @@ BESIDE = 2
 Band = tuple[Part, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What was published: rows of `metrics`, of `prediction_comparisons` and of `prediction_methods`."""
+
+    numbers: Numbers
+    compared: Sequence[Row]
+    methods: Sequence[Row]
+
+    def compared_at(self, place: Place) -> list[Row]:
+        """Differences in a place, those of models of another cohort left out."""
+        return [row for row in self.compared if _is_at(row, place) and not Mode.of(row["mode"]).is_transfer]
+
+    def num_positive(self, place: Place, task: str, mode: Mode) -> int:
+        """Positives that train; 0 where no method says so."""
+        here = (row for row in self.methods if _is_at(row, place) and row["task"] == f"{PREFIX}{task}")
+        found = (row["num_train_positive"] for row in here if Mode.of(row["mode"]) == mode)
+        return max((number for number in found if number is not None), default=0)
+
+
+def _is_at(row: Row, place: Place) -> bool:
+    return (row["dataset"], row["cohort"], Mode.of(row["mode"]).space) == (place.dataset, place.cohort, place.space)
+
+
 def predictions_section(lake: Lake) -> Section:
     """Draw every evaluation of the prediction tasks, cohort by cohort."""
-    numbers = read_numbers(lake)
-    compared, methods = read_rows(lake, COMPARISONS), read_rows(lake, METHODS)
-    places = numbers.places()
-    folds = [_fold(numbers, place, methods, is_open=place == places[0]) for place in places]
-    declared, few, others = comparison_tables(compared)
-    unavailable, transfer = unavailable_table(methods), transfer_table(numbers)
+    run = _Run(numbers=read_numbers(lake), compared=read_rows(lake, COMPARISONS), methods=read_rows(lake, METHODS))
+    places = run.numbers.places()
+    moved = comparison_tables([row for row in run.compared if Mode.of(row["mode"]).is_transfer])
     parts: list[Part | None] = [
         None if places else Note(text="No prediction task was evaluated in this run.", tone="missing"),
-        _not_run(places, methods),
-        _paper_note(numbers),
-        declared,
-        few,
-        *folds,
-        transfer,
-        others,
-        unavailable,
+        _not_run(places, run.methods),
+        _paper_note(run.numbers),
+        *(_fold(run, place, is_open=place == places[0]) for place in places),
+        transfer_table(run.numbers),
+        *moved,
+        unavailable_table(run.methods),
     ]
     return Section(
         name="predictions",
@@ -74,9 +93,9 @@ def predictions_section(lake: Lake) -> Section:
         lead="Ours is the pre-trained model, fine-tuned; beside it stand the same network from scratch, published "
         "baselines and two simple references. Who trains, chooses and is tested is the same for all of them. Cohorts "
         "stand apart, because some hold patients of pre-training under other ids.",
-        num_rows=len(numbers.rows) + len(compared) + len(methods),
+        num_rows=len(run.numbers.rows) + len(run.compared) + len(run.methods),
         bands=tuple((part,) for part in parts if part is not None),
-        key_numbers=_key_numbers(numbers, places),
+        key_numbers=_key_numbers(run.numbers, places),
     )
 
 
@@ -96,41 +115,39 @@ def _paper_note(numbers: Numbers) -> Part | None:
     return Note(text="The paper's Figures 5 and 6 are bars; no value of theirs is on record here to stand beside ours.")
 
 
-def _fold(numbers: Numbers, place: Place, methods: Sequence[Row], *, is_open: bool) -> Fold:
+def _fold(run: _Run, place: Place, *, is_open: bool) -> Fold:
+    """Everything of one cohort: figures, differences, curves, then what is folded away."""
+    numbers = run.numbers
     tasks = [task for task in TASKS if numbers.modes(place, task)]
-    bands: list[Band] = []
-    figures = [charts for charts in (_figure_5(numbers, place, horizon) for horizon in HORIZONS) if charts]
-    later = [Fold(caption=charts[0].caption.partition(":")[0], bands=(charts,)) for charts in figures[1:]]
+    main = [(task, numbers.modes(place, task)[0]) for task in tasks]
+    declared, few, others = comparison_tables(run.compared_at(place))
+    curves = _in_pairs(
+        label_efficiency(numbers, place, task, mode, num_positive=run.num_positive(place, task, mode))
+        for task, mode in main
+    )
+    benefits = _in_pairs(net_benefit(numbers, place, task, mode) for task, mode in main)
+    tables = [
+        numbers_table(numbers, place, tasks),
+        calibration_table(numbers, place, tasks),
+        _net_fold(benefits) if benefits else None,
+        subgroup_table(numbers, place, tasks),
+        others,
+    ]
+    bands = [*_figures(numbers, place), *_bands(declared, few), *curves, *_bands(*tables)]
+    return Fold(caption=place.words, badge=place.badge, note=place.note, bands=tuple(bands), is_open=is_open)
+
+
+def _figures(numbers: Numbers, place: Place) -> list[Band]:
+    """Figure 5, with a fold for every further horizon, and Figure 6."""
+    first, *later = [charts for charts in (_figure_5(numbers, place, name) for name in HORIZONS) if charts] or [()]
     readmission: list[Group] = [
         (f"{READMITTED[task]}, {'with' if mode.has_codes else 'without'} ICD codes", task, mode)
         for task in AT_DISCHARGE
         for mode in numbers.modes(place, task)
     ]
-    bands += [
-        *figures[:1],
-        *((fold,) for fold in later),
-        bar_charts(numbers, place, readmission, figure="Figure 6, readmission"),
-    ]
-    main = [(task, numbers.modes(place, task)[0]) for task in tasks]
-    positives = {
-        (row["task"].removeprefix(PREFIX), row["mode"]): row["num_train_positive"] for row in _of(methods, place)
-    }
-    curves = [
-        label_efficiency(numbers, place, task, mode, num_positive=_positives(positives, task, mode))
-        for task, mode in main
-    ]
-    bands += _in_pairs(curves)
-    tables = [make(numbers, place, tasks) for make in (numbers_table, calibration_table, subgroup_table)]
-    benefits = _in_pairs(net_benefit(numbers, place, task, mode) for task, mode in main)
-    net = _net_fold(benefits) if benefits else None
-    bands += [(part,) for part in (*tables[:2], net, *tables[2:]) if part is not None]
-    return Fold(
-        caption=place.words,
-        badge=place.badge,
-        note=place.note,
-        bands=tuple(band for band in bands if band),
-        is_open=is_open,
-    )
+    folds = (Fold(caption=charts[0].caption.partition(":")[0], bands=(charts,)) for charts in later)
+    bands = (first, *_bands(*folds), bar_charts(numbers, place, readmission, figure="Figure 6, readmission"))
+    return [band for band in bands if band]
 
 
 def _net_fold(bands: Sequence[Band]) -> Fold:
@@ -152,16 +169,8 @@ def _with_codes(numbers: Numbers, place: Place, task: str, horizon: str) -> Mode
     return next((mode for mode in numbers.modes(place, task) if mode.horizon == horizon and mode.has_codes), None)
 
 
-def _of(methods: Sequence[Row], place: Place) -> list[Row]:
-    return [
-        row
-        for row in methods
-        if (row["dataset"], row["cohort"]) == (place.dataset, place.cohort) and row["num_train_positive"] is not None
-    ]
-
-
-def _positives(positives: dict[tuple[str, str], int], task: str, mode: Mode) -> int:
-    return max((n for (name, text), n in positives.items() if name == task and Mode.of(text) == mode), default=0)
+def _bands(*parts: Part | None) -> list[Band]:
+    return [(part,) for part in parts if part is not None]
 
 
 def _in_pairs(charts: Iterable[Part | None]) -> list[Band]:
