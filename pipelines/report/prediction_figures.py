@@ -48,6 +48,8 @@ LINE_ROLES: dict[str, Literal["main", "first", "second", "third", "fourth"]] = {
     LOGISTIC: "fourth",
 }
 """Methods that are drawn as lines: what pre-training brings, and what is simple."""
+MOST_TENTHS = 7
+"""Tenths of an axis of areas that are each a tick; of more, every second is."""
 APART = 1.35
 """Ratio from which two ticks of a logarithmic axis do not touch."""
 Group = tuple[str, str, Mode]
@@ -84,6 +86,8 @@ def _bars(numbers: Numbers, place: Place, groups: Sequence[Group], *, metric: st
 def _tenths(groups: Sequence[BarGroup], start: float) -> tuple[float, ...]:
     ends = [end for group in groups for bar in group.bars for end in (bar.value, bar.low, bar.high) if end is not None]
     first, last = math.floor(10 * min(start, *ends) + 1e-9), math.ceil(10 * max(ends) - 1e-9)
+    if last - first > MOST_TENTHS:
+        return tuple(tenth / 10 for tenth in range(first - first % 2, last + last % 2 + 1, 2))
     return tuple(tenth / 10 for tenth in range(first, max(last, first + 1) + 1))
 
 

@@ -46,7 +46,7 @@ GROUP_WORDS = {
     "M": "male",
 }
 FEW = 10
-"""Positives of a subgroup below which its numbers are set back."""
+"""Events of a subgroup below which its numbers stand back, and examples below which none is told."""
 
 
 def numbers_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> Table | None:
@@ -68,8 +68,9 @@ def numbers_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> Table
         tuple(Column(label=head) for head in heads),
         rows,
         note="Means over seeds with 95 % intervals, patients resampled; the spread over seeds is no part of them: "
-        "lowest and highest of single trainings. AUPR is the average precision; by trapezoids, as the released code "
-        "computed it, it is optimistic. Five-fold numbers exist for the methods of the declared comparisons.",
+        "lowest and highest of single trainings. AUPR is the average precision, beside it that by trapezoids, as the "
+        "released code computed it. Five-fold numbers are those of the methods of the declared comparisons, where they "
+        "were asked for.",
     )
 
 
@@ -138,7 +139,8 @@ def subgroup_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> Tabl
         "Group and task",
         tuple(Column(label=head) for head in heads),
         rows,
-        note=f"95 % intervals below, patients of the group resampled. Groups with fewer than {FEW} events stand back.",
+        note=f"95 % intervals below, patients of the group resampled. Groups with fewer than {FEW} events stand back, "
+        f"those of fewer than {FEW} examples are only named: so few would be told one by one.",
     )
 
 
@@ -155,16 +157,16 @@ def _subgroup_row(task: str, split: str, rows: Sequence[Number]) -> Row:
     division, _, group = split.partition("/")[2].partition("=")
     largest = max(rows, key=lambda row: row["n"])
     positive = largest["num_positive"] or 0
-    areas = [
-        _value(one(rows, metric=metric, method=method)) for metric in ("auroc", "auprc") for method in (OURS, TREES)
-    ]
+    measured = [one(rows, metric=metric, method=method) for metric in ("auroc", "auprc") for method in (OURS, TREES)]
+    is_told = largest["n"] >= FEW
+    events = f"{count(positive)} of {count(largest['n'])}" if is_told else f"of fewer than {FEW}"
     return Row(
         label=f"{division.replace('_', ' ')}: {GROUP_WORDS.get(group, group.replace('_', ' '))}",
         detail=task_title(task),
         cells=(
-            Cell(text=f"{count(positive)} of {count(largest['n'])}"),
-            Cell(text=percent(positive / largest["n"]) if largest["n"] else NONE),
-            *areas,
+            Cell(text=events),
+            Cell(text=percent(positive / largest["n"]) if is_told else NONE),
+            *(_value(row if is_told else None) for row in measured),
         ),
         is_muted=positive < FEW,
     )

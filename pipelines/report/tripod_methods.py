@@ -94,7 +94,7 @@ def predictors(study: Study) -> Iterator[str]:
         flagged = zip(task["inputs"], task["flags"], strict=True)
         named = (INPUT_WORDS[name] + (f" ({FLAG_WORDS[flag]})" if flag else "") for name, flag in flagged)
         yield f"{_capital(MOMENTS[event])}: {listed(named)}."
-    late = study.lake.scan("prediction_inputs").select(pl.col("num_late_rows").sum()).collect().item()
+    late = _inputs(study).select(pl.col("num_late_rows").sum()).collect().item()
     yield (
         f"Hourly readings make {count(study.rows('series_features'))} features in the native space, and what is known "
         f"when a stay begins makes {count(study.rows('static_features'))}. A row is read only if it was known before "
@@ -115,14 +115,14 @@ def sample_size(study: Study) -> Iterator[str]:
 
 def missing(study: Study) -> Iterator[str]:
     """What is missing, and what is done about it."""
-    inputs = study.lake.scan("prediction_inputs").with_columns(pl.col("index_event", "input").cast(pl.String))
-    per_example = inputs.group_by("index_event", "input", "stay_id").agg(has_any=pl.col("num_rows").sum() > 0)
+    of_example = _inputs(study).group_by("index_event", "input", "stay_id")
+    per_example = of_example.agg(has_any=pl.col("num_rows").sum() > 0)
     shares = per_example.group_by("index_event", "input").agg(n=pl.len(), present=pl.col("has_any").sum())
     found: dict[str, list[str]] = {}
     for event, name, n, present in shares.collect().sort("index_event", "input").rows():
         found.setdefault(event, []).append(f"{INPUT_WORDS[name]} for {ratio(n - present, n)}")
-    for event, words in found.items():
-        yield f"{_capital(MOMENTS[event])}, examples lack {listed(words)}."
+    for event in (name for name in MOMENTS if name in found):
+        yield f"{_capital(MOMENTS[event])}, examples lack {listed(found[event])}."
     yield (
         "A missing input is masked. Of hourly readings, frequent numbers are filled forward within a stay with a mask "
         "beside them; any other reading that is missing has no indicator. Nothing else is imputed."
@@ -199,6 +199,12 @@ def open_science(study: Study) -> Iterator[str]:
         "are in the section Where each number came from. Not known to this page, to be added by whoever publishes: "
         "ethical approval, funding, conflicts of interest, a registered protocol, involvement of patients."
     )
+
+
+def _inputs(study: Study) -> pl.LazyFrame:
+    """Rows of `prediction_inputs` for the moments at which anything was predicted."""
+    inputs = study.lake.scan("prediction_inputs").with_columns(pl.col("index_event", "input").cast(pl.String))
+    return inputs.filter(pl.col("index_event").is_in({row["index_event"] for row in study.tasks}))
 
 
 def _capital(words: str) -> str:

@@ -96,7 +96,7 @@ def _of_task(labels: Row, values: dict[str, float], *, lower: float, is_whole: b
             ("age=under_45", 3),
             ("age=45_to_64", positive - 3),
         ):
-            counts = {"split": f"test/{group}", "n": 10 * count, "num_positive": count}
+            counts = {"split": f"test/{group}", "n": 9 if count == 3 else 10 * count, "num_positive": count}
             yield from _number(labels, method, "auroc", auroc - 0.01, spread=0.1, **counts)
             yield from _number(labels, method, "auprc", auprc - 0.01, spread=0.1, **counts)
     yield from _number(labels, "chance", "prevalence", positive / N, spread=0.02)

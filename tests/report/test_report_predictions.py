@@ -141,15 +141,16 @@ def test_every_number_is_in_a_table(section: Section) -> None:
     assert calibration["F-CNN", "Shock, at any time"][:2] == ["0.840 0.540 to 1.080", "−0.060 −0.460 to 0.260"]
 
 
-def test_subgroups_with_few_events_stand_back(section: Section) -> None:
+def test_small_subgroups_stand_back_and_tiny_ones_are_not_told(section: Section) -> None:
     table = named(section, Table, "Subgroups")
     rows = [row for row in table.rows if row.detail == "Acute respiratory failure"]
     assert [(row.label, row.cells[0].text, row.is_muted) for row in rows] == [
-        ("age: under 45", "3 of 30", True),
+        ("age: under 45", "of fewer than 10", True),
         ("age: 45 to 64", "37 of 370", False),
         ("sex: female", "9 of 90", True),
         ("sex: male", "31 of 310", False),
     ]
+    assert [cell.text for cell in rows[0].cells[1:]] == ["–"] * 5, "so few patients are told by nothing"
 
 
 def test_declared_comparisons_are_tested_and_others_are_not(section: Section) -> None:
