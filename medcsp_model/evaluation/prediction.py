@@ -39,6 +39,7 @@ from torch.nn import functional as F
 from medcsp_model.checkpoint import write_tensors
 from medcsp_model.evaluation import scores
 from medcsp_model.evaluation.task_data import InputSizes, Ints, Part, RecordInputs, TaskData
+from medcsp_model.fork_server import die_with_parent
 from medcsp_model.settings import SweepSettings
 
 log = logging.getLogger(__name__)
@@ -372,7 +373,8 @@ class Workers:
             return
         if self._pool is None:
             context = multiprocessing.get_context("forkserver")  # it imports torch once for all workers
-            context.set_forkserver_preload([__name__, "torch._dynamo"])
+            of_methods = sorted({type(job.method).__module__ for job in jobs})
+            context.set_forkserver_preload([__name__, "torch._dynamo", *of_methods])
             given = (self.data.opened,)
             self._pool = ProcessPoolExecutor(
                 self.num_workers, mp_context=context, initializer=_start_worker, initargs=given
@@ -546,6 +548,7 @@ _opened: list[TaskData] = []
 
 
 def _start_worker(opened: Mapping[str, Any]) -> None:
+    die_with_parent()
     torch.set_num_threads(1)
     _opened.append(TaskData.open(**opened))
 

@@ -24,7 +24,7 @@ from pipelines.resources import Workspace
 
 TRIALS = "prediction_trials"
 FILES = ("metrics.json", "comparisons.json", "methods.json")
-DONE = re.compile(r"done: (\w+): (\w+)")
+DONE = re.compile(r"done: (\w+): ")
 """What the evaluator says when it has trained a method for a question."""
 CHECKPOINTS = {
     "native": (training.PretrainCheckpoint, corpus.PretrainCorpus),

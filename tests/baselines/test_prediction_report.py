@@ -11,16 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data_contracts.evaluation import METHODS
 from medcsp_model.baselines.ehr.gated import Gated
+from medcsp_model.baselines.ehr.registry import NAMES
 from medcsp_model.baselines.ehr.text import TextSettings
+from medcsp_model.evaluation import prediction_report
 from medcsp_model.evaluation.prediction_report import evaluate_prediction, why_not
 from medcsp_model.evaluation.task_data import TaskData
 from medcsp_model.settings import PredictionEvaluation, SweepSettings
+from pipelines.assets.predictions import DONE
 
 LABELS = {"task": "prediction_mortality", "dataset": "mimic_iii", "cohort": "carevue", "mode": "unbounded/shared"}
-NAMES = ("medcsp", "medcsp_scratch", "gradient_boosting")
+USED = ("medcsp", "logistic_regression", "gradient_boosting")
 SETTINGS = PredictionEvaluation(
-    methods=(*NAMES, "bert_cnn"),
+    methods=(*USED, "bert_cnn"),
     sizes="demo",
     sweep=SweepSettings(
         batch_sizes=(32,), learning_rates=(1e-2,), seeds=(0, 1), max_epochs=1, num_draws=40, device="cpu"
@@ -80,7 +84,7 @@ def test_every_row_has_its_place(rows: Rows) -> None:
     wanted = {"auroc", "auprc", "auprc_trapezoid", "brier", "ece", "calibration_intercept"}
     assert {metric for method, metric, k in mean if method == "medcsp" and k == 0} >= wanted
     assert {place for place in mean if place[1] == "net_benefit"} == {
-        (method, "net_benefit", k) for method in (*NAMES, "all_positive") for k in (10, 30)
+        (method, "net_benefit", k) for method in (*USED, "all_positive") for k in (10, 30)
     }
     assert {method for method, metric, _ in mean if metric == "prevalence"} == {"chance"}
     assert {row["split"] for row in rows["metrics"]} == {"test", "cross_validation", "test/sex=F", "test/sex=M"}
@@ -112,7 +116,7 @@ def test_only_what_was_declared_is_tested(rows: Rows) -> None:
     declared = {
         (row["other"], row["metric"], row["split"], row["k"]) for row in rows["comparisons"] if row["is_declared"]
     }
-    assert declared == {(other, "auroc", split, 0) for other in NAMES[1:] for split in ("test", "cross_validation")}
+    assert declared == {("gradient_boosting", "auroc", split, 0) for split in ("test", "cross_validation")}
     for row in rows["comparisons"]:
         assert (row["p_holm"] is not None) == row["is_declared"]
         assert row["method"] == "medcsp" and row["ci_low"] <= row["difference"] <= row["ci_high"]
@@ -122,7 +126,7 @@ def test_only_what_was_declared_is_tested(rows: Rows) -> None:
 
 def test_methods_say_what_was_chosen(rows: Rows, tasks: Mapping[str, TaskData]) -> None:
     by_name = {row["method"]: row for row in rows["methods"]}
-    assert set(by_name) == set(NAMES), "a method of readmission is none of mortality"
+    assert set(by_name) == set(USED), "a method of readmission is none of mortality"
     ours = by_name["medcsp"]
     assert json.loads(ours["point"]) == {"batch_size": 32, "learning_rate": 0.01}
     label = tasks["mortality"].label_N[tasks["mortality"].part().train]
@@ -134,7 +138,7 @@ def test_methods_say_what_was_chosen(rows: Rows, tasks: Mapping[str, TaskData]) 
 
 def test_nothing_is_trained_twice(rows: Rows, folders: Mapping[str, Path], checkpoint: Path, output: Path) -> None:
     before = {path: path.read_bytes() for path in (output / "trials").glob("*/trials.jsonl")}
-    assert {path.parent.name for path in before} == set(NAMES)
+    assert {path.parent.name for path in before} == set(USED)
     assert run(folders["mortality"], checkpoint, output) == rows
     assert {path: path.read_bytes() for path in before} == before
 
@@ -172,6 +176,12 @@ def test_another_cohort_can_be_tested(folders: Mapping[str, Path], tmp_path: Pat
     assert set(cohort[part.train]) == set(cohort[part.validation]) == {"metavision"}
     assert set(cohort[part.test]) == {"carevue"}
     assert TaskData.open(**data.opened).fingerprint == data.fingerprint
+
+
+def test_the_graph_understands_the_evaluators_words() -> None:
+    found = DONE.search(f"  09:10:11 {prediction_report.DONE}f_lstm: prediction_arf carevue unbounded")
+    assert found is not None and found[1] == "f_lstm"
+    assert set(NAMES) == set(PredictionEvaluation().methods) <= set(METHODS)
 
 
 @pytest.mark.parametrize(

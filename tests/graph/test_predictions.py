@@ -1,0 +1,141 @@
+"""The prediction assets over a built home, with a stand-in for the evaluator: what it is asked, what becomes of it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from graph_runs import copy_home, tiny_workspace
+
+from data_contracts import Contract, evaluation
+from data_contracts.training import PretrainCheckpoint, PretrainCheckpointShared
+from pipelines.assets.glue import PREDICTION_SWEEPS, build_and_publish
+from pipelines.assets.graph import STEPS
+from pipelines.features.prediction_questions import EvaluationSettings
+from pipelines.launcher import Launcher, ProcessUsage
+from pipelines.resources import Workspace
+
+NUMBER = {"value": 0.75, "ci_low": 0.6, "ci_high": 0.9, "n": 20, "num_positive": 6}
+CHOSEN = {"point": '{"leaves": 7}', "num_seeds": 1, "num_trials": 2, "num_parameters": None, "num_train": 40}
+DIFFERENCE = {"difference": 0.1, "ci_low": 0.0, "ci_high": 0.2, "p_value": None, "p_holm": None, "is_declared": False}
+
+
+@dataclass(frozen=True)
+class StandIn(Launcher):
+    """Answers every question with one number of one method, and with a reason why another has none."""
+
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(
+        self, module: str, settings: dict[str, Any], *, folder: Path, lock: Path, log: Callable[[str], None]
+    ) -> ProcessUsage:
+        assert (module, settings["task"]) == ("medcsp_model.evaluate", "prediction")
+        self.asked.extend(settings["questions"])
+        labels = [question["labels"] for question in settings["questions"]]
+        place = {"metric": "auroc", "k": 0, "split": "test", "method": "medcsp"}
+        rows = {
+            "metrics": [{**each, **place, "seed": -1, **NUMBER} for each in labels],
+            "comparisons": [
+                {**each, **place, "other": "raim", **DIFFERENCE, "n": 20, "num_positive": 6} for each in labels
+            ],
+            "methods": [
+                {**each, "method": name, "reason": reason, **CHOSEN, "num_train_positive": 9}
+                for each in labels
+                for name, reason in (("medcsp", None), ("raim", "one class"))
+            ],
+        }
+        for name, values in rows.items():
+            (folder / f"{name}.json").write_text(json.dumps(values))
+        for each in labels:
+            log(f"  09:00:00 done: medcsp: {each['task']} {each['cohort']}")
+        return ProcessUsage(cpu_seconds=1.0, peak_mb=1.0)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A home whose prediction assets were made, what the evaluator was asked, and what Dagster heard."""
+
+    workspace: Workspace
+    asked: list[dict[str, Any]]
+    done: list[dict[str, str]]
+
+    def rows(self, contract: type[Contract]) -> pl.DataFrame:
+        return self.workspace.lake.scan(contract.table).collect()
+
+
+def checkpoint_rows(contract: type[Contract]) -> pl.DataFrame:
+    """One row of a checkpoint's curve, zeros all over."""
+    values = {name: "0" * 64 if name == "model_sha256" else 0 for name in contract.columns()}
+    return contract.validate(pl.DataFrame([values]), cast=True)
+
+
+@pytest.fixture(scope="module")
+def evaluated(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
+    home = copy_home(built_home, tmp_path_factory.mktemp("predictions") / "home")
+    workspace = tiny_workspace(home)
+    settings = EvaluationSettings(
+        tasks=("arf", "readmission"), cohorts=("ehr_holdout",), is_transferred=False, text_encoder=""
+    )
+    stand_in = StandIn()
+    workspace = replace(
+        workspace, profile=replace(workspace.profile, evaluation=settings), launcher=stand_in, weights_root=None
+    )
+    lake, done = workspace.lake, []
+    lake.publish(PretrainCheckpoint, checkpoint_rows(PretrainCheckpoint), code_version="", inputs={}, settings={})
+    lake.publish(
+        PretrainCheckpointShared, PretrainCheckpointShared.create_empty(), code_version="", inputs={}, settings={}
+    )
+    for contract in (*evaluation.PREDICTIONS, evaluation.PredictionComparisons, evaluation.PredictionMethods):
+        step = STEPS[contract.table]
+        build_and_publish(step, workspace, step.input_versions(workspace), log=lambda line: None, done=done.append)
+    return Evaluated(workspace, stand_in.asked, done)
+
+
+def test_every_task_of_the_profile_is_asked_about(evaluated: Evaluated) -> None:
+    modes = {(question["task"], question["labels"]["mode"]) for question in evaluated.asked}
+    assert modes == {
+        *(("arf", mode) for mode in ("unbounded", "within_48h")),
+        *(("readmission", mode) for mode in ("within_30d", "within_30d/without_codes")),
+    }
+    for question in evaluated.asked:
+        assert (Path(question["folder"]) / "labels.npz").is_file()
+        assert (Path(question["corpus"]) / "corpus.json").is_file()
+
+
+def test_its_numbers_are_published_with_the_checkpoint_they_are_of(evaluated: Evaluated) -> None:
+    rows = evaluated.rows(evaluation.PredictionArf)
+    checkpoint = evaluated.workspace.lake.manifest(PretrainCheckpoint.table)
+    assert checkpoint is not None
+    assert set(rows["mode"]) == {"unbounded", "within_48h"}
+    assert set(rows["fingerprint"]) == {checkpoint.fingerprint}
+    assert rows["synthetic"].all() and rows["paper_value"].null_count() == rows.height == 2
+
+
+def test_a_task_that_is_not_asked_about_is_empty(evaluated: Evaluated) -> None:
+    for contract in (evaluation.PredictionShock, evaluation.PredictionAki):
+        assert evaluated.rows(contract).is_empty()
+        step = STEPS[contract.table]
+        inputs = step.input_versions(evaluated.workspace)
+        assert step.current(evaluated.workspace, inputs) is not None
+
+
+def test_differences_and_reasons_are_gathered(evaluated: Evaluated) -> None:
+    assert set(evaluated.rows(evaluation.PredictionComparisons)["task"]) == {"prediction_arf", "prediction_readmission"}
+    methods = evaluated.rows(evaluation.PredictionMethods)
+    assert methods.filter(pl.col("reason") == "one class")["method"].cast(pl.String).unique().to_list() == ["raim"]
+    assert methods.height == 2 * len(evaluated.asked)
+    manifest = evaluated.workspace.lake.manifest("prediction_arf")
+    assert manifest is not None
+    assert set(manifest.extra["not_available"].values()) == {"one class"}
+
+
+def test_the_grid_is_told_once_a_method_is_through(evaluated: Evaluated) -> None:
+    assert evaluated.done == [
+        {"task": "prediction_arf", "method": "medcsp"},
+        {"task": "prediction_readmission", "method": "medcsp"},
+    ]
+    keys = PREDICTION_SWEEPS.partitions_def.get_partition_keys()  # type: ignore[union-attr]
+    assert {"medcsp|prediction_arf", "star_bert|prediction_readmission"} <= set(keys)
