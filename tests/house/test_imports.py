@@ -180,6 +180,8 @@ def test_every_make_target_says_what_it_does() -> None:
 
 
 def test_nobody_catches_everything_pickles_or_leaves_work() -> None:
-    wrong = re.compile(r"except Exception|except:|\bimport pickle\b|torch\.load\(|\bTODO\b|\bFIXME\b")
+    wrong = re.compile(
+        r"except Exception|except:|\bimport pickle\b|torch\.load\((?!.*weights_only=True)|\bTODO\b|\bFIXME\b"
+    )
     every = [path for package in PACKAGES for path in modules(package)]
     assert {str(path): hit.group(0) for path in every if (hit := wrong.search(path.read_text()))} == {}
