@@ -47,7 +47,7 @@ sql: setup ## open the catalogue at a SQL prompt; QUERY="select ..." answers one
 	@source ./env.sh && python -m lake.prompt $(if $(QUERY),--query "$(QUERY)")
 
 test: setup ## run the tests
-	@source ./env.sh && python -m pytest -n $(WORKERS) --dist worksteal
+	@source ./env.sh && python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: setup ## run the checks
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/sqlfluff lint -q sql

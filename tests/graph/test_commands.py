@@ -13,7 +13,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from graph_runs import BIN, copy_home, environment, versions
+from commands_as_typed import in_bash, said_in, typed
+from graph_runs import BIN, environment, versions
 
 from lake import Lake
 from pipelines.assets.graph import STEPS
@@ -23,35 +24,6 @@ from pipelines.sources import TABLES
 pytestmark = pytest.mark.slow
 
 DEADLINE_SECONDS = 120
-
-
-def typed(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command from the interpreter's own bin directory, in the repository, as after `source env.sh`."""
-    return subprocess.run(
-        [str(BIN / command[0]), *command[1:]],
-        cwd=REPOSITORY,
-        env=environment(home),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-
-
-def in_bash(script: str, home: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    """Run lines as typed, in the repository; make finds this interpreter's environment as its own."""
-    venv = home / "venv"
-    if not venv.exists():
-        venv.mkdir()
-        (venv / "bin").symlink_to(BIN)
-        (venv / ".ready").touch()
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=REPOSITORY,
-        env=environment(home, MAKEFLAGS=" ".join([*flags, f"VENV={venv}"]), MAKELEVEL="0"),  # not a make of a make
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
 
 
 def readme_blocks() -> list[str]:
@@ -78,16 +50,8 @@ def test_training_without_its_inputs_says_what_is_missing_and_what_to_run(tmp_pa
     assert versions(tmp_path) == {}
 
 
-@pytest.fixture(scope="module")
-def trained(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that the user's own command has trained in."""
-    home = copy_home(built_home, tmp_path_factory.mktemp("trained") / "home")
-    done = typed(home, "dagster", "asset", "materialize", "--select", "*pretrain_checkpoint")
-    assert done.returncode == 0, done.stderr[-3000:]
-    return home
-
-
-def test_training_with_its_inputs_and_again_without_work(built_home: Path, trained: Path) -> None:
+def test_training_with_its_inputs_and_again_without_work(built_home: Path, finished_home: Path) -> None:
+    trained = finished_home
     manifest = Lake(trained).manifest("pretrain_checkpoint")
     assert manifest is not None
     weights = trained / "runs" / "pretrain_checkpoint" / manifest.fingerprint / "model.safetensors"
@@ -114,21 +78,10 @@ def test_dg_lists_and_checks_the_graph(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stderr[-3000:]
 
 
-def test_the_whole_graph_then_again_with_questions_in_between(trained: Path) -> None:
-    home = trained
-    run = subprocess.Popen(
-        [str(BIN / "python"), "-m", "pipelines.run"],
-        cwd=REPOSITORY,
-        env=environment(home),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    asked = typed(home, "python", "-m", "lake.prompt", "--query", "select count(*) as n from same_patient_pairs")
-    was_running = run.poll() is None
-    output, errors = run.communicate(timeout=600)
-    assert asked.returncode == 0 and was_running, asked.stderr
-    assert run.returncode == 0, errors[-3000:]
+def test_the_whole_graph_then_again_with_questions_in_between(finished_home: Path) -> None:
+    home, said = finished_home, said_in(finished_home)
+    assert said["answered_while_running"], said["answer"]
+    output = said["run"]
     assert "profile tiny" in output and "synthetic data" in output
     assert re.search(r"^recall_at_k, percent +k = 1 ", output, flags=re.M)
     assert {"medcsp", "chance"} <= set(re.findall(r"^  (\w+) +\d", output, flags=re.M))
@@ -160,7 +113,7 @@ def test_a_wrong_profile_is_one_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.strip().splitlines() == [
-        "error: MEDCSP_PROFILE is 'demmo': use one of demo, paper, default, or your own module:function"
+        "error: MEDCSP_PROFILE is 'demmo': use one of demo, demo_full, paper, default, or your own module:function"
     ]
 
 
@@ -240,17 +193,17 @@ BY_TESTS = ("make run", "make dev", "source env.sh", "dagster", "dg", "export ")
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_every_command_of_the_readme_is_run(trained: Path) -> None:
+def test_every_command_of_the_readme_is_run(finished_home: Path) -> None:
     """Those of a line here, in order; the longer ones by `.ci/run` and by the tests of this file."""
     ci = (REPOSITORY / ".ci" / "run").read_text()
     assert all(f'"{command}' in ci for command in (*BY_CI, "make demo EHR="))
     lines = [line for block in readme_blocks() for line in block.splitlines()]
     here = [line for line in lines if not line.startswith((*BY_CI, *BY_TESTS))]
     assert [line.split()[:2] for line in here] == [["make", "sql"], ["make", "help"]]
-    said = in_bash("\n".join(here), trained)
+    said = in_bash("\n".join(here), finished_home)
     assert said.returncode == 0, said.stderr
     assert "gap_days" in said.stdout and "run the tests" in said.stdout
-    assert in_bash("make dev", trained, "-n").stdout.strip() == "source ./env.sh && dagster dev"
+    assert in_bash("make dev", finished_home, "-n").stdout.strip() == "source ./env.sh && dagster dev"
 
 
 def test_a_root_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from graph_runs import BIN, copy_home, environment
+from commands_as_typed import start_a_run
+from graph_runs import BIN
 
 from lake import Lake, sha256_file
-from pipelines.resources import REPOSITORY
+from lake.manifest import CURRENT
 
 pytestmark = pytest.mark.slow
 
 DEADLINE_SECONDS = 300
-SETTINGS_CHANGED = "tiny:tiny_narrow"
-"""Another theta than the built home's: pairs and corpora are made again before anything trains."""
-
+PAIRS = "same_patient_pairs"
+OF_OTHER_CODE = "0" * 64
 READER = """
 import sys, time, pathlib, duckdb
 home, stop = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
@@ -43,17 +43,6 @@ print(asked)
 """
 
 
-def start(home: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [str(BIN / "python"), "-m", "pipelines.run"],
-        cwd=REPOSITORY,
-        env=environment(home, MEDCSP_PROFILE=SETTINGS_CHANGED),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait for a sign of how far a run has come."""
     ends = time.monotonic() + DEADLINE_SECONDS
@@ -64,9 +53,13 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> 
 
 
 def pairs_are_being_made(home: Path) -> bool:
-    return bool(list((home / "lake" / "links" / "same_patient_pairs").glob(".stag*"))) or _version(
-        home, "same_patient_pairs"
-    ) != _version_before(home, "same_patient_pairs")
+    return bool(list((home / "lake" / "links" / PAIRS).glob(".stag*"))) or fingerprint_of_pairs(home) != OF_OTHER_CODE
+
+
+def fingerprint_of_pairs(home: Path) -> str:
+    manifest = Lake(home).manifest(PAIRS)
+    assert manifest is not None
+    return manifest.fingerprint
 
 
 def training_has_begun(home: Path) -> bool:
@@ -80,16 +73,6 @@ def evaluation_has_begun(home: Path) -> bool:
 POINTS = [pairs_are_being_made, training_has_begun, evaluation_has_begun]
 
 
-def _version(home: Path, table: str) -> str:
-    manifest = Lake(home).manifest(table)
-    assert manifest is not None
-    return manifest.version
-
-
-def _version_before(home: Path, table: str) -> str:
-    return (home / "complete_versions" / table).read_text()
-
-
 def content(home: Path) -> dict[str, str]:
     """The bytes that count: every table's files, the weights, the page."""
     lake = Lake(home)
@@ -100,36 +83,29 @@ def content(home: Path) -> dict[str, str]:
     return {name: sha256_file(path) for name, path in sorted(files.items())}
 
 
-def trainers(home: Path) -> list[str]:
-    """Command lines of the processes that work in a home."""
+def users(home: Path) -> list[str]:
+    """Processes other than this one that have a file of a home open, as a trainer has the lock of its device."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = path.read_bytes().decode(errors="ignore").replace("\0", " ")
-        except (FileNotFoundError, ProcessLookupError):
+            opened = [str(handle.readlink()) for handle in (process / "fd").iterdir()]
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        if "medcsp_model" in command and str(home) in command:
-            found.append(command)
-    return found
+        found += [f"{process.name}: {path}" for path in opened if path.startswith(f"{home}/")]
+    return [line for line in found if not line.startswith(f"{os.getpid()}:")]
 
 
-@pytest.fixture(scope="module")
-def homes(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two copies of the built home: one that is left alone, one whose runs are killed."""
-    base = tmp_path_factory.mktemp("killed")
-    calm, shaken = copy_home(built_home, base / "calm"), copy_home(built_home, base / "shaken")
-    (shaken / "complete_versions").mkdir()
-    (shaken / "complete_versions" / "same_patient_pairs").write_text(_version(shaken, "same_patient_pairs"))
-    Lake(shaken).refresh_catalogue()
-    return calm, shaken
+@pytest.fixture
+def shaken(fresh_copy: Path) -> Path:
+    """A copy of the built home in which pairs are made again, by other code as far as anybody knows."""
+    Lake(fresh_copy).refresh_catalogue()
+    manifest = fresh_copy / "lake" / "links" / PAIRS / CURRENT
+    manifest.write_text(manifest.read_text().replace(fingerprint_of_pairs(fresh_copy), OF_OTHER_CODE))
+    return fresh_copy
 
 
-def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(homes: tuple[Path, Path]) -> None:
-    calm, home = homes
-    undisturbed = start(calm)
-    _, errors = undisturbed.communicate(timeout=600)
-    assert undisturbed.returncode == 0, errors[-3000:]
-
+def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(finished_home: Path, shaken: Path) -> None:
+    home = shaken
     stop = home / "stop_reading"
     reader = subprocess.Popen(
         [str(BIN / "python"), "-c", READER, str(home), str(stop)],
@@ -139,11 +115,11 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(homes: t
     )
     try:
         for sign in POINTS:
-            process = start(home)
+            process = start_a_run(home)
             wait_until(lambda sign=sign: sign(home), process)
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
-        last = start(home)
+        last = start_a_run(home)
         _, errors = last.communicate(timeout=600)
     finally:
         stop.write_text("")
@@ -151,8 +127,8 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(homes: t
     assert last.returncode == 0, errors[-3000:]
     assert reader.returncode == 0, complaints[-3000:]
     assert int(asked) > 3
-    assert content(home) == content(calm)
-    assert trainers(home) == []
+    assert content(home) == content(finished_home)
+    assert users(home) == []
     assert unfinished_runs(home) == []
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import medcsp_model.settings as recipes
 from pipelines.profiles import (
     CohortSettings,
+    EvaluationSettings,
     ImageSettings,
     LinkSettings,
     Profile,
@@ -30,6 +31,20 @@ def tiny() -> Profile:
             run={"log_every": 1, "save_every": 2, "num_threads": 1, "device": "cpu"},
         ),
         retrieval=RetrievalSettings(num_draws=50),
+        evaluation=EvaluationSettings(
+            tasks=("arf",),
+            horizons=("unbounded",),
+            cohorts=("ehr_holdout",),
+            is_transferred=False,
+            without_codes=False,
+            text_encoder="",
+            measured=replace(
+                recipes.demo_prediction(),
+                methods=("medcsp", "logistic_regression"),
+                sweep=replace(recipes.demo_prediction().sweep, seeds=(0,), max_epochs=1, num_draws=20),
+                few_positives=(),
+            ),
+        ),
         num_shards=3,
         synthetic=SyntheticSettings(
             num_ehr_subjects=24,
