@@ -48,6 +48,7 @@ LINE_ROLES: dict[str, Literal["main", "first", "second", "third", "fourth"]] = {
     LOGISTIC: "fourth",
 }
 """Methods that are drawn as lines: what pre-training brings, and what is simple."""
+NOT_ASKED, REFUSED = "Not run in this profile", "Not available, for reasons given below"
 MOST_TENTHS = 7
 """Tenths of an axis of areas that are each a tick; of more, every second is."""
 APART = 1.35
@@ -111,19 +112,19 @@ def _reading(row: Row) -> Reading:
 
 
 def _not_drawn(numbers: Numbers, place: Place, groups: Sequence[Group], *, metric: str) -> str:
-    """Say which methods and groups have no bar."""
+    """Say which groups and methods have no bar: nobody asked for them, or they could not be measured."""
     measured = {name: {row["method"] for row in numbers.at(place, task, mode, metric)} for name, task, mode in groups}
     empty = [name for name, methods in measured.items() if not methods]
-    gaps = {
-        method: [n for n, task, _ in groups if measured[n] and method in EXPECTED[task] and method not in measured[n]]
-        for method in METHOD_TITLES
-    }
-    asked = {m: [n for n, task, _ in groups if measured[n] and m in EXPECTED[task]] for m in METHOD_TITLES}
-    everywhere = [title(method) for method, names in gaps.items() if names and names == asked[method]]
-    partly = [f"{title(m)} ({', '.join(names)})" for m, names in gaps.items() if names and names != asked[m]]
+    lacking: dict[str, dict[str, list[str]]] = {NOT_ASKED: {}, REFUSED: {}}
+    for name, task, mode in groups:
+        for method in in_order(EXPECTED[task] - measured[name] if measured[name] else ()):
+            why = REFUSED if numbers.is_refused(place, task, mode, method) else NOT_ASKED
+            lacking[why].setdefault(method, []).append(name)
     said = [f"No numbers for {', '.join(empty)}."] if empty else []
-    if everywhere or partly:
-        said.append(f"Not run in this profile: {', '.join([*everywhere, *partly])}.")
+    for why, methods in lacking.items():
+        whole = [title(method) for method, names in methods.items() if len(names) == len(groups) - len(empty)]
+        partly = [f"{title(m)} ({', '.join(n)})" for m, n in methods.items() if len(n) < len(groups) - len(empty)]
+        said += [f"{why}: {', '.join([*whole, *partly])}."] if methods else []
     return " ".join(said)
 
 

@@ -62,6 +62,7 @@ Row = Mapping[str, Any]
 class Mode:
     """A mode, taken apart: horizon, feature space, whether ICD codes are read, whether another cohort trained."""
 
+    name: str
     horizon: str
     space: str
     has_codes: bool
@@ -72,6 +73,7 @@ class Mode:
         """`unbounded/shared` and the like."""
         horizon, *flags = mode.split("/")
         return cls(
+            name=mode,
             horizon=horizon,
             space="shared" if "shared" in flags else "native",
             has_codes="without_codes" not in flags,
@@ -112,14 +114,21 @@ class Place:
 
 
 class Numbers:
-    """Rows of `metrics` that are of prediction tasks; each row knows its `Mode`, and its task without the prefix."""
+    """Rows of `metrics` that are of prediction tasks; each row knows its `Mode`, and its task without the prefix.
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    Args:
+        rows: of `metrics`.
+        methods: of `prediction_methods`, which say what could not be measured.
+    """
+
+    def __init__(self, rows: Iterable[Row], methods: Iterable[Row]) -> None:
         self.rows = [{**row, "task": row["task"].removeprefix(PREFIX), "mode": Mode.of(row["mode"])} for row in rows]
         self._of: dict[tuple[str, Place, Mode], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
         for row in self.rows:
             place = Place(dataset=row["dataset"], cohort=row["cohort"], space=row["mode"].space)
             self._of[row["task"], place, row["mode"]][row["metric"]].append(row)
+        names = ("task", "dataset", "cohort", "mode", "method")
+        self._refused = {tuple(row[name] for name in names) for row in methods if row["reason"] is not None}
 
     def places(self) -> list[Place]:
         """Where anything was measured, cohorts in the order of their contract's notes, transfers left out."""
@@ -132,6 +141,10 @@ class Numbers:
         found = {mode for name, where, mode in self._of if (name, where) == (task, place) and not mode.is_transfer}
         order = {name: index for index, name in enumerate(HORIZONS)}
         return sorted(found, key=lambda mode: (order.get(mode.horizon, len(order)), mode.horizon, not mode.has_codes))
+
+    def is_refused(self, place: Place, task: str, mode: Mode, method: str) -> bool:
+        """Whether a method was asked for and could not be measured."""
+        return (f"{PREFIX}{task}", place.dataset, place.cohort, mode.name, method) in self._refused
 
     def transfers(self) -> list[tuple[str, Place, Mode]]:
         """Task, place and mode of what was trained on another cohort."""
@@ -158,8 +171,8 @@ def _meets(value: Any, wanted: Any) -> bool:
 
 
 def read_numbers(lake: Lake) -> Numbers:
-    """Read what `metrics` holds of prediction tasks."""
-    return Numbers(read_rows(lake, METRICS, pl.col("task").str.starts_with(PREFIX)))
+    """Read what `metrics` holds of prediction tasks, and what could not be measured."""
+    return Numbers(read_rows(lake, METRICS, pl.col("task").str.starts_with(PREFIX)), read_rows(lake, METHODS))
 
 
 def read_rows(lake: Lake, table: str, *conditions: pl.Expr) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ lowest and the highest of what is published.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 
 from pipelines.report.content import Cell, Column, Row, Table
 from pipelines.report.formats import NONE, count, percent
@@ -268,7 +267,7 @@ def transfer_table(numbers: Numbers) -> Table | None:
     """What MetaVision trained and CareVue tests, beside what each cohort's own patients trained."""
     rows = []
     for task, place, mode in numbers.transfers():
-        own = replace(mode, is_transfer=False)
+        own = Mode.of(mode.name.replace("/transfer", ""))
         moved, stayed = (numbers.at(place, task, each, "auroc", "auprc") for each in (mode, own))
         rows += [
             Row(

@@ -165,6 +165,8 @@ def prediction_methods(checkpoint: str) -> list[Row]:
     nothing = dict.fromkeys(("point", "num_parameters", "num_train", "num_train_positive")) | {"num_seeds": 0}
     nobody = {"task": "prediction_shock", **THERE, "mode": "unbounded/shared", "reason": "no example has the event"}
     rows += [{**common, **nothing, "num_trials": 0, **nobody, "method": method} for method in ("medcsp", "medhmp")]
+    no_text = {"task": READMISSION, **HERE, "mode": "within_30d", "reason": "MEDCSP_WEIGHTS/text lacks config.json"}
+    rows += [{**common, **nothing, "num_trials": 0, **no_text, "method": "bert_cnn"}]
     return rows
 
 

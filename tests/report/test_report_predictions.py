@@ -79,7 +79,8 @@ def test_figure_6_has_readmission_with_and_without_codes(section: Section) -> No
     chart = named(section, GroupedBars, "Figure 6, readmission: AUROC")
     assert [group.title for group in chart.groups] == ["To the ICU, with ICD codes", "To the ICU, without ICD codes"]
     assert [bar.label for bar in chart.groups[0].bars][4:8] == ["BertLstm", "BertStar", "LstmBert", "StarBert"]
-    assert "Not run in this profile: BertCnn, BertEncoder, CnnBert, EncoderBert." in chart.note
+    assert "Not run in this profile: BertEncoder, CnnBert, EncoderBert, BertCnn (To the ICU, without" in chart.note
+    assert "Not available, for reasons given below: BertCnn (To the ICU, with ICD codes)." in chart.note
     assert chart.x.ticks[0] < 0.35 < 0.8 <= chart.x.ticks[-1], "what is worse than a coin is drawn too"
 
 
@@ -92,7 +93,8 @@ def test_what_was_not_run_is_said(section: Section) -> None:
     assert "no value of theirs is on record" in notes[1]
     table = named(section, Table, "Not available")
     assert cells(table) == {
-        ("Shock, at any time, shared feature space", "carevue"): ["MedCSP, MedHMP", "no example has the event"]
+        ("Readmission to the ICU, within 30 days", "metavision"): ["BertCnn", "MEDCSP_WEIGHTS/text lacks config.json"],
+        ("Shock, at any time, shared feature space", "carevue"): ["MedCSP, MedHMP", "no example has the event"],
     }
 
 
