@@ -23,7 +23,7 @@ from pipelines.sources import TABLES
 
 pytestmark = pytest.mark.slow
 
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 300
 
 
 def readme_blocks() -> list[str]:

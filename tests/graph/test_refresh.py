@@ -18,7 +18,7 @@ from pipelines.assets.graph import CPU_STEPS, STEPS
 from pipelines.automation import REFRESH, gpu_automation, outdated
 from pipelines.resources import REPOSITORY, Workspace
 
-CORPORA = {"pretrain_corpus", "retrieval_mimic_cxr_corpus"}
+CORPORA = {"pretrain_corpus", "pretrain_corpus_shared", "retrieval_mimic_cxr_corpus"}
 PREDICTION_CORPORA = {"critical_care_corpus", "discharge_corpus"}
 WITH_SYNTHETIC = {*CPU_STEPS, "synthetic_sources"}
 
