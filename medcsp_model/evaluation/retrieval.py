@@ -144,7 +144,8 @@ def exact_ranks(queries_QD: Singles, candidates_CD: Singles, relevant: Relevant)
     A list is ordered by inner product in float64, highest first, and by candidate index where products are equal. The
     float32 product is asked first and decides what lies further apart than its rounding error can be (D units in the
     last place, for vectors of length 1); the rest is computed again. Ranks therefore depend neither on the number of
-    threads nor on blocks or the library behind `@`.
+    threads nor on blocks or the library behind `@`. Where a model gives all candidates nearly the same embedding,
+    nearly everything is computed again: minutes instead of seconds for 20,000 of them, and still right.
 
     Args:
         queries_QD: embeddings of length 1 or shorter.

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,17 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import CLIPImageProcessorPil
+from torchvision.models import resnet50
+from transformers import BertConfig, BertModel, BertTokenizerFast, CLIPImageProcessorPil, SwinConfig, SwinModel
 
 from medcsp_model.baselines.radiology import convert
 from medcsp_model.baselines.radiology.clip import features
 from medcsp_model.baselines.radiology.interface import NotAvailableError, embed_images, embed_texts
 from medcsp_model.baselines.radiology.pixels import ImageRule, prepare, read_rule, square
 from medcsp_model.baselines.radiology.registry import MODELS, open_model
-from medcsp_model.baselines.radiology.weights import read_tensors, swin_names
+from medcsp_model.baselines.radiology.resnet import build_resnet
+from medcsp_model.baselines.radiology.weights import bert_config, read_tensors, swin_config, swin_names
+from medcsp_model.baselines.radiology.words import TextTokenizer
 from medcsp_model.model import MedCSP, ModelDescription
 from medcsp_model.settings import Settings
 from medcsp_model.towers import describe_towers
@@ -87,11 +91,17 @@ def write_ours(folder: Path) -> None:
 EVERY = [*MODELS, "siglip_of_mine"]
 
 
+@pytest.fixture(scope="module")
+def opened(weights):
+    """Open a model once for all tests that only look at it."""
+    return cache(lambda name, mode: open_model(name, weights[0], mode=mode))
+
+
 @pytest.mark.parametrize("mode", ["paper", "native"])
 @pytest.mark.parametrize("name", EVERY)
-def test_every_model_embeds_both_sides(name, mode, weights, pictures, offline):
+def test_every_model_embeds_both_sides(name, mode, opened, pictures, offline):
     """Vectors of length 1 and one width; in mode native, nothing depends on what else stands in the batch."""
-    model = open_model(name, weights[0], mode=mode)
+    model = opened(name, mode)
     images, texts = embed_images(model, pictures), embed_texts(model, TEXTS)
     assert images.shape == (3, model.embed_dim) and texts.shape == (3, model.embed_dim)
     for e in (images, texts, embed_texts(model, TEXTS, kind="prompt")):
@@ -108,9 +118,9 @@ def assert_same(found, expected):
     )
 
 
-def test_clip_is_transformers(weights, pictures):
+def test_clip_is_transformers(weights, opened, pictures):
     root, made = weights
-    model = open_model("clip", root, mode="native")
+    model = opened("clip", "native")
     given = [picture.convert("RGB") for picture in pictures]
     pixels = CLIPImageProcessorPil.from_pretrained(root / "clip")(given, return_tensors="pt")["pixel_values"]
     np.testing.assert_allclose(model.preprocess(pictures).numpy(), pixels.numpy(), atol=1e-6)
@@ -122,20 +132,20 @@ def test_clip_is_transformers(weights, pictures):
     assert model.tokenize(["abc" * 20]).ids_KL.shape == (1, 12)
 
 
-def test_prompts_keep_two_sentences_where_the_paper_cut_them(weights):
+def test_prompts_keep_two_sentences_where_the_paper_cut_them(opened):
     for name in ("clip", "pubmedclip", "medclip"):
-        model = open_model(name, weights[0], mode="paper")
+        model = opened(name, "paper")
         assert torch.equal(model.tokenize(["a. b. c"], kind="prompt").ids_KL, model.tokenize(["a. b"]).ids_KL), name
-    native = open_model("medclip", weights[0], mode="native")
+    native = opened("medclip", "native")
     assert native.tokenize(["a. b. c"], kind="prompt").ids_KL.shape[1] == 7
-    assert open_model("biomedclip", weights[0], mode="paper").rules["report"].context_length == 20
-    assert open_model("biomedclip", weights[0], mode="native").rules["report"].context_length == 16
+    assert opened("biomedclip", "paper").rules["report"].context_length == 20
+    assert opened("biomedclip", "native").rules["report"].context_length == 16
 
 
 @pytest.mark.parametrize("name", ["biomedclip", "medcsp_released"])
-def test_open_clip_folders_without_a_berts_configuration(name, weights, pictures):
-    root, made = weights
-    model = open_model(name, root, mode="native")
+def test_open_clip_folders_without_a_berts_configuration(name, weights, opened, pictures):
+    _, made = weights
+    model = opened(name, "native")
     with torch.no_grad():
         assert_same(embed_images(model, pictures), made[name].encode_image(model.preprocess(pictures)))
         assert_same(embed_texts(model, TEXTS), made[name].encode_text(model.tokenize(TEXTS).ids_KL))
@@ -158,10 +168,8 @@ def test_an_open_clip_folder_with_its_own_text_tower(tmp_path, pictures, offline
         assert_same(embed_texts(model, TEXTS), built.encode_text(model.tokenize(TEXTS).ids_KL))
 
 
-def test_medclip_by_hand(weights, pictures):
-    root, made = weights
-    parts = made["medclip"]
-    model = open_model("medclip", root, mode="native")
+def test_medclip_by_hand(weights, opened, pictures):
+    parts, model = weights[1]["medclip"], opened("medclip", "native")
     with torch.no_grad():
         pooled = parts["image"](model.preprocess(pictures)).pooler_output
         assert_same(embed_images(model, pictures), parts["image_head"](pooled))
@@ -173,14 +181,12 @@ def test_medclip_by_hand(weights, pictures):
         tokens = model.tokenize(TEXTS)
         layers = parts["text"](tokens.ids_KL, tokens.mask_KL, output_hidden_states=True).hidden_states
         with_padding = (layers[1] + layers[2] + layers[-1]).mean(dim=1) / 3
-        paper = open_model("medclip", root, mode="paper")
-        assert_same(embed_texts(paper, TEXTS), parts["head"](with_padding))
+        assert_same(embed_texts(opened("medclip", "paper"), TEXTS), parts["head"](with_padding))
     assert model.logit_scale == pytest.approx(np.exp(4.6052), rel=1e-5)
 
 
-def test_medclip_pads_to_a_black_square(weights):
-    model = open_model("medclip", weights[0], mode="native")
-    pixels = model.preprocess([Image.new("RGB", (448, 224), (255, 255, 255))])
+def test_medclip_pads_to_a_black_square(opened):
+    pixels = opened("medclip", "native").preprocess([Image.new("RGB", (448, 224), (255, 255, 255))])
     black, white = (0 - 0.5862785803043838) / 0.27950088968644304, (1 - 0.5862785803043838) / 0.27950088968644304
     assert pixels.shape == (1, 3, 224, 224) and pixels[0, :, 0, 0].tolist() == pytest.approx([black] * 3)
     assert pixels[0, :, 112, 112].tolist() == pytest.approx([white] * 3)
@@ -194,15 +200,15 @@ def test_medclip_with_a_resnet(tmp_path, pictures):
 
 
 @pytest.mark.parametrize(("vision", "old_names"), [("swin", False), ("resnet", True)])
-def test_cxr_clip_of_either_encoder_and_either_naming(vision, old_names, tmp_path, pictures, weights):
+def test_cxr_clip_of_either_encoder_and_either_naming(vision, old_names, tmp_path, pictures):
     parts = published.write_cxr_clip(tmp_path / "model.tar", vision=vision, old_names=old_names)
     convert.convert_cxr_clip(tmp_path / "model.tar", tmp_path / "cxr_clip")
     published.write_bert_tokenizer(tmp_path / "cxr_clip", as_vocab=True)
     check_cxr_clip(open_model("cxr_clip", tmp_path, mode="native"), parts, pictures)
 
 
-def test_cxr_clip_with_old_swin_names(weights, pictures):
-    check_cxr_clip(open_model("cxr_clip", weights[0], mode="native"), weights[1]["cxr_clip"], pictures)
+def test_cxr_clip_with_old_swin_names(weights, opened, pictures):
+    check_cxr_clip(opened("cxr_clip", "native"), weights[1]["cxr_clip"], pictures)
 
 
 def check_cxr_clip(model, parts, pictures):
@@ -219,10 +225,10 @@ def check_cxr_clip(model, parts, pictures):
     assert grey.tolist() == pytest.approx([(1 - m) / s for m, s in zip(mean, std, strict=True)])
 
 
-def test_cxr_clip_in_mode_paper_reads_biomedclips_words(weights, tmp_path):
+def test_cxr_clip_in_mode_paper_reads_biomedclips_words(opened, monkeypatch):
     """Ids that the text encoder does not have become the unknown token instead of an error."""
-    model = open_model("cxr_clip", weights[0], mode="paper")
-    model.vocab_size = 6
+    model = opened("cxr_clip", "paper")
+    monkeypatch.setattr(model, "vocab_size", 6)
     assert model.tokenize(["no a"]).ids_KL.tolist() == [[2, 4, 1, 3]]
     assert model.preprocess([Image.new("L", (300, 224), 0)])[0, 0, 0, 0] == pytest.approx(-0.48145466 / 0.26862954)
 
@@ -234,10 +240,9 @@ def test_swin_names_old_and_new_are_one(weights):
     assert swin_names(published.under("x.", state), "x.").keys() == published.under("x.", state).keys()
 
 
-def test_llava_sees_patches_through_its_projection(weights, pictures):
+def test_llava_sees_patches_through_its_projection(weights, opened, pictures):
     """The states of transformers' own forward pass over prompt and image tokens, and over a text."""
-    root, made = weights
-    model, whole = open_model("llava_med", root, mode="native"), made["llava_med"]
+    model, whole = opened("llava_med", "native"), weights[1]["llava_med"]
     pixels = model.preprocess(pictures)
     before, after = model._prompt(("image of a chest x-ray: ", "\nthe findings in short:"))
     ids = torch.tensor([[*before, *[whole.config.image_token_id] * 4, *after]]).expand(3, -1)
@@ -246,29 +251,32 @@ def test_llava_sees_patches_through_its_projection(weights, pictures):
         assert_same(embed_images(model, pictures), states.mean(dim=1))
         tokens = model.tokenize(TEXTS[:1])
         assert_same(embed_texts(model, TEXTS[:1]), whole.model(input_ids=tokens.ids_KL).last_hidden_state.mean(dim=1))
+        paper = opened("llava_med", "paper")
+        tokens = paper.tokenize(TEXTS[:1])
+        states = whole.model(input_ids=tokens.ids_KL, output_hidden_states=True).hidden_states[-2]
+        assert_same(embed_texts(paper, TEXTS)[:1], states[:, 1:].mean(dim=1))
     fill = [(int(255 * m) / 255 - m) / s for m, s in zip(model.rule.mean, model.rule.std, strict=True)]
     assert model.preprocess([Image.new("L", (20, 40))])[0, :, 0, 0].tolist() == pytest.approx(fill, abs=1e-4)
 
 
-def test_llava_1_is_the_base_with_its_delta(weights, pictures):
+def test_llava_1_is_the_base_with_its_delta(weights, opened, pictures):
     root, made = weights
     found, _ = read_tensors(root / "llava_med_v1")
     assert found.keys() == made["llava_med_v1"].keys()
     for name, value in made["llava_med_v1"].items():
         assert torch.equal(found[name], value), name
-    model = open_model("llava_med_v1", root, mode="native")
+    model = opened("llava_med_v1", "native")
     added = json.loads((root / "delta" / "added_tokens.json").read_text())
     assert model.around == ([added["<im_start>"]], [added["<im_end>"]]) and model.embed_dim == 32
     states = model.clip.vision_model(model.preprocess(pictures), output_hidden_states=True).hidden_states[-2]
     with torch.no_grad():
         patches = states[:, 1:] @ made["llava_med_v1"]["model.mm_projector.weight"].T
         patches = patches + made["llava_med_v1"]["model.mm_projector.bias"]
-        paper = open_model("llava_med_v1", root, mode="paper")
-        assert_same(embed_images(paper, pictures), patches.mean(dim=1))
+        assert_same(embed_images(opened("llava_med_v1", "paper"), pictures), patches.mean(dim=1))
 
 
-def test_ours_with_and_without_the_head(weights, pictures):
-    native, paper = (open_model("medcsp", weights[0], mode=mode) for mode in ("native", "paper"))
+def test_ours_with_and_without_the_head(opened, pictures):
+    native, paper = (opened("medcsp", mode) for mode in ("native", "paper"))
     assert native.inner.raw_towers is False and paper.inner.raw_towers is True
     with torch.no_grad():
         raw = paper.inner.towers.encode_image(
@@ -415,6 +423,44 @@ def test_a_preprocessor_of_another_kind_is_refused(tmp_path):
         published.write_json(tmp_path / "preprocessor_config.json", values)
         with pytest.raises(NotAvailableError, match=message):
             read_rule(tmp_path)
+
+
+def test_published_sizes_are_read_from_shapes():
+    """Swin-T, Bio_ClinicalBERT and ResNet-50 as MedCLIP and CXR-CLIP have them, without any weights."""
+    with torch.device("meta"):
+        swin = SwinModel(SwinConfig()).state_dict()
+        bert = BertModel(BertConfig(vocab_size=28996)).state_dict()
+        residual = resnet50().state_dict()
+        rebuilt = build_resnet(residual, path=Path("x"))
+    found = swin_config(swin, image_size=224, path=Path("x"))
+    for name in ("patch_size", "embed_dim", "depths", "num_heads", "window_size", "mlp_ratio", "num_channels"):
+        assert np.array_equal(getattr(found, name), getattr(SwinConfig(), name)), name
+    sizes = bert_config(bert, path=Path("x"))
+    assert (sizes.vocab_size, sizes.hidden_size, sizes.num_hidden_layers, sizes.num_attention_heads) == (
+        28996,
+        768,
+        12,
+        12,
+    )
+    assert {name: value.shape for name, value in rebuilt.state_dict().items()} == {
+        name: value.shape for name, value in residual.items()
+    }
+    for build in (lambda: bert_config({}, path=Path("x")), lambda: build_resnet({}, path=Path("x"))):
+        with pytest.raises(NotAvailableError, match="x: not this model's weights"):
+            build()
+    with pytest.raises(NotAvailableError, match="x: not this model's weights"):
+        swin_config({}, image_size=224, path=Path("x"))
+
+
+def test_words_are_those_of_transformers(open_data, tmp_path):
+    """PubMedBERT's own files, as tokenizer.json and as a vocabulary alone, cut at 9 tokens."""
+    folder = open_data / "tokenizers" / "pubmedbert"
+    shutil.copy(folder / "vocab.txt", tmp_path)
+    texts = ["No Pneumothorax; small LEFT effusion (unchanged).", "", "cardiomegaly " * 20]
+    theirs = BertTokenizerFast.from_pretrained(folder)(texts, truncation=True, max_length=9, padding=True)
+    for place in (folder, tmp_path):
+        ours = TextTokenizer(place)(texts, 9)
+        assert ours.ids_KL.tolist() == theirs["input_ids"] and ours.mask_KL.tolist() == theirs["attention_mask"]
 
 
 def test_the_registry_and_its_page_agree():

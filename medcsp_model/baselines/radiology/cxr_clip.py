@@ -123,7 +123,7 @@ class CxrClip(RadiologyModel):
         states_KLD = self.text_encoder.text_encoder(tokens.ids_KL, attention_mask=tokens.mask_KL).last_hidden_state
         count_K = tokens.mask_KL.sum(dim=1)
         if self.pooling == "eos":
-            pooled = states_KLD[torch.arange(len(states_KLD)), count_K - 1]
+            pooled = states_KLD[torch.arange(len(states_KLD), device=states_KLD.device), count_K - 1]
         elif self.pooling == "bos":
             pooled = states_KLD[:, 0]
         else:

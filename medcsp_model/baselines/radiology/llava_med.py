@@ -60,7 +60,7 @@ class _Llava(RadiologyModel):
         self.mode = mode
         self.tokenizer = TextTokenizer(folder, pad=_pad(folder))
         self.rules = {"report": TextRule(CONTEXT_LENGTH), "prompt": TextRule(CONTEXT_LENGTH)}
-        self.logit_scale = 1 / 0.07
+        self.logit_scale = 1 / 0.07  # it has none of its own; CLIP's first, which changes no argmax and no order
 
     @property
     @abstractmethod

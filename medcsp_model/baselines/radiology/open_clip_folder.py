@@ -19,6 +19,7 @@ from typing import Any
 
 import open_clip
 import torch
+from open_clip.tokenizer import get_clean_fn
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL.Image import Image
 from torch import Tensor
@@ -38,6 +39,8 @@ from medcsp_model.towers import WEIGHTS, build_towers
 
 PAPER_REPORT, PAPER_PROMPT = 512, 256
 BERT = "text.transformer."
+_clean = get_clean_fn("whitespace")
+"""What open_clip does to a text before a tokenizer of transformers."""
 _OLD_NAMES = {"hf_proj_type": "proj", "hf_pooler_type": "pooler_type"}
 
 
@@ -86,7 +89,7 @@ class OpenClip(RadiologyModel):
         if not self.has_bert:
             ids = self.tokenizer(list(texts), context_length=context_length)
             return Tokens(ids, (ids != 0).long())
-        return self.tokenizer([" ".join(text.split()) for text in texts], context_length)
+        return self.tokenizer([_clean(text) for text in texts], context_length)
 
     def image_features(self, pixels_K3HW: Tensor) -> Tensor:
         """The image tower."""

@@ -3,7 +3,8 @@
 Source: Zhai et al., ICCV 2023; MedGemma technical report, 2025 (`google/medsiglip-448`).
 
 Texts are padded to the full context, because the text tower pools its last position whatever stands there. The sigmoid
-of its training has a bias, which two prompts share and a softmax over them cancels. Both modes are the same but for
+of its training has a bias, which two prompts share and a softmax over them cancels. What is done to a text before
+(lower case, no punctuation) is what tokenizer.json says. Both modes are the same but for
 prompts, of which `paper` keeps two sentences as for every model of short context; the paper has no SigLIP.
 """
 
