@@ -26,6 +26,7 @@ from pipelines.report.prediction_numbers import (
     Row,
     ends,
     in_order,
+    is_one_training,
     one,
     share,
     task_title,
@@ -157,7 +158,7 @@ def label_efficiency(numbers: Numbers, place: Place, task: str, mode: Mode, *, n
         )
         for name in methods
     )
-    single = numbers.at(place, task, mode, "auroc", k=_positive, seed=_is_one_training)
+    single = numbers.at(place, task, mode, "auroc", k=_positive, seed=is_one_training)
     seeds = {row["seed"] for row in single}
     draws = f" Mean of {count(len(seeds))} {'draw' if len(seeds) == 1 else 'draws'} of the positives." if seeds else ""
     ticks = sorted({float(row["k"]) for row in few})
@@ -219,10 +220,6 @@ def _above(points: Sequence[Point], floor: float) -> tuple[Point, ...]:
 
 def _positive(k: int) -> bool:
     return k > 0
-
-
-def _is_one_training(seed: int) -> bool:
-    return seed >= 0
 
 
 def _by_k(row: Row) -> int:

@@ -182,6 +182,11 @@ def read_rows(lake: Lake, table: str, *conditions: pl.Expr) -> list[dict[str, An
     return rows.with_columns(pl.col(names).cast(pl.String)).collect().to_dicts()
 
 
+def is_one_training(seed: int) -> bool:
+    """Whether a row is of one training, and not the mean over several."""
+    return seed != MEAN_OVER_SEEDS
+
+
 def in_order(methods: Iterable[str]) -> list[str]:
     """Methods in the order in which they stand, each once; what has no name is left out."""
     found = set(methods)

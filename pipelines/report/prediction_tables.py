@@ -1,7 +1,7 @@
-"""Tables of the prediction tasks: all numbers, calibration, subgroups, comparisons, transfer, and what was not run.
+"""Tables of the prediction tasks: all numbers, calibration, subgroups, and what could not be measured.
 
-What does not belong here: figures (`prediction_figures`), and any computation of a metric: spreads over seeds are the
-lowest and the highest of what is published.
+What does not belong here: figures (`prediction_figures`), differences (`prediction_differences`), and any computation
+of a metric: spreads over seeds are the lowest and the highest of what is published.
 """
 
 from collections import defaultdict
@@ -11,11 +11,8 @@ from pipelines.report.content import Cell, Column, Row, Table
 from pipelines.report.formats import NONE, count, percent
 from pipelines.report.prediction_numbers import (
     FOLDS,
-    METHOD_TITLES,
     OURS,
     PREFIX,
-    PROBE,
-    SCRATCH,
     TEST,
     TREES,
     Mode,
@@ -23,6 +20,7 @@ from pipelines.report.prediction_numbers import (
     Place,
     ends,
     in_order,
+    is_one_training,
     one,
     share,
     task_title,
@@ -79,9 +77,9 @@ def _is_whole(split: str) -> bool:
 
 def _areas(numbers: Numbers, place: Place, task: str, mode: Mode, method: str) -> tuple[Cell, ...]:
     def cell(metric: str, split: str) -> Cell:
-        return _value(one(numbers.at(place, task, mode, metric, split=split), method=method))
+        return value_cell(one(numbers.at(place, task, mode, metric, split=split), method=method))
 
-    single = numbers.at(place, task, mode, "auroc", seed=_is_one_training, method=method)
+    single = numbers.at(place, task, mode, "auroc", seed=is_one_training, method=method)
     values = sorted(row["value"] for row in single)
     spread = Cell(text=f"{values[0]:.3f} to {values[-1]:.3f}", detail=f"{count(len(values))} seeds")
     return (
@@ -94,10 +92,6 @@ def _areas(numbers: Numbers, place: Place, task: str, mode: Mode, method: str) -
     )
 
 
-def _is_one_training(seed: int) -> bool:
-    return seed >= 0
-
-
 def calibration_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> Table | None:
     """Calibration of every method."""
     rows = []
@@ -108,7 +102,7 @@ def calibration_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> T
                 Row(
                     label=title(method),
                     detail=f"{task_title(task)}, {mode.words}",
-                    cells=tuple(_value(one(found, method=method, metric=metric)) for metric in CALIBRATION),
+                    cells=tuple(value_cell(one(found, method=method, metric=metric)) for metric in CALIBRATION),
                 )
                 for method in in_order(row["method"] for row in found)
             ]
@@ -165,132 +159,9 @@ def _subgroup_row(task: str, split: str, rows: Sequence[Number]) -> Row:
         cells=(
             Cell(text=events),
             Cell(text=percent(positive / largest["n"]) if is_told else NONE),
-            *(_value(row if is_told else None) for row in measured),
+            *(value_cell(row if is_told else None) for row in measured),
         ),
         is_muted=positive < FEW,
-    )
-
-
-def comparison_tables(rows: Sequence[Number]) -> tuple[Table | None, Table | None, Table | None]:
-    """Differences of methods in a cohort: declared ones, pre-training against scratch by positives, and all others.
-
-    Args:
-        rows: of `prediction_comparisons`.
-    """
-    declared = [row for row in rows if row["is_declared"]]
-    few = [row for row in rows if not row["is_declared"] and row["k"] and _is_pretraining(row)]
-    others = [row for row in rows if row not in declared and row not in few]
-    columns = tuple(Column(label=label) for label in ("Difference", "95 % interval", "Events"))
-    return (
-        _table(
-            "Comparisons declared beforehand",
-            (*columns, Column(label="p"), Column(label="p, Holm")),
-            declared,
-            has_p=True,
-            note="Differences of AUROC on the same patients, drawn together. Holm's p values are adjusted over the "
-            "declared comparisons of a task in a cohort; a difference counts where its p stays below 0.05.",
-        ),
-        _table(
-            "What pre-training brings when few positives are known",
-            columns,
-            few,
-            note="The pre-trained network less the same network from scratch, trained on so many positives. Not "
-            "declared beforehand: intervals, no tests.",
-        ),
-        _table(
-            f"Other differences ({count(len(others))})",
-            columns,
-            others,
-            note="Intervals alone: these were not declared beforehand, so they are not tested.",
-            is_folded=True,
-        ),
-    )
-
-
-def _is_pretraining(row: Number) -> bool:
-    return row["method"] in (OURS, PROBE) and row["other"] == SCRATCH
-
-
-def _table(
-    caption: str,
-    columns: tuple[Column, ...],
-    rows: Sequence[Number],
-    *,
-    note: str,
-    has_p: bool = False,
-    is_folded: bool = False,
-) -> Table | None:
-    if not rows:
-        return None
-    return Table(
-        caption=caption,
-        head="Difference and task",
-        columns=columns,
-        rows=tuple(_difference(row, has_p=has_p) for row in sorted(rows, key=_comparison_order)),
-        note=note,
-        is_folded=is_folded,
-    )
-
-
-def _comparison_order(row: Number) -> tuple[str, ...]:
-    order = list(METHOD_TITLES)
-    others = [f"{order.index(name):02d}" if name in order else name for name in (row["method"], row["other"])]
-    later = [str(int(is_later)) for is_later in (row["split"] == FOLDS, row["metric"] != "auroc")]
-    return (*(row[name] for name in ("task", "mode")), later[0], f"{row['k']:06d}", later[1], *others)
-
-
-def _difference(row: Number, *, has_p: bool) -> Row:
-    task = row["task"].removeprefix(PREFIX)
-    folds = ", five-fold" if row["split"] == FOLDS else ""
-    positives = f", {count(row['k'])} positives" if row["k"] else ""
-    words = f"{task_title(task)}, {Mode.of(row['mode']).words}{folds}{positives}"
-    metric = "" if row["metric"] == "auroc" else ", AUPR"
-    cells = [
-        Cell(text=_signed(row["difference"])),
-        Cell(text=NONE if row["ci_low"] is None else f"{_signed(row['ci_low'])} to {_signed(row['ci_high'])}"),
-        Cell(text=f"{count(row['num_positive'])} of {count(row['n'])}"),
-    ]
-    if has_p:
-        cells += [Cell(text=NONE if row[name] is None else _p(row[name])) for name in ("p_value", "p_holm")]
-    return Row(label=f"{title(row['method'])} less {title(row['other'])}{metric}", detail=words, cells=tuple(cells))
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
-
-
-def _p(value: float) -> str:
-    return "below 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def transfer_table(numbers: Numbers) -> Table | None:
-    """What MetaVision trained and CareVue tests, beside what each cohort's own patients trained."""
-    rows = []
-    for task, place, mode in numbers.transfers():
-        own = Mode.of(mode.name.replace("/transfer", ""))
-        moved, stayed = (numbers.at(place, task, each, "auroc", "auprc") for each in (mode, own))
-        rows += [
-            Row(
-                label=title(method),
-                detail=f"{task_title(task)}, {own.words}; {place.cohort}",
-                cells=tuple(
-                    _value(one(found, metric=metric, method=method))
-                    for found in (moved, stayed)
-                    for metric in ("auroc", "auprc")
-                ),
-            )
-            for method in in_order(row["method"] for row in moved)
-        ]
-    if not rows:
-        return None
-    heads = ("AUROC, transferred", "AUPR, transferred", "AUROC, trained there", "AUPR, trained there")
-    return Table(
-        caption="Transfer from MetaVision to CareVue",
-        head="Method and task",
-        columns=tuple(Column(label=head) for head in heads),
-        rows=tuple(rows),
-        note="Trained on MetaVision patients and tested on those of the cohort, in the shared feature space; beside it "
-        "the same method trained on the cohort's own patients.",
     )
 
 
@@ -317,7 +188,8 @@ def unavailable_table(rows: Sequence[Number]) -> Table | None:
     return _folded("Not available, and why", "Task and cohort", columns, found, note="")
 
 
-def _value(row: Number | None) -> Cell:
+def value_cell(row: Number | None) -> Cell:
+    """Return a number with its interval below; a dash where there is none."""
     return (
         Cell(text=NONE) if row is None else Cell(text=share(row["value"]), detail=ends(row["ci_low"], row["ci_high"]))
     )

@@ -1,7 +1,7 @@
 """Prediction: every task at every cohort, in the form of the paper's Figures 5 and 6 with what they do not show.
 
 What lives here: which figures and tables stand where. What does not: what each says (`prediction_figures`,
-`prediction_tables`), who is evaluated (`cohorts`), and any metric.
+`prediction_tables`, `prediction_differences`), who is evaluated (`cohorts`), and any metric.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +12,7 @@ from lake import Lake
 from pipelines.report.cohorts import TASKS as TASK_TITLES
 from pipelines.report.content import Fold, GroupedBars, KeyNumber, Note, Part, Section
 from pipelines.report.formats import count
+from pipelines.report.prediction_differences import comparison_tables, transfer_table
 from pipelines.report.prediction_figures import Group, bar_charts, label_efficiency, net_benefit
 from pipelines.report.prediction_numbers import (
     AT_DISCHARGE,
@@ -35,10 +36,8 @@ from pipelines.report.prediction_numbers import (
 )
 from pipelines.report.prediction_tables import (
     calibration_table,
-    comparison_tables,
     numbers_table,
     subgroup_table,
-    transfer_table,
     unavailable_table,
 )
 
