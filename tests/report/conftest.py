@@ -317,6 +317,7 @@ def _cohorts() -> dict[str, list[dict[str, Any]]]:
     }  # fmt: skip
 
 
+SHARED = "pretrain_checkpoint_shared"
 INPUTS_OF = {
     "ehr_records": {"raw:mimic_iv/hosp/admissions.csv.gz": "11" * 32, "raw:mimic_iv/icu/icustays.csv.gz": "22" * 32},
     "ehr_notes": {"raw:mimic_iv_note": "absent"},
@@ -329,19 +330,26 @@ INPUTS_OF = {
     "retrieval_mimic_cxr_corpus": ["cohort_split", "text_tokens", "cxr_images"],
     "pretrain_checkpoint": ["pretrain_corpus"],
     "retrieval_mimic_cxr": ["retrieval_mimic_cxr_corpus", "pretrain_checkpoint"],
-    "prediction_arf": ["pretrain_checkpoint"],
+    "prediction_arf": ["pretrain_checkpoint", SHARED],
     "metrics": ["retrieval_mimic_cxr", "prediction_arf"],
 }
-ORDER = (*[name for name in INPUTS if name not in ("metrics",)], "retrieval_mimic_cxr", "prediction_arf", "metrics")
+ORDER = (
+    *[name for name in INPUTS if name not in ("metrics",)],
+    "retrieval_mimic_cxr",
+    SHARED,
+    "prediction_arf",
+    "metrics",
+)
 
 
-OF_CHECKPOINT = {
-    "retrieval_mimic_cxr": metrics,
-    "prediction_arf": lambda name: [row for row in prediction_metrics(name) if row["task"] == "prediction_arf"],
-    "prediction_comparisons": prediction_comparisons,
-    "prediction_methods": prediction_methods,
-    "metrics": lambda name: [*metrics(name), *prediction_metrics(name)],
+OF_CHECKPOINTS = {
+    "retrieval_mimic_cxr": lambda native, _: metrics(native),
+    "prediction_arf": lambda *names: [row for row in prediction_metrics(*names) if row["task"] == "prediction_arf"],
+    "prediction_comparisons": lambda native, _: prediction_comparisons(native),
+    "prediction_methods": lambda native, _: prediction_methods(native),
+    "metrics": lambda *names: [*metrics(names[0]), *prediction_metrics(*names)],
 }
+"""Rows that name what they were measured on: the checkpoint of native features, and that of shared ones."""
 SETTINGS_OF: dict[str, dict[str, Any]] = {
     "same_patient_pairs": {"theta_days": 30.0},
     "series_features": {"fit_on": "train"},
@@ -357,12 +365,12 @@ class UncataloguedLake(Lake):
 
 
 def rows_of(lake: Lake, name: str) -> list[dict[str, Any]]:
-    if name in OF_CHECKPOINT:
-        checkpoint = lake.manifest("pretrain_checkpoint")
-        assert checkpoint is not None
-        return OF_CHECKPOINT[name](checkpoint.fingerprint)
+    if name in OF_CHECKPOINTS:
+        checkpoints = [lake.manifest(table) for table in ("pretrain_checkpoint", SHARED)]
+        return OF_CHECKPOINTS[name](*(made.fingerprint if made else "" for made in checkpoints))
     rows = study_tables(EHR)
     rows |= {**_records(), **_links(), **_features(), **_databases(), **_cohorts(), "pretrain_checkpoint": curve()}
+    rows |= {SHARED: curve()[:3]}
     rows |= {"pretrain_corpus": contents("pretrain"), "retrieval_mimic_cxr_corpus": contents("retrieval")}
     return rows[name]
 

@@ -54,10 +54,10 @@ MEASURED = {
 WHEN = datetime(2150, 1, 1)
 
 
-def prediction_metrics(checkpoint: str) -> list[Row]:
-    """Rows as `metrics` has them."""
-    common = {"paper_value": None, "fingerprint": checkpoint, "synthetic": True}
-    return [row | common for row in _rows()]
+def prediction_metrics(checkpoint: str, shared: str) -> list[Row]:
+    """Rows as `metrics` has them, measured on the checkpoint of their feature space."""
+    common = {"paper_value": None, "synthetic": True}
+    return [row | common | {"fingerprint": shared if "/shared" in row["mode"] else checkpoint} for row in _rows()]
 
 
 def _rows() -> Iterator[Row]:

@@ -162,7 +162,9 @@ def test_every_number_leads_back_to_its_files(planted: Lake, reader: Reader) -> 
     assert "1 raw file" in reader.row("cxr_records", 5)[-1]
     assert reader.row("retrieval_mimic_cxr", 5)[-1] == "pretrain_checkpoint , retrieval_mimic_cxr_corpus"
     assert "4 files or groups of files of 2 sources" in reader.words
-    assert "another checkpoint" not in reader.words
+    assert "another checkpoint" not in reader.words, "numbers of the shared space have a checkpoint of their own"
+    assert re.search("Checkpoint The weights .*, and the training curve. pretrain_checkpoint_shared, ver", reader.words)
+    assert "Evaluation corpus What is searched or predicted, as flat arrays. retrieval_mimic_cxr_cor" in reader.words
 
 
 def test_what_is_absent_or_synthetic_is_said(reader: Reader) -> None:
@@ -177,8 +179,8 @@ def test_settings_are_listed(reader: Reader) -> None:
 
 def test_costs_are_listed_dearest_first(reader: Reader) -> None:
     tables = [row for row in reader.rows if len(row) == 4 and row[2:] == ["9.00", "250"]]
-    assert tables[0][:2] == ["metrics evaluation", f"{10 + len(INPUTS) + 1:.2f}"]
-    assert len(tables) == len(INPUTS) + 2
+    assert tables[0][:2] == ["metrics evaluation", f"{10 + len(INPUTS) + 2:.2f}"]
+    assert len(tables) == len(INPUTS) + 3
 
 
 def test_the_page_stands_alone(page: Page, reader: Reader) -> None:
