@@ -18,12 +18,13 @@ from transformers import BertConfig, BertModel, BertTokenizerFast, CLIPImageProc
 
 from medcsp_model.baselines.radiology import convert
 from medcsp_model.baselines.radiology.clip import features
-from medcsp_model.baselines.radiology.interface import NotAvailableError, embed_images, embed_texts
+from medcsp_model.baselines.radiology.interface import NotAvailableError, embed_images, embed_texts, prompt_scores
 from medcsp_model.baselines.radiology.pixels import ImageRule, prepare, read_rule, square
 from medcsp_model.baselines.radiology.registry import MODELS, open_model
 from medcsp_model.baselines.radiology.resnet import build_resnet
 from medcsp_model.baselines.radiology.weights import bert_config, read_tensors, swin_config, swin_names
 from medcsp_model.baselines.radiology.words import TextTokenizer
+from medcsp_model.evaluation.zero_shot import PromptSet
 from medcsp_model.model import MedCSP, ModelDescription
 from medcsp_model.settings import Settings
 from medcsp_model.towers import describe_towers
@@ -140,6 +141,20 @@ def test_prompts_keep_two_sentences_where_the_paper_cut_them(opened):
     assert native.tokenize(["a. b. c"], kind="prompt").ids_KL.shape[1] == 7
     assert opened("biomedclip", "paper").rules["report"].context_length == 20
     assert opened("biomedclip", "native").rules["report"].context_length == 16
+
+
+def test_scores_of_prompts_are_the_harness_logits(weights, opened, pictures):
+    """Softmax over `logits_per_image` of one negative and one positive prompt, as CLIP gives them itself."""
+    clip, model = weights[1]["clip"], opened("clip", "native")
+    images = embed_images(model, pictures)
+    prompts = PromptSet("x", "y", "mean_embedding", positive=("a effusion",), negative=("no",))
+    tokens = model.tokenize([*prompts.negative, *prompts.positive], kind="prompt")
+    with torch.no_grad():
+        logits = clip(tokens.ids_KL, model.preprocess(pictures), tokens.mask_KL).logits_per_image
+    np.testing.assert_allclose(prompt_scores(model, images, prompts), (logits[:, 1] - logits[:, 0]).numpy(), atol=1e-4)
+    for name, mode in (("medclip", "paper"), ("medcsp", "native")):
+        found = prompt_scores(opened(name, mode), embed_images(opened(name, mode), pictures), prompts)
+        assert found.shape == (3,) and np.isfinite(found).all()
 
 
 @pytest.mark.parametrize("name", ["biomedclip", "medcsp_released"])
