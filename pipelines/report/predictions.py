@@ -91,7 +91,7 @@ def predictions_section(lake: Lake) -> Section:
         title="Prediction",
         lead="Ours is the pre-trained model, fine-tuned; beside it stand the same network from scratch, published "
         "baselines and two simple references. Who trains, chooses and is tested is the same for all of them. Cohorts "
-        "stand apart, because some hold patients of pre-training under other ids.",
+        "stand apart, each with what has to be said of it.",
         num_rows=len(run.numbers.rows) + len(run.compared) + len(run.methods),
         bands=tuple((part,) for part in parts if part is not None),
         key_numbers=_key_numbers(run.numbers, places),

@@ -69,7 +69,8 @@ def limitations(study: Study) -> Iterator[str]:
         yield "Cohorts are synthetic: numbers show that the machinery works and say nothing of patients."
     elif any(row["synthetic"] for row in study.numbers.rows):
         yield "Some of what stands behind the numbers is synthetic: they say little of patients."
-    for cohort, badge in dict.fromkeys((place.cohort, place.badge) for place in study.places):
+    badges = dict.fromkeys((place.cohort, place.badge) for place in study.places if not study.is_synthetic)
+    for cohort, badge in badges:
         if badge == "leaks":
             yield f"{cohort} leaks: MIMIC-IV, on which our model was pre-trained, holds its patients under other ids."
         elif badge == "residual overlap":
