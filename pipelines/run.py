@@ -22,6 +22,8 @@ from pipelines.automation import EVERYTHING, REFRESH, TRAIN
 from pipelines.resources import REPOSITORY, Workspace, workspace_from_environment
 
 SHOWN = ("recall_at_k", "precision_at_k")
+HORIZONS = ("unbounded", "within_30d")
+"""Of the modes of predictions, those of the paper's figures."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -129,14 +131,19 @@ def print_results(workspace: Workspace) -> int:
 
 
 def print_metrics(metrics: pl.DataFrame) -> None:
-    """Print the retrieval numbers beside chance, in percent, with their intervals."""
+    """Print the numbers of retrieval and prediction, in percent, with their intervals."""
+    print_retrieval(metrics)
+    print_predictions(metrics)
+
+
+def print_retrieval(metrics: pl.DataFrame) -> None:
+    """Print the retrieval numbers beside chance."""
     for metric in SHOWN:
         rows = metrics.filter(pl.col("metric") == metric).sort("method", "k")
         if rows.is_empty():
             continue
-        badge = ", synthetic data" if rows["synthetic"].any() else ""
         head = f"{metric}, percent"
-        print(f"\n{rows['task'][0]}, {max(rows['n'].to_list())} queries{badge}")
+        print(f"\n{rows['task'][0]}, {max(rows['n'].to_list())} queries{_badge(rows)}")
         print(f"{head:<24}" + "".join(f"{f'k = {k}':>13}" for k in rows["k"].unique(maintain_order=True)))
         for method in rows["method"].cast(pl.String).unique(maintain_order=True):
             cells = rows.filter(pl.col("method").cast(pl.String) == method)
@@ -145,7 +152,39 @@ def print_metrics(metrics: pl.DataFrame) -> None:
                 print(f"  {'95 % interval':<22}" + "".join(f"{_interval(row):>13}" for row in cells.to_dicts()))
 
 
-def _interval(row: dict[str, Any]) -> str:
+def print_predictions(metrics: pl.DataFrame) -> None:
+    """Print the AUROC of every method in one table per cohort, a task a column, and how many events it rests on."""
+    rows = metrics.filter(
+        (pl.col("metric") == "auroc") & (pl.col("split") == "test") & (pl.col("seed") == -1) & (pl.col("k") == 0)
+    ).filter(pl.col("mode").str.strip_suffix("/shared").is_in(HORIZONS))
+    for (dataset, cohort), of_cohort in rows.group_by("dataset", "cohort", maintain_order=True):
+        cells = {(row["task"], row["method"]): row for row in of_cohort.sort("task", "method").iter_rows(named=True)}
+        tasks, methods = (list(dict.fromkeys(keys)) for keys in zip(*cells, strict=True))
+        print(f"\npredictions, {dataset} {cohort}{_badge(of_cohort)}")
+        print(f"{'auroc, percent':<24}" + "".join(f"{task.removeprefix('prediction_'):>17}" for task in tasks))
+        of_task = [next(row for (name, _), row in cells.items() if name == task) for task in tasks]
+        print(f"  {'events / tested':<22}" + "".join(f"{_events(row):>17}" for row in of_task))
+        for method in methods:
+            of_method = [cells.get((task, method)) for task in tasks]
+            print(f"  {method:<22}" + "".join(f"{_percent(row):>17}" for row in of_method))
+            print(f"  {'95 % interval':<22}" + "".join(f"{_interval(row):>17}" for row in of_method))
+
+
+def _badge(rows: pl.DataFrame) -> str:
+    return ", synthetic data" if rows["synthetic"].any() else ""
+
+
+def _events(row: dict[str, Any]) -> str:
+    return f"{row['num_positive']} / {row['n']}"
+
+
+def _percent(row: dict[str, Any] | None) -> str:
+    return f"{100 * row['value']:.1f}" if row else "not available"
+
+
+def _interval(row: dict[str, Any] | None) -> str:
+    if not row or row["ci_low"] is None:
+        return ""
     return f"{100 * row['ci_low']:.1f}-{100 * row['ci_high']:.1f}"
 
 
