@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: waiting threads of two workers would spin
+
 
 @pytest.fixture(scope="session")
 def open_data() -> Path:
