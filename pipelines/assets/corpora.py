@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from data_contracts import CONTRACTS, corpus, features, links, records
+import polars as pl
+
+from data_contracts import CONTRACTS, corpus, features, labels, links, records
 from pipelines.assets.step import Build, Made, step
 from pipelines.features.corpus import write_corpus
 from pipelines.features.pretrain_sources import CHEST_XRAYS, PretrainSource
@@ -63,19 +65,23 @@ def pretrain_corpus(build: Build) -> Made:
 
 
 def _settings_of_shared(profile: Profile) -> dict[str, Any]:
-    return {"is_asked": True, **_settings(profile)} if "shared" in profile.evaluation.spaces else {"is_asked": False}
+    cohorts = list(profile.evaluation.shared_cohorts)
+    return {"shared_cohorts": cohorts, **(_settings(profile) if cohorts else {})}
 
 
 @step(
     corpus.PretrainCorpusShared,
-    inputs=[SHARED.get(contract, contract) for contract in INPUTS],
+    inputs=[*(SHARED.get(contract, contract) for contract in INPUTS), labels.PredictionLabels],
     settings=_settings_of_shared,
     leaves=("corpus.json",),
     kinds=("numpy",),
 )
 def pretrain_corpus_shared(build: Build) -> Made:
-    """Write the same records with the features of the shared space, if a cohort needs them."""
-    if not build.settings["is_asked"]:
+    """Write the same records with the features of the shared space, if a cohort that needs them has examples."""
+    cohorts = build.settings["shared_cohorts"]
+    of_cohorts = build.scan(labels.PredictionLabels).filter(pl.col("cohort").cast(pl.String).is_in(cohorts))
+    if of_cohorts.limit(1).collect().is_empty():
+        build.log(f"no example in {', '.join(cohorts) or 'any cohort that needs it'}: published empty")
         return Made(build.step.contract.create_empty())
     return _write(build, splits=["pretrain"])
 

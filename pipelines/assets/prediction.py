@@ -62,14 +62,16 @@ def discharge_corpus(build: Build) -> Made:
 
 
 def task_folder(build: Build, contract: type[Contract], *, space: str, trained_on: type[Contract]) -> Path:
-    """Return the folder of a task in one feature space, after a look at what the checkpoint was trained with.
+    """Return the folder of a task in one feature space, after a look at what the checkpoint was trained with, if any.
 
     Raises:
         VocabularyMismatchError: the training corpus is coded with other vocabularies.
     """
     folder = build.folder_of(contract) / space
-    places = (folder, build.folder_of(trained_on))
-    check_vocabularies(*(json.loads((place / "corpus.json").read_text()) for place in places))
+    manifest = build.lake.manifest(trained_on.table)
+    if manifest is not None and manifest.rows:
+        places = (folder, build.folder_of(trained_on))
+        check_vocabularies(*(json.loads((place / "corpus.json").read_text()) for place in places))
     return folder
 
 

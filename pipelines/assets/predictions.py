@@ -131,15 +131,14 @@ def _evaluate(build: Build, contract: type[Contract]) -> Made:
 
 
 def _places(build: Build, contract: type[Contract]) -> Places:
-    spaces, towers = build.workspace.profile.evaluation.spaces, build.workspace.profile.towers
-    of_space = {space: CHECKPOINTS[space] for space in spaces}
+    towers = build.workspace.profile.towers
     return Places(
         folders={
             space: task_folder(build, contract, space=space, trained_on=trained_on)
-            for space, (_, trained_on) in of_space.items()
+            for space, (_, trained_on) in CHECKPOINTS.items()
         },
-        checkpoints={space: build.folder_of(checkpoint) for space, (checkpoint, _) in of_space.items()},
-        corpora={space: build.folder_of(trained_on) for space, (_, trained_on) in of_space.items()},
+        checkpoints={space: build.folder_of(checkpoint) for space, (checkpoint, _) in CHECKPOINTS.items()},
+        corpora={space: build.folder_of(trained_on) for space, (_, trained_on) in CHECKPOINTS.items()},
         towers=str(build.workspace.weights(towers)) if towers else "",
         text_encoder=str(_text_encoder(build.workspace) or ""),
     )

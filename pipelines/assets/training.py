@@ -111,8 +111,9 @@ def _settings_of_shared(profile: Profile) -> dict[str, Any]:
     kinds=("pytorch",),
 )
 def pretrain_checkpoint_shared(build: Build) -> Made:
-    """Train on the corpus of the shared feature space, if a cohort needs it."""
-    if not build.settings["is_asked"]:
+    """Train on the corpus of the shared feature space, if there is one."""
+    trained_on = build.lake.manifest(corpus.PretrainCorpusShared.table)
+    if trained_on is None or not trained_on.rows:
         return Made(build.step.contract.create_empty())
     return _train(build, corpus.PretrainCorpusShared)
 

@@ -48,10 +48,15 @@ class EvaluationSettings:
                 raise ValueError(f"evaluation.{name} names {unknown[0]!r}; known: {', '.join(known)}")
 
     @property
+    def shared_cohorts(self) -> tuple[str, ...]:
+        """Cohorts that are evaluated in the shared feature space."""
+        cohorts = {cohort for cohort in self.cohorts if space_of(cohort) == "shared"}
+        return tuple(sorted(cohorts | ({TRANSFER[1]} if self.is_transferred else set())))
+
+    @property
     def spaces(self) -> tuple[str, ...]:
         """Feature spaces that the cohorts need."""
-        needed = {space_of(cohort) for cohort in self.cohorts} | ({"shared"} if self.is_transferred else set())
-        return tuple(space for space in SPACES if space in needed)
+        return tuple(SPACES) if self.shared_cohorts else ("native",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,6 +68,8 @@ def test_every_cohort_is_asked_about_as_a_whole_once() -> None:
 def test_settings_say_which_spaces_are_needed() -> None:
     native = replace(EVERY, cohorts=("ehr_holdout",), is_transferred=False)
     assert (EVERY.spaces, native.spaces) == (("native", "shared"), ("native",))
+    assert EVERY.shared_cohorts == ("carevue", "carevue_filtered")
+    assert replace(native, is_transferred=True).shared_cohorts == ("carevue",)
     assert asked("arf", settings=replace(native, tasks=("shock",))) == []
     with pytest.raises(ValueError, match=r"evaluation.cohorts names 'icu'; known: .*carevue"):
         replace(EVERY, cohorts=("icu",))

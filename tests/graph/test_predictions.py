@@ -11,6 +11,7 @@ import pytest
 from graph_runs import copy_home, tiny_workspace
 
 from data_contracts import Contract, evaluation
+from data_contracts.corpus import PretrainCorpus, PretrainCorpusShared
 from data_contracts.training import PretrainCheckpoint, PretrainCheckpointShared
 from pipelines.assets.glue import PREDICTION_SWEEPS, build_and_publish
 from pipelines.assets.graph import STEPS
@@ -18,6 +19,7 @@ from pipelines.features.prediction_questions import EvaluationSettings
 from pipelines.launcher import Launcher, ProcessUsage
 from pipelines.resources import Workspace
 
+CHECKPOINTS = (PretrainCheckpoint, PretrainCheckpointShared)
 NUMBER = {"value": 0.75, "ci_low": 0.6, "ci_high": 0.9, "n": 20, "num_positive": 6}
 CHOSEN = {"point": '{"leaves": 7}', "num_seeds": 1, "num_trials": 2, "num_parameters": None, "num_train": 40}
 DIFFERENCE = {"difference": 0.1, "ci_low": 0.0, "ci_high": 0.2, "p_value": None, "p_holm": None, "is_declared": False}
@@ -72,33 +74,40 @@ def checkpoint_rows(contract: type[Contract]) -> pl.DataFrame:
     return contract.validate(pl.DataFrame([values]), cast=True)
 
 
+def make(workspace: Workspace, contract: type[Contract], **options: Any) -> None:
+    step = STEPS[contract.table]
+    build_and_publish(step, workspace, step.input_versions(workspace), log=lambda line: None, **options)
+
+
 @pytest.fixture(scope="module")
 def evaluated(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
     home = copy_home(built_home, tmp_path_factory.mktemp("predictions") / "home")
     workspace = tiny_workspace(home)
     settings = EvaluationSettings(
-        tasks=("arf", "readmission"), cohorts=("ehr_holdout",), is_transferred=False, text_encoder=""
+        tasks=("arf", "readmission"), cohorts=("ehr_holdout", "carevue"), is_transferred=False, text_encoder=""
     )
     stand_in = StandIn()
     workspace = replace(
         workspace, profile=replace(workspace.profile, evaluation=settings), launcher=stand_in, weights_root=None
     )
     lake, done = workspace.lake, []
-    lake.publish(PretrainCheckpoint, checkpoint_rows(PretrainCheckpoint), code_version="", inputs={}, settings={})
-    lake.publish(
-        PretrainCheckpointShared, PretrainCheckpointShared.create_empty(), code_version="", inputs={}, settings={}
-    )
+    make(workspace, PretrainCorpusShared)
+    for contract in CHECKPOINTS:
+        lake.publish(contract, checkpoint_rows(contract), code_version=contract.table, inputs={}, settings={})
     for contract in (*evaluation.PREDICTIONS, evaluation.PredictionComparisons, evaluation.PredictionMethods):
-        step = STEPS[contract.table]
-        build_and_publish(step, workspace, step.input_versions(workspace), log=lambda line: None, done=done.append)
+        make(workspace, contract, done=done.append)
     return Evaluated(workspace, stand_in.asked, done)
 
 
 def test_every_task_of_the_profile_is_asked_about(evaluated: Evaluated) -> None:
     modes = {(question["task"], question["labels"]["mode"]) for question in evaluated.asked}
     assert modes == {
-        *(("arf", mode) for mode in ("unbounded", "within_48h")),
-        *(("readmission", mode) for mode in ("within_30d", "within_30d/without_codes")),
+        *(("arf", mode + space) for mode in ("unbounded", "within_48h") for space in ("", "/shared")),
+        *(
+            ("readmission", mode + space)
+            for mode in ("within_30d", "within_30d/without_codes")
+            for space in ("", "/shared")
+        ),
     }
     for question in evaluated.asked:
         assert (Path(question["folder"]) / "labels.npz").is_file()
@@ -107,11 +116,23 @@ def test_every_task_of_the_profile_is_asked_about(evaluated: Evaluated) -> None:
 
 def test_its_numbers_are_published_with_the_checkpoint_they_are_of(evaluated: Evaluated) -> None:
     rows = evaluated.rows(evaluation.PredictionArf)
-    checkpoint = evaluated.workspace.lake.manifest(PretrainCheckpoint.table)
-    assert checkpoint is not None
-    assert set(rows["mode"]) == {"unbounded", "within_48h"}
-    assert set(rows["fingerprint"]) == {checkpoint.fingerprint}
-    assert rows["synthetic"].all() and rows["paper_value"].null_count() == rows.height == 2
+    native, shared = (evaluated.workspace.lake.manifest(contract.table) for contract in CHECKPOINTS)
+    assert native is not None and shared is not None and native.fingerprint != shared.fingerprint
+    assert dict(rows.select("mode", "fingerprint").iter_rows()) == {
+        mode + space: checkpoint.fingerprint
+        for mode in ("unbounded", "within_48h")
+        for space, checkpoint in (("", native), ("/shared", shared))
+    }
+    assert rows["synthetic"].all() and rows["paper_value"].null_count() == rows.height == 4
+
+
+def test_the_shared_corpus_is_the_same_with_other_series(evaluated: Evaluated) -> None:
+    shared, native = evaluated.rows(PretrainCorpusShared), evaluated.rows(PretrainCorpus)
+    keys = ["source", "modality"]
+    changed = shared.join(native, on=[*keys, "content_sha256"], how="anti").select(keys).rows()
+    assert changed == [("ehr", "series")]
+    features = evaluated.workspace.lake.scan("shared_series_features").collect()
+    assert shared.filter(pl.col("modality") == "series")["size"].to_list() == [features.height]
 
 
 def test_a_task_that_is_not_asked_about_is_empty(evaluated: Evaluated) -> None:
