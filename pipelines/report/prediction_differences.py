@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pipelines.report.content import Cell, Column, Row, Table
 from pipelines.report.formats import NONE, count
 from pipelines.report.prediction_numbers import (
+    AT_DISCHARGE,
+    CRITICALITY,
     FOLDS,
     METHOD_TITLES,
     OURS,
@@ -90,7 +92,10 @@ def _comparison_order(row: Number) -> tuple[str, ...]:
     order = list(METHOD_TITLES)
     others = [f"{order.index(name):02d}" if name in order else name for name in (row["method"], row["other"])]
     later = [str(int(is_later)) for is_later in (row["split"] == FOLDS, row["metric"] != "auroc")]
-    return (*(row[name] for name in ("task", "mode")), later[0], f"{row['k']:06d}", later[1], *others)
+    tasks = [*CRITICALITY, *AT_DISCHARGE]
+    task = row["task"].removeprefix(PREFIX)
+    place = f"{tasks.index(task):02d}" if task in tasks else task
+    return (place, row["cohort"], row["mode"], later[0], f"{row['k']:06d}", later[1], *others)
 
 
 def _difference(row: Number, *, has_p: bool) -> Row:

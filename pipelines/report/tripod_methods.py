@@ -1,6 +1,6 @@
 """Items 3 to 19 of TRIPOD+AI: what was done, as sentences that are true of this run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
@@ -106,7 +106,7 @@ def sample_size(study: Study) -> Iterator[str]:
     """How many examples and events."""
     yield "None was calculated beforehand: every example of a cohort is used."
     first = {name: next(row["horizon"] for row in study.tasks if row["task"] == name) for name in study.names}
-    for row in study.events:
+    for row in sorted(study.events, key=lambda row: list(TASK_TITLES).index(row["task"])):
         if row["cohort"] in study.cohorts and first.get(row["task"]) == row["horizon"] and row["num_examples"]:
             numbers = f"{count(row['num_events'])} events in {count(row['num_examples'])} examples"
             where = f"{task_title(row['task'])}, {HORIZONS[row['horizon']]}, {row['cohort']}"
@@ -146,9 +146,9 @@ def models(study: Study) -> Iterator[str]:
     sweep = study.settings.get("sweep", {})
     if sweep:
         seeds, monitor = len(sweep["seeds"]), sweep["monitor"].replace("_", " ").replace("auroc", "AUROC")
-        sizes, rates = (listed(f"{value:g}" for value in sweep[name]) for name in ("batch_sizes", "learning_rates"))
+        sizes, rates = (_searched(name, sweep[name]) for name in ("batch_sizes", "learning_rates"))
         yield (
-            f"Networks search batch sizes {sizes} and learning rates {rates}; validation alone chooses, by "
+            f"Networks search {sizes} and {rates}; validation alone chooses, by "
             f"{monitor}. A training ends "
             f"{count(sweep['patience'])} epochs after the best one, after {count(sweep['max_epochs'])} at the latest."
         )
@@ -161,8 +161,8 @@ def measures(study: Study) -> Iterator[str]:
     yield "AUROC and average precision; calibration slope, intercept, Brier score and calibration error; net benefit."
     yield (
         f"Intervals are percentiles over {count(draws) + ' ' if draws else ''}draws of patients, each with all their "
-        "records, averaged over seeds. Three comparisons were declared beforehand and are tested with Holm's "
-        "correction."
+        "records, averaged over seeds. Three comparisons were declared beforehand; those whose methods were "
+        "run are tested with Holm's correction."
     )
 
 
@@ -199,6 +199,11 @@ def open_science(study: Study) -> Iterator[str]:
         "are in the section Where each number came from. Not known to this page, to be added by whoever publishes: "
         "ethical approval, funding, conflicts of interest, a registered protocol, involvement of patients."
     )
+
+
+def _searched(name: str, values: Sequence[float]) -> str:
+    words = name.replace("_", " ")
+    return f"{words if len(values) > 1 else words.removesuffix('s')} {listed(f'{value:g}' for value in values)}"
 
 
 def _inputs(study: Study) -> pl.LazyFrame:
