@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 from graph_runs import copy_home, tiny_workspace
@@ -13,11 +14,12 @@ from graph_runs import copy_home, tiny_workspace
 from data_contracts import Contract, evaluation
 from data_contracts.corpus import PretrainCorpus, PretrainCorpusShared
 from data_contracts.training import PretrainCheckpoint, PretrainCheckpointShared
-from pipelines.assets.glue import PREDICTION_SWEEPS, build_and_publish
+from pipelines.assets.glue import PREDICTION_SWEEPS, _done, build_and_publish
 from pipelines.assets.graph import STEPS
 from pipelines.features.prediction_questions import EvaluationSettings
 from pipelines.launcher import Launcher, ProcessUsage
 from pipelines.resources import Workspace
+from pipelines.run import asset_costs
 
 CHECKPOINTS = (PretrainCheckpoint, PretrainCheckpointShared)
 NUMBER = {"value": 0.75, "ci_low": 0.6, "ci_high": 0.9, "n": 20, "num_positive": 6}
@@ -160,3 +162,16 @@ def test_the_grid_is_told_once_a_method_is_through(evaluated: Evaluated) -> None
     ]
     keys = PREDICTION_SWEEPS.partitions_def.get_partition_keys()  # type: ignore[union-attr]
     assert {"medcsp|prediction_arf", "star_bert|prediction_readmission"} <= set(keys)
+
+
+def test_the_grid_shows_what_is_done_and_costs_nothing(evaluated: Evaluated) -> None:
+    @dg.asset
+    def prediction_arf(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        _done(context, {"task": "prediction_arf", "method": "raim"})
+        return dg.MaterializeResult(metadata={"memoised": False, "seconds": 1.0})
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([prediction_arf, PREDICTION_SWEEPS], instance=instance)
+        shown = instance.get_materialized_partitions(PREDICTION_SWEEPS.key)
+    assert shown == {"raim|prediction_arf"}
+    assert asset_costs(result, evaluated.workspace.lake)["asset"].to_list() == ["prediction_arf"]
