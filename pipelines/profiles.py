@@ -176,9 +176,14 @@ def demo() -> Profile:
 
 
 def demo_full() -> Profile:
-    """Return the demo with every prediction task and every method, at demo size: CareVue and its feature space too."""
+    """Return the demo with every prediction task and method at demo size, on both systems of MIMIC-III."""
     small = demo()
-    every = EvaluationSettings(text_encoder="", measured=recipes.demo_prediction(every_method=True))
+    every = EvaluationSettings(
+        horizons=("unbounded", "30d"),
+        cohorts=("metavision", "carevue"),
+        text_encoder="",
+        measured=recipes.demo_prediction(every_method=True),
+    )
     return replace(small, name="demo_full", evaluation=every)
 
 
