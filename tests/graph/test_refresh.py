@@ -150,10 +150,15 @@ def test_comments_and_docstrings_rebuild_nothing_and_code_what_it_makes(fresh_co
     assert behind(fresh_copy, repository) == {"demographics_shift", *CORPORA, *PREDICTION_CORPORA}
 
 
-def test_a_changed_line_of_sql_rebuilds_its_table(fresh_copy: Path, repository: Path) -> None:
+def test_a_changed_line_of_sql_and_a_changed_rule_rebuild_their_tables(fresh_copy: Path, repository: Path) -> None:
     path = repository / "sql" / "links" / "same_patient_pairs.sql"
     path.write_text(path.read_text().replace("8.64e10", "8.640001e10"))
-    assert behind(fresh_copy, repository) == {"same_patient_pairs"}
+    path = repository / "data_contracts" / "records.py"
+    rule = 'los_hours = dy.Float64(nullable=True, min=0, description="Length'
+    assert rule in path.read_text()
+    stricter = rule.replace("min=0", "min=0, max=1e5").replace("Length", "Reworded: length")
+    path.write_text(path.read_text().replace(rule, stricter))
+    assert behind(fresh_copy, repository) == {"same_patient_pairs", "ehr_stays"}
 
 
 def tick(workspace: Workspace) -> dg.RunRequest | dg.SkipReason:
