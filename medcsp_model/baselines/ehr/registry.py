@@ -100,7 +100,8 @@ def methods(
 
 def demo_methods(*, checkpoint: str, corpus: str = "", width: int = 32) -> dict[str, Method]:
     """Every method at sizes that a core trains in seconds, by its name in `metrics`."""
-    text = TextSettings(width=width, num_layers=1, num_heads=2, mlp_width=2 * width, dropout=0.0, positions=0)
+    # As many positions as published: the notes of a corpus that MedHMP pre-trains on may be longer than the task's.
+    text = TextSettings(width=width, num_layers=1, num_heads=2, mlp_width=2 * width, dropout=0.0)
     small = {"hidden_dim": width, "width": width, "static_dim": width // 2, "code_dim": width // 2}
     sizes: dict[type[Method], dict[str, Any]] = {
         FLstm: {"hidden_dim": width, "head_dim": width},
