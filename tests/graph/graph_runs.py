@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.assets.glue import PREDICTION_SWEEPS
+from pipelines.assets.graph import STEPS
 from pipelines.automation import REFRESH
 from pipelines.definitions import build_defs
 from pipelines.resources import REPOSITORY, Workspace, workspace_from_environment
@@ -58,6 +59,16 @@ def run_job(workspace: Workspace, job: str = REFRESH, *, only: list[str] | None 
 
 def _metadata(event: dg.DagsterEvent, name: str) -> Any:
     return event.step_materialization_data.materialization.metadata[name].value
+
+
+def making(*tables: str) -> list[str]:
+    """Return the assets that these tables are made from, raw files and themselves included."""
+    needed, waiting = set(tables), list(tables)
+    while waiting:
+        found = set(STEPS[waiting.pop()].inputs) - needed
+        needed |= found
+        waiting += found
+    return ["synthetic_sources", *(name for name in STEPS if name in needed)]
 
 
 def versions(home: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from graph_runs import Outcome, run_job, tiny_workspace
+from graph_runs import Outcome, making, run_job, tiny_workspace
 
 from lake import Lake
 from pipelines.profiles import demo
@@ -16,7 +16,8 @@ NUM_STAYS, NUM_RECORDS = 31, 29
 def outcome(open_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     home = tmp_path_factory.mktemp("companion")
     root = open_data / "mimic-iv-demo-25pt"
-    return home, run_job(tiny_workspace(home, MEDCSP_MIMIC_IV=root))
+    asked = making("same_patient_pairs", "cohort_split", "ehr_notes", "ehr_stays")
+    return home, run_job(tiny_workspace(home, MEDCSP_MIMIC_IV=root), only=asked)
 
 
 @pytest.fixture(scope="module")

@@ -66,11 +66,7 @@ def training_has_begun(home: Path) -> bool:
     return any(path.stat().st_size for path in home.glob("runs/pretrain_checkpoint/*/metrics.jsonl"))
 
 
-def evaluation_has_begun(home: Path) -> bool:
-    return bool(list(home.glob("runs/record_embeddings/*/embed.json")))
-
-
-POINTS = [pairs_are_being_made, training_has_begun, evaluation_has_begun]
+POINTS = [pairs_are_being_made, training_has_begun]
 
 
 def content(home: Path) -> dict[str, str]:
