@@ -7,6 +7,8 @@ export DAGSTER_MODULE_NAME="pipelines.definitions"
 export DAGSTER_CLI_DEV_USE_LEGACY_CODE_SERVER_BEHAVIOR=1
 export PYTHONPATH="$_medcsp${PYTHONPATH:+:$PYTHONPATH}"
 export PATH="$_medcsp/.venv/bin:$PATH"
+# Keep compiled modules, whatever the shell says: without them every process compiles torch anew, 15 CPU-seconds.
+export PYTHONDONTWRITEBYTECODE=
 mkdir -p "$DAGSTER_HOME"
 cmp -s "$_medcsp/dagster.yaml" "$DAGSTER_HOME/dagster.yaml" || cp "$_medcsp/dagster.yaml" "$DAGSTER_HOME/dagster.yaml"
 unset _medcsp
