@@ -192,8 +192,9 @@ class _ForkServer:
 
     def close(self) -> None:
         """End it, and with it what it runs."""
-        self._process.terminate()
+        self._answers.close()
         self._channel.close()
+        self._process.terminate()
         self._process.wait()
 
 
@@ -269,7 +270,9 @@ def _environment() -> dict[str, str]:
 
 
 def _die_with_parent() -> None:
+    """In a new process: ask for SIGTERM when this one dies, and heed it though a shell's background ignores it."""
     assert _LIBC is not None
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

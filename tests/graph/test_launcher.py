@@ -39,9 +39,11 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setattr(launcher._ForkServer, "ARGUMENTS", LIGHT)
     monkeypatch.setattr(launcher, "_SERVERS", {})
+    former = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as in a job that a shell has put into the background
     yield tmp_path
     for server in launcher._SERVERS.values():
         server.close()
+    signal.signal(signal.SIGTERM, former)
 
 
 def run(folder: Path, says: str, lines: list[str], **options: float) -> launcher.ProcessUsage:
