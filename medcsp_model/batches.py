@@ -11,7 +11,7 @@ What does not live here: arrays of the records themselves (`medcsp_model.collate
 import hashlib
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -45,15 +45,26 @@ class PlanInputs:
 
     @classmethod
     def from_corpus(
-        cls, corpus: Corpus, *, split: str, validation_share: float = 0.0, validation_seed: int = 0
+        cls,
+        corpus: Corpus,
+        *,
+        split: str,
+        sources: Sequence[str] = (),
+        validation_share: float = 0.0,
+        validation_seed: int = 0,
     ) -> "PlanInputs":
         """Records of one split without its validation subjects; a source that has none of them takes no part.
 
         Raises:
-            ValueError: the split is unknown or empty.
+            ValueError: the split is unknown or empty, or one of `sources`, which are all where none is named, is not
+                in the corpus.
         """
         records = {}
+        if unknown := sorted(set(sources) - set(corpus.sources)):
+            raise ValueError(f"settings.batch.sources: no source {unknown[0]!r}; the corpus has {list(corpus.sources)}")
         for name, source in corpus.sources.items():
+            if sources and name not in sources:
+                continue
             rows = corpus.records(name, splits=[split])
             held_out = is_validation(source.subject_id[rows], share=validation_share, seed=validation_seed)
             records[name] = rows[~held_out]

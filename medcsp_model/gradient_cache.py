@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from medcsp_model.collate import Batch
 from medcsp_model.distributed import Ranks
-from medcsp_model.model import MedCSP
+from medcsp_model.model import RecordModel
 
 PROBES = (8, 16)
 MEMORY_SHARE = 0.85
@@ -33,16 +33,15 @@ class _Embedder(nn.Module):
     The second output is always 0 and always has a graph: a process whose share holds nothing joins in all the same.
     """
 
-    def __init__(self, model: MedCSP, *, precision: str) -> None:
+    def __init__(self, model: RecordModel, *, precision: str) -> None:
         super().__init__()
         self.model, self.precision = model, precision
 
     def forward(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        head = self.model.head
+        nothing = self.model.idle()
         narrow = self.precision == "bfloat16"
-        with torch.autocast(head.weight.device.type, dtype=torch.bfloat16) if narrow else nullcontext():
+        with torch.autocast(nothing.device.type, dtype=torch.bfloat16) if narrow else nullcontext():
             embedded = self.model(batch)
-        nothing = head(head.weight.new_zeros(0, len(head.weight))).sum()
         return {name: source.e_NMD for name, source in embedded.items()}, nothing
 
 
@@ -55,7 +54,7 @@ class GradientCache:
         precision: `settings.run.precision`.
     """
 
-    def __init__(self, model: MedCSP, *, ranks: Ranks, precision: str) -> None:
+    def __init__(self, model: RecordModel, *, ranks: Ranks, precision: str) -> None:
         self._alone = _Embedder(model, precision=precision)
         self._joint: nn.Module = self._alone
         if ranks.size > 1:
@@ -155,7 +154,8 @@ def measure_on_cuda(cache: GradientCache, make: Callable[[int], Batch], *, model
 
 
 def free_memory(model: nn.Module) -> int:
-    """Bytes of the CUDA device that a batch may take once AdamW holds two moments of every parameter."""
-    moments = 2 * sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    """Bytes of the CUDA device that a batch may take once AdamW holds two moments of every trained parameter."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    moments = 2 * sum(parameter.numel() * parameter.element_size() for parameter in trained)
     available = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
     return int(MEMORY_SHARE * available) - moments

@@ -5,6 +5,7 @@ and series have one each; every text goes through the one text tower, every imag
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,55 @@ class ModelDescription:
         return cls(Settings.from_json(values["settings"]), values["towers"], values["shapes"])
 
 
-class MedCSP(nn.Module):
+class RecordModel(nn.Module, ABC):
+    """What training, validation and embedding ask of a model: an embedding of every modality that a record has.
+
+    Attributes:
+        embed_dim: width of the embeddings.
+    """
+
+    embed_dim: int
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """Of the embeddings."""
+
+    @abstractmethod
+    def encode(self, source: str, modality: str, inputs: Inputs) -> Tensor:
+        """Embeddings (k, embed_dim) of the records of a batch that have the modality."""
+
+    @abstractmethod
+    def modalities(self, source: str, kinds: Mapping[str, str]) -> list[str]:
+        """Those of a source's modalities (name to kind) that the model can embed, in order."""
+
+    @abstractmethod
+    def idle(self) -> Tensor:
+        """A scalar 0 whose graph reaches a trained parameter: what a process without any record joins in with."""
+
+    def embed(self, source: str, batch: SourceBatch) -> Embedded:
+        """Embeddings of all modalities of one source's records; zeros where a record lacks one."""
+        device = batch.subject_N.device
+        count = len(batch.records)
+        names = self.modalities(source, {name: inputs.kind for name, inputs in batch.inputs.items()})
+        columns, present = [], torch.zeros(count, len(names), dtype=torch.bool, device=device)
+        for number, name in enumerate(names):
+            inputs = batch.inputs[name]
+            e_ND = torch.zeros(count, self.embed_dim, device=device, dtype=self.dtype)
+            if len(inputs.rows):
+                e_ND = e_ND.index_copy(0, inputs.rows, self.encode(source, name, inputs))
+                present[inputs.rows, number] = True
+            columns.append(e_ND)
+        return Embedded(
+            torch.stack(columns, dim=1), present, batch.subject_N, batch.study_N, batch.text_N, batch.history_NH
+        )
+
+    def forward(self, batch: Batch) -> dict[str, Embedded]:
+        """Embeddings of a whole batch by source."""
+        return {name: self.embed(name, source) for name, source in batch.sources.items()}
+
+
+class MedCSP(RecordModel):
     """Encoders, towers and the shared head.
 
     Attributes:
@@ -96,6 +145,7 @@ class MedCSP(nn.Module):
                     self.encoders[f"{source}__{name}"] = SeriesEncoder(
                         shape["size"], state=settings.series_state, padded_stays=padded, **sizes
                     )
+        self.embed_dim = settings.embed_dim
         self.head = nn.LayerNorm(settings.embed_dim)
         self.raw_towers = False
         self._is_compiled = False
@@ -104,6 +154,16 @@ class MedCSP(nn.Module):
         """Compile the forward pass of both towers in place."""
         compile_towers(self.towers)
         self._is_compiled = True
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return self.head.weight.dtype
+
+    def idle(self) -> Tensor:
+        """The head of no record."""
+        nothing: Tensor = self.head(self.head.weight.new_zeros(0, self.embed_dim)).sum()
+        return nothing
 
     @property
     def augmentation(self) -> Augmentation | None:
@@ -120,7 +180,7 @@ class MedCSP(nn.Module):
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Grey pixels uint8 (k, height, width) to the image tower's output (k, embed_dim)."""
         settings = self.description.settings.model.image
-        x = prepare_images(pixels, settings=settings, augmentation=self.augmentation).to(self.head.weight.dtype)
+        x = prepare_images(pixels, settings=settings, augmentation=self.augmentation).to(self.dtype)
         if self._is_compiled:
             mark_batch(x)
         features: Tensor = self.towers.encode_image(x)
@@ -148,35 +208,13 @@ class MedCSP(nn.Module):
         elif inputs.kind == "text":
             e_KD = self.encode_text(inputs.x).index_select(0, inputs.index)
         elif inputs.kind == "series":
-            x_SLF = inputs.x.to(self.head.weight.dtype)
+            x_SLF = inputs.x.to(self.dtype)
             e_KD = self.encoders[f"{source}__{modality}"](x_SLF, inputs.index, len(inputs.rows))
         else:
-            e_KD = widen(self.encoders[f"{source}__{modality}"](inputs.x.to(self.head.weight.dtype)))
+            e_KD = widen(self.encoders[f"{source}__{modality}"](inputs.x.to(self.dtype)))
         if self.raw_towers and inputs.kind in TOWER_KINDS:
             return e_KD
         return self.apply_head(e_KD)
-
-    def embed(self, source: str, batch: SourceBatch) -> Embedded:
-        """Embeddings of all modalities of one source's records; zeros where a record lacks one."""
-        device = batch.subject_N.device
-        count = len(batch.records)
-        names = self.modalities(source, {name: inputs.kind for name, inputs in batch.inputs.items()})
-        columns, present = [], torch.zeros(count, len(names), dtype=torch.bool, device=device)
-        for number, name in enumerate(names):
-            inputs = batch.inputs[name]
-            width, dtype = self.description.settings.model.embed_dim, self.head.weight.dtype
-            e_ND = torch.zeros(count, width, device=device, dtype=dtype)
-            if len(inputs.rows):
-                e_ND = e_ND.index_copy(0, inputs.rows, self.encode(source, name, inputs))
-                present[inputs.rows, number] = True
-            columns.append(e_ND)
-        return Embedded(
-            torch.stack(columns, dim=1), present, batch.subject_N, batch.study_N, batch.text_N, batch.history_NH
-        )
-
-    def forward(self, batch: Batch) -> dict[str, Embedded]:
-        """Embeddings of a whole batch by source."""
-        return {name: self.embed(name, source) for name, source in batch.sources.items()}
 
 
 def load_model(checkpoint: str | Path, *, device: torch.device | str = "cpu") -> MedCSP:

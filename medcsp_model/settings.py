@@ -8,7 +8,9 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+
+Group = TypeVar("Group")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +138,7 @@ class BatchSettings:
         max_draws: draws of one non-anchor record an epoch.
         anchor: source passed over once an epoch; empty takes the largest that has images, else the largest.
         split: split of the corpus to train on.
+        sources: those of its sources that train; empty takes all.
         validation_share: share of that split's subjects, by a seeded hash, kept out of training and searched meanwhile.
         validation_seed: of that hash, apart from the run's own so that runs of several seeds keep out the same.
     """
@@ -146,6 +149,7 @@ class BatchSettings:
     max_draws: int = 16
     anchor: str = ""
     split: str = "pretrain"
+    sources: tuple[str, ...] = ()
     validation_share: float = 0.0
     validation_seed: int = 0
 
@@ -417,6 +421,13 @@ class PredictionEvaluation:
         if not 0 <= settings.fold_seeds <= len(settings.sweep.seeds):
             raise ValueError(f"settings.fold_seeds: {settings.fold_seeds}, of {len(settings.sweep.seeds)} seeds")
         return settings
+
+
+def read_settings(cls: type[Group], values: Any) -> Group:
+    """A group of settings from plain values; ValueError names an unknown key or a value of the wrong type."""
+    built = _build(cls, values, "settings")
+    assert isinstance(built, cls)
+    return built
 
 
 def _build(cls: type, values: Any, path: str) -> Any:

@@ -23,7 +23,7 @@ from medcsp_model.corpus import Corpus
 from medcsp_model.distributed import Ranks, choose_device
 from medcsp_model.gradient_cache import PROBES, GradientCache, fitting_micro_batch, free_memory, measure_on_cuda
 from medcsp_model.journal import append_line, cut_lines, last_line
-from medcsp_model.model import MedCSP, ModelDescription
+from medcsp_model.model import MedCSP, ModelDescription, RecordModel
 from medcsp_model.prefetch import Prefetch
 from medcsp_model.settings import OptimiserSettings, Settings
 from medcsp_model.step import add_gradients
@@ -59,7 +59,7 @@ def learning_rate(step: int, *, total: int, settings: OptimiserSettings) -> floa
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
 
 
-def make_optimiser(model: MedCSP, *, settings: OptimiserSettings) -> torch.optim.AdamW:
+def make_optimiser(model: nn.Module, *, settings: OptimiserSettings) -> torch.optim.AdamW:
     """AdamW with one group each for towers and encoders, with and without weight decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -106,6 +106,7 @@ class Trainer:
         inputs = PlanInputs.from_corpus(
             corpus,
             split=chosen.split,
+            sources=chosen.sources,
             validation_share=chosen.validation_share,
             validation_seed=chosen.validation_seed,
         )
@@ -117,10 +118,14 @@ class Trainer:
     def _claim_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "run_fingerprint.json"
-        fingerprint = {"corpus": self.corpus.fingerprint, "settings": self.settings.to_json()}
+        fingerprint = self.fingerprint()
         if path.is_file() and json.loads(path.read_text()) != fingerprint:
             raise ValueError(f"{self.folder}: holds a run of other settings or another corpus; give a new run_folder")
         write_json(path, fingerprint)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What a run is the same by: one of another fingerprint never goes on in its folder."""
+        return {"corpus": self.corpus.fingerprint, "settings": self.settings.to_json()}
 
     def _say(self, message: str, *values: object) -> None:
         if self.ranks.is_first:
@@ -165,27 +170,14 @@ class Trainer:
         if threads:
             torch.set_num_threads(threads)
         torch.manual_seed(self.settings.run.seed)
-        description = ModelDescription.of_corpus(self.corpus, settings=self.settings)
-        self.model = MedCSP(description)
-        if self.settings.run.precision == "float64":
-            self.model.double()
-        if self.settings.model.towers_folder and not found:
-            load_tower_weights(self.model.towers, self.settings.model.towers_folder)
-        self.model.to(self.device).train()
-        self.optimiser = make_optimiser(self.model, settings=self.settings.optimiser)
-        text = self.settings.model.text
-        self.collate = Collate(
-            self.corpus,
-            device=self.device,
-            pad_to=text.pad_to,
-            context_length=description.towers["bert"]["max_position_embeddings"],
-            encode_distinct=text.encode_distinct,
-            encode_absent=self.settings.model.absent == "encoded",
-        )
+        self.model = self._build_model(is_new=found is None).to(self.device).train()
+        self.optimiser = make_optimiser(self.trained, settings=self.settings.optimiser)
+        self.collate = self._build_collate()
         self.validation = Validation(self.corpus, settings=self.settings.batch, collate=self.collate)
         if found:
-            load_state(found[0], model=self.model, optimiser=self.optimiser)
+            load_state(found[0], model=self.trained, optimiser=self.optimiser)
         if self.settings.run.compile == "on" or (self.settings.run.compile == "auto" and self.device.type == "cuda"):
+            assert isinstance(self.model, MedCSP)
             self.model.compile_towers()
         self.cache = GradientCache(self.model, ranks=self.ranks, precision=self.settings.run.precision)
         same_ranks = found is not None and found[1]["num_ranks"] == self.ranks.size
@@ -205,6 +197,32 @@ class Trainer:
             f", after step {done}, with {threads} threads" if found else "",
         )
         return done
+
+    @property
+    def trained(self) -> nn.Module:
+        """The part of the model that training changes, which is what states and the finished run hold."""
+        return self.model
+
+    def _build_model(self, *, is_new: bool) -> RecordModel:
+        """The model at its start; one that goes on gets its weights from a state."""
+        model = MedCSP(ModelDescription.of_corpus(self.corpus, settings=self.settings))
+        if self.settings.run.precision == "float64":
+            model.double()
+        if self.settings.model.towers_folder and is_new:
+            load_tower_weights(model.towers, self.settings.model.towers_folder)
+        return model
+
+    def _build_collate(self) -> Collate:
+        text, model = self.settings.model.text, self.model
+        assert isinstance(model, MedCSP)
+        return Collate(
+            self.corpus,
+            device=self.device,
+            pad_to=text.pad_to,
+            context_length=model.description.towers["bert"]["max_position_embeddings"],
+            encode_distinct=text.encode_distinct,
+            encode_absent=self.settings.model.absent == "encoded",
+        )
 
     def _choose_micro_batch(self) -> int:
         """Records of each source to embed at once, measured on a CUDA device where the settings leave it open.
@@ -281,7 +299,7 @@ class Trainer:
             "unreported": lines,
         }
         if self.ranks.is_first:
-            save_state(self.folder, step=step, model=self.model, optimiser=self.optimiser, facts=facts)
+            save_state(self.folder, step=step, model=self.trained, optimiser=self.optimiser, facts=facts)
         self.ranks.from_first(step)
 
     def _read_progress(self, start: int) -> tuple[dict[str, int], list[dict[str, Any]]]:
@@ -323,12 +341,17 @@ class Trainer:
         self.ranks.from_first(self.total)
         return self._read_done()
 
+    def _description(self) -> dict[str, Any]:
+        """What model.json says of how to build the model again."""
+        assert isinstance(self.model, MedCSP)
+        return {"model": self.model.description.to_json()}
+
     def _write_model(self, seconds: float, steps: int, histogram: dict[str, int]) -> None:
-        digest = write_tensors(self.folder / "model.safetensors", self.model.state_dict())
+        digest = write_tensors(self.folder / "model.safetensors", self.trained.state_dict())
         write_json(
             self.folder / "model.json",
             {
-                "model": self.model.description.to_json(),
+                **self._description(),
                 "corpus_fingerprint": self.corpus.fingerprint,
                 "synthetic": self.corpus.meta["synthetic"],
                 "history_size": self.corpus.history_size,
@@ -348,7 +371,7 @@ class Trainer:
             "linked_pairs_histogram": histogram,
             "random_linked_pairs": random_linked_pairs(self.inputs, size=self.plan.size),
             "draws_histogram": draws_histogram(self.plan),
-            "num_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "num_parameters": sum(parameter.numel() for parameter in self.trained.parameters()),
             "device": str(self.device),
             "num_processes": self.ranks.size,
             "micro_batch": self.micro_batch,

@@ -15,7 +15,7 @@ from medcsp_model.batches import is_validation
 from medcsp_model.collate import Collate
 from medcsp_model.corpus import Corpus, Image, Source, Text
 from medcsp_model.evaluation.retrieval import hits_at, relevant_ranks
-from medcsp_model.model import MedCSP
+from medcsp_model.model import RecordModel
 from medcsp_model.settings import BatchSettings
 
 TOP = 10
@@ -48,7 +48,7 @@ class Validation:
         found = [_search(corpus, source, settings) for source in corpus.sources.values()]
         self.searches = [search for search in found if search is not None and len(search.records)]
 
-    def measure(self, model: MedCSP) -> dict[str, float]:
+    def measure(self, model: RecordModel) -> dict[str, float]:
         """`<source>_recall_at_10`: mean over distinct texts of the share of their images among the first ten.
 
         The model is in its training or evaluation mode afterwards as before; nothing is drawn at random.
@@ -61,14 +61,16 @@ class Validation:
             model.train(training)
 
     @torch.inference_mode()
-    def _recall(self, model: MedCSP, search: _Search) -> float:
+    def _recall(self, model: RecordModel, search: _Search) -> float:
         queries = self._embed(model, search, search.text, search.first)
         candidates = self._embed(model, search, search.image, search.records)
         ranks = relevant_ranks(queries, candidates, search.query)
         hits = hits_at(ranks, search.query, num_queries=len(queries), ks=[TOP])[:, 0]
         return float(np.mean(hits / np.bincount(search.query)))
 
-    def _embed(self, model: MedCSP, search: _Search, modality: str, records: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _embed(
+        self, model: RecordModel, search: _Search, modality: str, records: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
         parts = []
         for start in range(0, len(records), self.batch_size):
             inputs = self.collate.inputs(search.source, modality, records[start : start + self.batch_size])
