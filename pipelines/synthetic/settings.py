@@ -47,7 +47,8 @@ class SyntheticSettings:
         sources: which trees are written; keys of `FOLDERS`.
         num_holdout_subjects: critically ill MIMIC-IV subjects beyond `num_ehr_subjects`, whose ids lie in the
             hold-out of `holdout_seed` and `holdout_share`: what is trained on stays what it is without them.
-        holdout_share: share of the MIMIC-IV subjects that is held out, as the cohorts' setting says.
+        holdout_share: share of the MIMIC-IV subjects that is held out, as the cohorts' setting says; 1 lets them have
+            any id, so that the cohorts' share of them is held out and the rest pre-trains.
         holdout_seed: its seed.
         num_metavision_subjects: MIMIC-III subjects charted in MetaVision only, twins included.
         num_carevue_subjects: MIMIC-III subjects charted in CareVue; some of them in MetaVision later.
