@@ -430,6 +430,94 @@ def read_settings(cls: type[Group], values: Any) -> Group:
     return built
 
 
+@dataclass(frozen=True, kw_only=True)
+class RadiologyEvaluation:
+    """Which models are evaluated on X-rays, and how.
+
+    Attributes:
+        methods: by the names of `metrics`: `medcsp`, published models by the folder below MEDCSP_WEIGHTS that holds each,
+            and `<family>_small`, trained here. A model that cannot be had has a reason instead of a number.
+        modes: every model as its authors ran it (`native`), and as the released evaluation ran it (`paper`).
+        headline: prompt set that stands for a model where one number must; the others give mean and spread.
+        prompts: folder with a folder of prompt sets (*.toml) for each task; empty takes those of our own wording.
+        num_draws: bootstrap draws of patients behind each interval of a classification.
+        seed: of the draws.
+        batch_size: images or texts embedded at a time.
+        smallest_group: a subgroup of fewer images or queries has no numbers.
+        border: width of the border that alone is left in the control `border_only`, share of the side.
+        most_bits: bits in which two perceptual hashes may differ and the images still count as alike.
+    """
+
+    methods: tuple[str, ...] = (
+        *("medcsp", "medcsp_released", "clip", "pubmedclip", "biomedclip"),
+        *("medclip", "cxr_clip", "llava_med", "llava_med_v1"),
+    )
+    modes: tuple[Literal["native", "paper"], ...] = ("native", "paper")
+    headline: str = "description"
+    prompts: str = ""
+    num_draws: int = 10_000
+    seed: int = 0
+    batch_size: int = 32
+    smallest_group: int = 10
+    border: float = 0.1
+    most_bits: int = 4
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
+        settings = _build(cls, values, "settings")
+        assert isinstance(settings, cls)
+        if not settings.methods or not settings.modes:
+            raise ValueError("settings.methods and settings.modes: name at least one of each")
+        if min(settings.num_draws, settings.batch_size, settings.smallest_group) < 1:
+            raise ValueError("settings: num_draws, batch_size and smallest_group must be at least 1")
+        if not 0 < settings.border < 0.5:
+            raise ValueError(f"settings.border: must lie between 0 and 0.5, got {settings.border}")
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallModels:
+    """Small models of the published families, trained on the pre-training corpus's X-rays by their own objectives.
+
+    Attributes:
+        methods: those that are trained, by the names of `metrics`.
+        steps: of training.
+        batch_size: films of a step.
+        lr: of AdamW.
+        embed_dim: width of the embeddings.
+        seed: of weights and batches.
+        num_threads: CPU threads; 0 takes torch's own choice.
+    """
+
+    methods: tuple[str, ...] = ()
+    steps: int = 300
+    batch_size: int = 32
+    lr: float = 3e-3
+    embed_dim: int = 64
+    seed: int = 0
+    num_threads: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
+        settings = _build(cls, values, "settings")
+        assert isinstance(settings, cls)
+        if min(settings.steps, settings.batch_size, settings.embed_dim) < 1 or settings.lr <= 0:
+            raise ValueError("settings: steps, batch_size, embed_dim and lr must be above 0")
+        return settings
+
+
 def _build(cls: type, values: Any, path: str) -> Any:
     if not isinstance(values, Mapping):
         raise ValueError(f"{path}: expected a group of settings, got {values!r}")
