@@ -30,42 +30,27 @@ from medcsp_model.collate import Collate
 from medcsp_model.command import read_run, start
 from medcsp_model.corpus import Corpus
 from medcsp_model.losses import record_means
-from medcsp_model.model import MedCSP, load_model
+from medcsp_model.model import MedCSP, RecordModel, load_model
 
 log = logging.getLogger(__name__)
 KEYS = ("corpus", "checkpoint", "output")
 OPTIONAL = ("batch_size", "sources", "splits", "raw_towers", "num_threads")
 
 
-class Embedder:
-    """A trained model beside a corpus it shall embed.
+class RecordEmbedder:
+    """A model of records beside a corpus it embeds.
 
-    Args:
-        checkpoint: folder of a finished run.
-        corpus: an open corpus; modalities that the model has no encoder for are left out.
-        raw_towers: leave the shared head off texts and images.
-        num_threads: CPU threads; 0 takes torch's own choice.
-
-    Raises:
-        ValueError: the checkpoint is not finished, or a modality of the corpus has another size than in training.
+    Attributes:
+        model: in evaluation mode.
+        corpus: an open corpus.
+        collate: makes the model's inputs of it.
+        checkpoint: folder of the run that left the model.
     """
 
-    def __init__(
-        self, checkpoint: str | Path, corpus: Corpus, *, raw_towers: bool = False, num_threads: int = 0
-    ) -> None:
-        if num_threads:
-            torch.set_num_threads(num_threads)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.corpus, self.checkpoint = corpus, Path(checkpoint)
-        self.model = load_model(checkpoint, device=device)
-        self.model.raw_towers = raw_towers
-        _check_sizes(self.model, corpus)
-        text = self.model.description.settings.model.text
-        length = self.model.description.towers["bert"]["max_position_embeddings"]
-        absent = self.model.description.settings.model.absent
-        self.collate = Collate(
-            corpus, device=device, pad_to=text.pad_to, context_length=length, encode_absent=absent == "encoded"
-        )
+    model: RecordModel
+    corpus: Corpus
+    collate: Collate
+    checkpoint: Path
 
     @torch.inference_mode()
     def modality(
@@ -101,7 +86,40 @@ class Embedder:
         return self.model.modalities(source, {name: entry["kind"] for name, entry in entries.items()})
 
 
-def _check_sizes(model: MedCSP, corpus: Corpus) -> None:
+class Embedder(RecordEmbedder):
+    """A trained model beside a corpus it shall embed.
+
+    Args:
+        checkpoint: folder of a finished run.
+        corpus: an open corpus; modalities that the model has no encoder for are left out.
+        raw_towers: leave the shared head off texts and images.
+        num_threads: CPU threads; 0 takes torch's own choice.
+
+    Raises:
+        ValueError: the checkpoint is not finished, or a modality of the corpus has another size than in training.
+    """
+
+    def __init__(
+        self, checkpoint: str | Path, corpus: Corpus, *, raw_towers: bool = False, num_threads: int = 0
+    ) -> None:
+        if num_threads:
+            torch.set_num_threads(num_threads)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.corpus, self.checkpoint = corpus, Path(checkpoint)
+        model = load_model(checkpoint, device=device)
+        model.raw_towers = raw_towers
+        check_sizes(model, corpus)
+        text = model.description.settings.model.text
+        length = model.description.towers["bert"]["max_position_embeddings"]
+        absent = model.description.settings.model.absent
+        self.model: MedCSP = model
+        self.collate = Collate(
+            corpus, device=device, pad_to=text.pad_to, context_length=length, encode_absent=absent == "encoded"
+        )
+
+
+def check_sizes(model: MedCSP, corpus: Corpus) -> None:
+    """Refuse a corpus (ValueError) with a modality of another size than the model was trained on."""
     rows = model.description.towers["bert"]["vocab_size"]
     for source, values in corpus.meta["sources"].items():
         for name, entry in values["modalities"].items():
@@ -114,7 +132,12 @@ def _check_sizes(model: MedCSP, corpus: Corpus) -> None:
 
 
 def embed_corpus(
-    embedder: Embedder, output: Path, *, batch_size: int, sources: Sequence[str] | None, splits: Sequence[str] | None
+    embedder: RecordEmbedder,
+    output: Path,
+    *,
+    batch_size: int,
+    sources: Sequence[str] | None,
+    splits: Sequence[str] | None,
 ) -> dict[str, Any]:
     """Embed records of a corpus into a folder (layout above); returns what embeddings.json says.
 

@@ -76,9 +76,11 @@ class RecordModel(nn.Module, ABC):
 
     Attributes:
         embed_dim: width of the embeddings.
+        raw_towers: leave the head off texts and images (how the released evaluation embeds), where there is one.
     """
 
     embed_dim: int
+    raw_towers: bool = False
 
     @property
     @abstractmethod
@@ -126,7 +128,6 @@ class MedCSP(RecordModel):
         towers: open_clip's `CustomTextCLIP`; its logit scale is unused, tau is a setting.
         encoders: encoder per `<source>__<modality>` that is not text or image.
         head: LayerNorm of the head that all modalities share.
-        raw_towers: leave the head off texts and images (how the released evaluation embeds).
     """
 
     def __init__(self, description: ModelDescription) -> None:
@@ -147,7 +148,6 @@ class MedCSP(RecordModel):
                     )
         self.embed_dim = settings.embed_dim
         self.head = nn.LayerNorm(settings.embed_dim)
-        self.raw_towers = False
         self._is_compiled = False
 
     def compile_towers(self) -> None:
