@@ -84,18 +84,21 @@ class MedCSPLLM(RecordModel):
         if inputs.kind == "text":
             ids, mask = self.with_prompt(inputs.x, modality)
             return self.read(ids, mask).index_select(0, inputs.index)
+        if inputs.kind == "image":
+            return self.embed_pixels(inputs.x, modality)
         with torch.no_grad():
-            if inputs.kind == "image" and self.settings.image_features == "trunk":
-                x_KW = self.image_features(inputs.x)
-            else:
-                x_KW = self.encoders.encode(source, modality, inputs)
+            x_KW = self.encoders.encode(source, modality, inputs)
         return self.look(x_KW, modality, inputs.kind)
 
-    def image_features(self, pixels: Tensor) -> Tensor:
-        """Grey pixels uint8 (k, height, width) to the pooled output of the image tower's trunk."""
+    def embed_pixels(self, pixels: Tensor, modality: str) -> Tensor:
+        """Embeddings (k, embed_dim) of grey pixels, uint8 (k, height, width)."""
         image = self.encoders.description.settings.model.image
-        features: Tensor = self.encoders.towers.visual.trunk(prepare_images(pixels, settings=image))
-        return features
+        with torch.no_grad():
+            if self.settings.image_features == "trunk":
+                x_KW = self.encoders.towers.visual.trunk(prepare_images(pixels, settings=image))
+            else:
+                x_KW = self.encoders.apply_head(self.encoders.encode_image(pixels))
+        return self.look(x_KW, modality, "image")
 
     def look(self, x_KW: Tensor, modality: str, kind: str) -> Tensor:
         """Embeddings of what encoders gave, (K, D): prompt, soft token, prompt."""

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
+from medcsp_model.baselines.radiology.interface import NotAvailableError, embed_images, embed_texts
+from medcsp_model.baselines.radiology.registry import open_model
 from medcsp_model.collate import Collate
 from medcsp_model.evaluate import evaluate_retrieval
 from medcsp_model.llm.embed import LlmEmbedder
@@ -154,6 +157,24 @@ def test_a_finished_run_is_loaded_and_searched_like_ours(toy, places, finished: 
     assert np.allclose(each["image"], torch.nn.functional.normalize(expected[:, 0], dim=-1).numpy(), atol=1e-5)
     rows = evaluate_retrieval(embedder, tmp_path, settings=RetrievalSettings(split="retrieval", ks=(1,), num_draws=20))
     assert {row["metric"] for row in rows} == {"precision_at_k", "recall_at_k"}
+
+
+def test_the_image_text_interface_gives_the_same_embeddings(toy, finished: LlmTrainer, tmp_path) -> None:
+    (tmp_path / "medcsp_llm").symlink_to(finished.folder)
+    model = open_model("medcsp_llm", tmp_path, mode="native")
+    embedder = LlmEmbedder(finished.folder, toy, words=WORDS, num_threads=1)
+    pixels = toy.sources["cxr"].modalities["image"].pixels(np.arange(3))
+    expected = embedder.modality("cxr", "image", np.arange(3), batch_size=3)
+    assert np.allclose(embed_images(model, map(PIL.Image.fromarray, pixels)), expected, atol=1e-5)
+    report = toy.sources["cxr"].modalities["report"]
+    words = [WORDS[token] for token in report.tokens[: report.offsets[1]] if WORDS[token] not in SPECIAL]
+    found = embed_texts(model, [" ".join(words)])
+    row = np.flatnonzero(report.row == 0)[:1]
+    assert np.allclose(found, embedder.modality("cxr", "report", row, batch_size=1), atol=1e-5)
+    assert model.embed_dim == found.shape[1] == 64
+    with pytest.raises(NotAvailableError, match=r"medcsp_llm is not available: .* none of model.json"):
+        (tmp_path / "none" / "medcsp_llm").mkdir(parents=True)
+        open_model("medcsp_llm", tmp_path / "none", mode="native")
 
 
 def test_another_language_model_is_refused(finished: LlmTrainer, tmp_path) -> None:

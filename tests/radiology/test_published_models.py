@@ -25,7 +25,10 @@ from medcsp_model.baselines.radiology.resnet import build_resnet
 from medcsp_model.baselines.radiology.weights import bert_config, read_tensors, swin_config, swin_names
 from medcsp_model.baselines.radiology.words import TextTokenizer
 from medcsp_model.evaluation.zero_shot import PromptSet
-from medcsp_model.model import MedCSP, ModelDescription
+from medcsp_model.llm.language import Language, write_random_language
+from medcsp_model.llm.model import MedCSPLLM
+from medcsp_model.llm.settings import LlmSettings
+from medcsp_model.model import MedCSP, ModelDescription, load_model
 from medcsp_model.settings import Settings
 from medcsp_model.towers import describe_towers
 from tests.radiology import published
@@ -73,6 +76,7 @@ def weights(tmp_path_factory):
     convert.add_delta(root / "delta", root / "llava_med_v1", base=root / "llama")
     published.write_clip(root / "llava_med_v1" / "vision_tower")
     write_ours(root / "medcsp")
+    write_ours_llm(root / "medcsp_llm", root / "medcsp")
     return root, made
 
 
@@ -85,8 +89,20 @@ def write_ours(folder: Path) -> None:
     towers = describe_towers(settings.model, vocab_size=len(published.BERT_VOCAB))
     model = MedCSP(ModelDescription(settings, towers, {}))
     published.write_bert_tokenizer(folder / "tokenizer")
-    published.write_json(folder / "model.json", {"model": model.description.to_json()})
+    published.write_json(folder / "model.json", {"model": model.description.to_json(), "sha256": "0" * 64})
     save_file(model.state_dict(), folder / "model.safetensors")
+
+
+def write_ours_llm(folder: Path, checkpoint: Path) -> None:
+    """A run folder of the LLM variant over that model, its projection at random weights."""
+    settings = LlmSettings(context_length=64, dtype="float32")
+    write_random_language(folder / "language", published.BERT_VOCAB, seed=0)
+    language = Language.open(folder / "language", dtype="float32")
+    model = MedCSPLLM(language, load_model(checkpoint), settings=settings)
+    known = {"settings": settings.to_json(), "language": str(language.folder), "language_digest": language.digest}
+    known |= {"checkpoint": str(checkpoint), "checkpoint_sha256": "0" * 64}
+    published.write_json(folder / "model.json", {"llm": known})
+    save_file(model.projection.state_dict(), folder / "model.safetensors")
 
 
 EVERY = [*MODELS, "siglip_of_mine"]

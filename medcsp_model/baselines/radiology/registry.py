@@ -52,6 +52,14 @@ MODELS: Mapping[str, Published] = {
         files=("model.json", "model.safetensors", "tokenizer.json or vocab.txt"),
         seen=("what cohort_split marks pretrain",),
     ),
+    "medcsp_llm": Published(
+        title="MedCSP with a language model (ours)",
+        opened_by=("ours_llm", "OursLlm"),
+        where="the run folder of pretrain_llm",
+        licence="of your own data, and the language model's",
+        files=("model.json", "model.safetensors"),
+        seen=("what cohort_split marks pretrain",),
+    ),
     "medcsp_released": Published(
         title="MedCSP (released)",
         opened_by=("open_clip_folder", "OpenClip"),
@@ -124,6 +132,8 @@ MODELS: Mapping[str, Published] = {
         seen=(_FIGURES,),
     ),
 }
+PAPER_BASELINES = ("clip", "pubmedclip", "biomedclip", "medclip", "cxr_clip", "llava_med")
+"""The models of the paper's tables: how ours differs from each was declared beforehand."""
 BY_MODEL_TYPE = {"clip": ("clip", "Clip"), "siglip": ("siglip", "Siglip")}
 """Classes of folders that users bring along, by `model_type` of their config.json."""
 
