@@ -25,6 +25,8 @@ PERCENTILES = (0.5, 99.5)
 CONSTANT = "constant image"
 ROW_STEP = 16
 """Rows of a fast histogram: at least one in so many, and 256 or more."""
+PIXELS_AT_ONCE = 1 << 18
+"""Of a histogram: few enough for their counts to stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +162,12 @@ def _shown(path: Path, header: DicomHeader, every: NDArray[Any]) -> NDArray[np.f
 
 def _histogram(bits: NDArray[Any], step: int) -> NDArray[np.float64]:
     """Return how many pixels have each value, in the order of their bits; of one row in `step`."""
-    import cv2
-
-    num_values = 256**bits.dtype.itemsize
-    counts = cv2.calcHist([np.ascontiguousarray(bits[::step])], [0], None, [num_values], [0, num_values])
-    return np.asarray(counts, dtype=np.float64).ravel()
+    rows, num_values = bits[::step], 256**bits.dtype.itemsize
+    counts = np.zeros(num_values)
+    at_once = max(1, PIXELS_AT_ONCE // rows.shape[1])
+    for first in range(0, len(rows), at_once):  # numpy widens every value to 64 bits on the way
+        counts += np.bincount(rows[first : first + at_once].ravel(), minlength=num_values)
+    return counts
 
 
 def _percentiles(path: Path, every: NDArray[Any], counts: NDArray[np.float64]) -> tuple[float, float]:
