@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from benchmarks.quality.arms import STUDY, Size
-from benchmarks.quality.measures import MEASURES
 from benchmarks.quality.study import run_study
-from benchmarks.quality.world import WorldSettings
+from medcsp_model.evaluation.ablation.bench import MEASURES
+from medcsp_model.evaluation.planted.world import WorldSettings
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.quality.arms import ARMS
-from benchmarks.quality.measures import MEASURES
+from medcsp_model.evaluation.ablation.bench import MEASURES
 
 FULL = "a_p_d"
 BEGIN, END = "<!-- tables: python -m benchmarks.quality.page -->", "<!-- end of tables -->"
@@ -172,7 +172,7 @@ def _costs(lines: Lines, arms: Sequence[str]) -> str:
         rate = mine[0]["settings"]["optimiser"]["lr"]
         weights = [mine[0]["settings"]["loss"][f"lambda_{name}"] for name in "ap"]
         weights.append(float(np.mean([line["effective_weight_d"] for line in mine])))
-        if ARMS[arm].corpus == "single":  # L_P and L_D have no pair of sources
+        if ARMS[arm].variant.films_alone:  # L_P and L_D have no pair of sources
             weights[1:] = [0.0, 0.0]
         cells = [
             f"{np.mean([line[key] for line in mine]):.{places}f}"

@@ -14,27 +14,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.quality.arms import ARMS, Size, recipe
-from benchmarks.quality.folder import write_corpora
-from benchmarks.quality.measures import Bench, make_bench, measure, unit
-from benchmarks.quality.world import WorldSettings, make_world
-from medcsp_model.batches import PlanInputs, make_plan
 from medcsp_model.corpus import Corpus
-from medcsp_model.settings import Settings
+from medcsp_model.evaluation.ablation.bench import Bench, bench_of_world, measure
+from medcsp_model.evaluation.ablation.variants import changed, target_mass
+from medcsp_model.evaluation.planted.folder import write_planted
+from medcsp_model.evaluation.planted.world import WorldSettings, make_world
 from medcsp_model.trainer import Trainer
 
 log = logging.getLogger(__name__)
 LINES = "runs.jsonl"
-_MASS_BATCHES = 20
 
 
 @dataclass(frozen=True)
 class Ground:
     """The world of a seed on disk, and its unseen records."""
 
-    corpora: dict[str, Corpus]
+    corpus: Corpus
     bench: Bench
 
 
@@ -86,7 +82,7 @@ def _run_seed(
     shutil.rmtree(work, ignore_errors=True)
     began = time.process_time()
     planted = make_world(world, seed=seed)
-    ground = Ground(write_corpora(planted, work), make_bench(planted))
+    ground = Ground(write_planted(planted, work / "corpus"), bench_of_world(planted))
     log.info("seed %d: world in %.1f CPU seconds", seed, time.process_time() - began)
     for name in arms:
         line = run_arm(name, ground, work / name, seed=seed, size=size)
@@ -103,57 +99,24 @@ def short(line: dict[str, Any]) -> str:
 
 def run_arm(name: str, ground: Ground, folder: Path, *, seed: int, size: Size) -> dict[str, Any]:
     """Train an arm in a folder and measure it; returns its line."""
-    arm, both = ARMS[name], ground.corpora["both"]
-    settings = recipe(arm, size=size, seed=seed)
-    mass = target_mass(both, settings=settings)
-    if arm.matched:
-        usual = recipe(ARMS["a_p_d"], size=size, seed=seed)
-        matched = usual.loss.lambda_d * target_mass(both, settings=usual) / mass
-        settings = recipe(arm, size=size, seed=seed, lambda_d=matched)
+    settings = changed(recipe(ARMS[name], size=size, seed=seed), ARMS[name].variant, ground.corpus)
     began = time.process_time()
-    done = Trainer(ground.corpora[arm.corpus], settings=settings, folder=folder).run()
+    done = Trainer(ground.corpus, settings=settings, folder=folder).run()
     trained = time.process_time()
-    measures = measure(folder, both, ground.bench, seed=seed)
+    measures = measure(folder, ground.corpus, ground.bench, seed=seed)
     histogram = {int(pairs): steps for pairs, steps in done["linked_pairs_histogram"].items()}
     return {
         "arm": name,
         "seed": seed,
         "settings": settings.to_json(),
-        "corpus": {key: corpus.fingerprint for key, corpus in ground.corpora.items()},
+        "corpus": ground.corpus.fingerprint,
         "steps": done["steps"],
         "pairs_per_batch": sum(pairs * steps for pairs, steps in histogram.items()) / done["steps"],
         "losses": {key: done[f"loss_{key}"] for key in "apd"},
-        "effective_weight_d": settings.loss.lambda_d * mass,
+        "effective_weight_d": settings.loss.lambda_d * target_mass(ground.corpus, settings=settings),
         "num_candidates": len(ground.bench.cxr),
         "chance": ground.bench.chance,
         "measures": measures,
         "cpu_seconds": round(time.process_time() - began, 1),
         "train_cpu_seconds": round(trained - began, 1),
     }
-
-
-def target_mass(corpus: Corpus, *, settings: Settings) -> float:
-    """Mean mass of the targets of L_D per anchor, over some batches: 1 where targets are normalised."""
-    if settings.loss.d_target != "unnormalised":
-        return 1.0
-    plan = make_plan(PlanInputs.from_corpus(corpus, split="pretrain"), settings=settings.batch, seed=settings.run.seed)
-    means = []
-    for step in range(_MASS_BATCHES):
-        batch = plan.batch(step)
-        left, right = (_histories(corpus, name, batch[name]) for name in ("ehr", "cxr"))
-        allowed = np.ones((len(left), len(right)), dtype=bool)
-        if settings.loss.d_exclude_same_patient:
-            who = {name: corpus.sources[name].subject_id[batch[name]] for name in ("ehr", "cxr")}
-            allowed &= who["ehr"][:, None] != who["cxr"][None, :]
-        if settings.loss.d_require_history:
-            allowed &= np.outer(left.any(axis=1), right.any(axis=1))
-        means.append(float((unit(left) @ unit(right).T)[allowed].mean()))
-    return float(np.mean(means))
-
-
-def _histories(corpus: Corpus, source: str, records: np.ndarray) -> np.ndarray:
-    history = corpus.sources[source].history
-    hot = np.zeros((len(records), history.size))
-    for row, record in enumerate(records):
-        hot[row, history.indices[history.indptr[record] : history.indptr[record + 1]]] = 1
-    return hot

@@ -2,9 +2,9 @@
 
 import pytest
 
-from benchmarks.quality.folder import write_corpora
-from benchmarks.quality.world import World, WorldSettings, make_world
 from medcsp_model.corpus import Corpus
+from medcsp_model.evaluation.planted.folder import write_planted
+from medcsp_model.evaluation.planted.world import World, WorldSettings, make_world
 
 
 @pytest.fixture(scope="session")
@@ -18,5 +18,5 @@ def world(settings: WorldSettings) -> World:
 
 
 @pytest.fixture(scope="session")
-def corpora(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Corpus]:
-    return write_corpora(world, tmp_path_factory.mktemp("planted"))
+def corpus(world: World, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return write_planted(world, tmp_path_factory.mktemp("planted") / "corpus")

@@ -5,46 +5,45 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.quality import world as planted
-from benchmarks.quality.folder import write_corpora
-from benchmarks.quality.measures import make_bench, score, unit
-from benchmarks.quality.world import World, WorldSettings, make_world
 from medcsp_model.batches import PlanInputs
 from medcsp_model.corpus import Corpus, Image, ragged
+from medcsp_model.evaluation.ablation.bench import Bench, bench_of_world, score, summaries
+from medcsp_model.evaluation.ablation.variants import unit
+from medcsp_model.evaluation.planted import world as planted
+from medcsp_model.evaluation.planted.folder import write_planted
+from medcsp_model.evaluation.planted.world import World, WorldSettings, make_world
 
 
-def test_the_reader_opens_both_corpora_with_the_same_records(corpora: dict[str, Corpus]) -> None:
-    both, single = corpora["both"].sources, corpora["single"].sources
-    assert list(both) == list(single) == ["ehr", "cxr"]
-    assert set(both["ehr"].modalities) == {"codes", "drugs", "demographics", "series", "note"}
-    for name in both:
-        assert np.array_equal(both[name].subject_id, single[name].subject_id)
+def test_the_reader_opens_it(corpus: Corpus) -> None:
+    assert list(corpus.sources) == ["ehr", "cxr"]
+    assert set(corpus.sources["ehr"].modalities) == {"codes", "drugs", "demographics", "series", "note"}
 
 
-def test_the_corpus_of_one_source_trains_on_no_ehr_record_and_neither_on_the_unseen(
-    world: World, corpora: dict[str, Corpus]
-) -> None:
-    plans = {name: PlanInputs.from_corpus(corpus, split="pretrain") for name, corpus in corpora.items()}
-    assert list(plans["both"].records) == ["ehr", "cxr"]
-    assert list(plans["single"].records) == ["cxr"]
-    for name, records in plans["both"].records.items():
+def test_no_training_sees_the_unseen_and_one_source_can_train_alone(world: World, corpus: Corpus) -> None:
+    both = PlanInputs.from_corpus(corpus, split="pretrain")
+    assert list(both.records) == ["ehr", "cxr"]
+    for name, records in both.records.items():
         patient = {"ehr": world.ehr, "cxr": world.cxr}[name].patient[records]
         assert not world.patients.unseen[patient].any()
-        assert len(records) == np.count_nonzero(corpora["both"].sources[name].subject_id < 150)
+        assert len(records) == np.count_nonzero(corpus.sources[name].subject_id < 150)
+    alone = PlanInputs.from_corpus(corpus, split="pretrain", sources=("cxr",))
+    assert list(alone.records) == ["cxr"] and not alone.links
+    with pytest.raises(ValueError, match="no source 'mri'"):
+        PlanInputs.from_corpus(corpus, split="pretrain", sources=("mri",))
 
 
-def test_pixels_and_truth_stand_in_the_same_order(world: World, corpora: dict[str, Corpus]) -> None:
-    image = corpora["both"].sources["cxr"].modalities["image"]
+def test_pixels_and_truth_stand_in_the_same_order(world: World, corpus: Corpus) -> None:
+    image = corpus.sources["cxr"].modalities["image"]
     assert isinstance(image, Image)
     assert np.array_equal(image.pixels([3, 0, 7]), world.pixels[[3, 0, 7]])
 
 
-def test_a_seed_says_everything(settings: WorldSettings, corpora: dict[str, Corpus], tmp_path: Path) -> None:
+def test_a_seed_says_everything(settings: WorldSettings, corpus: Corpus, tmp_path: Path) -> None:
     small = WorldSettings(num_patients=150, num_unseen=20)
     assert small == settings
-    again = write_corpora(make_world(small, seed=0), tmp_path / "again")
-    other = write_corpora(make_world(small, seed=1), tmp_path / "other")
-    assert again["both"].fingerprint == corpora["both"].fingerprint != other["both"].fingerprint
+    again = write_planted(make_world(small, seed=0), tmp_path / "again")
+    other = write_planted(make_world(small, seed=1), tmp_path / "other")
+    assert again.fingerprint == corpus.fingerprint != other.fingerprint
 
 
 def test_links_are_all_pairs_of_a_patient_inside_the_window(world: World) -> None:
@@ -122,7 +121,7 @@ def _seen(world: World, source: str) -> np.ndarray:
 
 
 def test_histories_tell_of_conditions_better_than_the_codes_of_one_admission(larger: World) -> None:
-    bench = make_bench(larger)
+    bench = bench_of_world(larger)
     truth = unit(larger.ehr.conditions[bench.ehr]) @ unit(larger.ehr.conditions[bench.ehr]).T
     alike = [
         np.corrcoef((unit(x[bench.ehr].astype(float)) @ unit(x[bench.ehr].astype(float)).T).ravel(), truth.ravel())[
@@ -134,7 +133,7 @@ def test_histories_tell_of_conditions_better_than_the_codes_of_one_admission(lar
 
 
 def test_the_bench_holds_unseen_patients_and_one_image_a_study(world: World) -> None:
-    bench = make_bench(world)
+    bench = bench_of_world(world)
     assert set(bench.ehr_patient) == set(bench.cxr_patient) == set(range(150, 170))
     assert np.bincount(bench.cxr_patient)[150:].max() == 2
     assert len(np.unique(world.cxr.study[bench.cxr])) == len(bench.cxr)
@@ -143,31 +142,38 @@ def test_the_bench_holds_unseen_patients_and_one_image_a_study(world: World) -> 
     assert np.array_equal(bench.linked, expected)
 
 
+def means(bench: Bench, **embeddings: np.ndarray) -> dict[str, float]:
+    found = score(bench, **embeddings)
+    said = summaries(found, seed=0)
+    for name, (values, subject) in found.items():
+        assert len(values) == len(subject)
+        assert said[name]["low"] <= said[name]["value"] <= said[name]["high"]
+    return {name: value["value"] for name, value in said.items()}
+
+
 def test_perfect_embeddings_score_one_and_random_ones_chance(world: World) -> None:
-    bench = make_bench(world)
+    bench = bench_of_world(world)
     own = np.eye(len(bench.cxr), dtype=np.float32)
     truth = [
         unit(records.conditions[rows]).astype(np.float32)
         for records, rows in ((world.ehr, bench.ehr), (world.cxr, bench.cxr))
     ]
-    found = score(bench, ehr=truth[0], cxr=truth[1], image=own, report=own, seed=0)
-    assert found["text_image_r10"]["value"] == 1
-    assert found["agreement"]["value"] > 0.98
+    found = means(bench, ehr=truth[0], cxr=truth[1], image=own, report=own)
+    assert found["text_image_r10"] == 1
+    assert found["agreement"] > 0.98
     patients = np.eye(200, dtype=np.float32)
-    found = score(
-        bench, ehr=patients[bench.ehr_patient], cxr=patients[bench.cxr_patient], image=own, report=own, seed=0
-    )
-    assert found["cross_source_r10"]["value"] == 1
-    assert found["agreement"]["value"] == 0
+    found = means(bench, ehr=patients[bench.ehr_patient], cxr=patients[bench.cxr_patient], image=own, report=own)
+    assert found["cross_source_r10"] == 1
+    assert found["agreement"] == 0
     noise = np.random.default_rng(0).normal(size=(4, 400, 64)).astype(np.float32)
     ehr, cxr, image, report = (rows[: len(bench.ehr if turn == 0 else bench.cxr)] for turn, rows in enumerate(noise))
-    found = score(bench, ehr=ehr, cxr=cxr, image=image, report=report, seed=0)
-    assert abs(found["agreement"]["value"]) < 0.1
-    assert found["text_image_r10"]["value"] < 3 * bench.chance["text_image_r10"]
+    found = means(bench, ehr=ehr, cxr=cxr, image=image, report=report)
+    assert abs(found["agreement"]) < 0.1
+    assert found["text_image_r10"] < 3 * bench.chance["text_image_r10"]
 
 
-def test_a_training_set_row_is_found_by_its_boundaries(corpora: dict[str, Corpus], world: World) -> None:
-    note = corpora["both"].sources["ehr"].modalities["note"]
+def test_a_training_set_row_is_found_by_its_boundaries(corpus: Corpus, world: World) -> None:
+    note = corpus.sources["ehr"].modalities["note"]
     lengths, places = ragged(note.offsets, [5])  # type: ignore[union-attr]
     start, stop = world.notes[0][5:7]
     assert lengths[0] == stop - start

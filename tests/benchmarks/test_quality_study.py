@@ -10,10 +10,11 @@ from scipy import stats
 
 from benchmarks.quality import study
 from benchmarks.quality.arms import ARMS, STUDY, Size, recipe
-from benchmarks.quality.measures import MEASURES
 from benchmarks.quality.page import BEGIN, END, Interval, difference, tables, write_page
-from benchmarks.quality.world import WorldSettings
 from medcsp_model.corpus import Corpus
+from medcsp_model.evaluation.ablation.bench import MEASURES
+from medcsp_model.evaluation.ablation.variants import changed, histories, target_mass
+from medcsp_model.evaluation.planted.world import WorldSettings
 from medcsp_model.settings import default, paper
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -30,12 +31,15 @@ def _changed(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", [name for name in ARMS if ARMS[name].base == "default"])
-def test_an_arm_differs_in_what_it_names_alone(name: str) -> None:
-    full, arm = (recipe(ARMS[key], size=FEW, seed=1).to_json() for key in ("a_p_d", name))
-    expected = {
-        f"{group}.{key}": value for group, fields in ARMS[name].changes.items() for key, value in fields.items()
-    }
-    assert _changed(full, arm) == expected
+def test_an_arm_differs_in_what_it_names_alone(name: str, corpus: Corpus) -> None:
+    arm = ARMS[name].variant
+    base = recipe(ARMS[name], size=FEW, seed=1)
+    expected = {f"{group}.{key}": value for group, fields in arm.changes.items() for key, value in fields.items()}
+    expected |= {"batch.sources": ["cxr"]} if arm.films_alone else {}
+    found = _changed(base.to_json(), changed(base, arm, corpus).to_json())
+    if arm.is_matched and arm.changes["loss"]["d_target"] == "unnormalised":
+        assert found.pop("loss.lambda_d") > base.loss.lambda_d
+    assert found == expected
 
 
 def test_recipes_keep_the_losses_and_batches_they_are_named_after() -> None:
@@ -48,17 +52,19 @@ def test_recipes_keep_the_losses_and_batches_they_are_named_after() -> None:
     assert recipe(ARMS["paper"], size=FEW, seed=1).augmentation == paper().augmentation
 
 
-def test_the_mass_of_targets_is_the_mean_similarity_of_histories(corpora: dict[str, Corpus]) -> None:
-    usual, raw = (recipe(ARMS[name], size=FEW, seed=0) for name in ("a_p_d", "raw_target"))
-    assert study.target_mass(corpora["both"], settings=usual) == 1
-    mass = study.target_mass(corpora["both"], settings=raw)
-    histories, subjects = [], []
-    for source in corpora["both"].sources.values():
-        history = study._histories(corpora["both"], source.name, np.flatnonzero(source.split == 0))
-        histories.append(history[history.any(axis=1)] / np.linalg.norm(history[history.any(axis=1)], axis=1)[:, None])
+def test_the_mass_of_targets_is_the_mean_similarity_of_histories(corpus: Corpus) -> None:
+    usual = recipe(ARMS["a_p_d"], size=FEW, seed=0)
+    assert target_mass(corpus, settings=usual) == 1
+    raw = changed(usual, ARMS["raw_target"].variant, corpus)
+    mass = target_mass(corpus, settings=raw)
+    assert raw.loss.lambda_d == pytest.approx(usual.loss.lambda_d / mass)
+    known, subjects = [], []
+    for source in corpus.sources.values():
+        history = histories(corpus, source.name, np.flatnonzero(source.split == 0))
+        known.append(history[history.any(axis=1)] / np.linalg.norm(history[history.any(axis=1)], axis=1)[:, None])
         subjects.append(source.subject_id[source.split == 0][history.any(axis=1)])
     others = subjects[0][:, None] != subjects[1][None, :]
-    assert mass == pytest.approx(float((histories[0] @ histories[1].T)[others].mean()), rel=0.2)
+    assert mass == pytest.approx(float((known[0] @ known[1].T)[others].mean()), rel=0.2)
 
 
 def test_a_run_is_measured_once_and_a_torn_line_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,8 +79,8 @@ def test_a_run_is_measured_once_and_a_torn_line_again(tmp_path: Path, monkeypatc
     monkeypatch.setattr(study, "run_arm", lambda name, *_, **__: calls.append(name) or _line(name, 5))
     monkeypatch.setattr(study.shutil, "rmtree", lambda *_, **__: None)
     monkeypatch.setattr(study, "make_world", lambda *_, **__: None)
-    monkeypatch.setattr(study, "write_corpora", lambda *_: {})
-    monkeypatch.setattr(study, "make_bench", lambda *_: None)
+    monkeypatch.setattr(study, "write_planted", lambda *_: None)
+    monkeypatch.setattr(study, "bench_of_world", lambda *_: None)
     assert study.run_study(tmp_path, arms=["raw_target"], **run) == [line]
     assert calls == []
     study.run_study(tmp_path, arms=["raw_target", "a", "paper"], **run)

@@ -1,7 +1,6 @@
-"""Writes a planted world as training corpora: one with both sources to train on, one with the X-rays alone.
+"""Writes a planted world as a training corpus.
 
-Splits: `pretrain`, `unseen` (patients that no training sees), `left_out` (EHR records of patients to train on, in the
-corpus of one source). Both corpora hold the same records, so that a model trained on either embeds the same ones.
+Splits: `pretrain` and `unseen`, patients that no training sees.
 """
 
 from pathlib import Path
@@ -10,44 +9,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality import world as planted
-from benchmarks.quality.world import Ints, Records, World
 from medcsp_model.corpus import Corpus, CorpusWriter
+from medcsp_model.evaluation.planted import world as planted
+from medcsp_model.evaluation.planted.world import Ints, Records, World
 
-SPLITS = ("pretrain", "unseen", "left_out")
+SPLITS = ("pretrain", "unseen")
 SHARD = 16_384
 
 
-def write_corpora(world: World, folder: Path) -> dict[str, Corpus]:
-    """Write `both` and `single` below a folder and open them."""
-    shards = _write_shards(world, folder / "pixels")
-    return {
-        "both": _write(world, folder / "both", ehr_split="pretrain", shards=shards),
-        "single": _write(world, folder / "single", ehr_split="left_out", shards=shards),
-    }
-
-
-def _write_shards(world: World, folder: Path) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for number, start in enumerate(range(0, len(world.pixels), SHARD)):
-        paths.append(folder / f"{number:05d}.npy")
-        np.save(paths[-1], world.pixels[start : start + SHARD])
-    return paths
-
-
-def _write(world: World, folder: Path, *, ehr_split: str, shards: list[Path]) -> Corpus:
+def write_planted(world: World, folder: Path) -> Corpus:
+    """Write a world into a new folder, its pixels beside, and open the corpus."""
+    shards = _write_shards(world, folder.with_name(f"{folder.name}_pixels"))
     writer = CorpusWriter(
         folder,
-        name=f"planted_{folder.name}",
+        name="planted",
         synthetic=True,
         splits=SPLITS,
         history_size=planted.NUM_CODES,
         settings={"theta_days": planted.THETA_DAYS},
     )
-    _add_records(writer, "ehr", world.ehr, world.patients.unseen, ehr_split)
+    _add_records(writer, "ehr", world.ehr, world.patients.unseen)
     _add_ehr(writer, world)
-    _add_records(writer, "cxr", world.cxr, world.patients.unseen, "pretrain")
+    _add_records(writer, "cxr", world.cxr, world.patients.unseen)
     image = np.arange(len(world.pixels))
     writer.add_images(
         "cxr",
@@ -66,7 +49,16 @@ def _write(world: World, folder: Path, *, ehr_split: str, shards: list[Path]) ->
     return writer.finish()
 
 
-def _add_records(writer: CorpusWriter, source: str, records: Records, unseen: NDArray[np.bool_], split: str) -> None:
+def _write_shards(world: World, folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, start in enumerate(range(0, len(world.pixels), SHARD)):
+        paths.append(folder / f"{number:05d}.npy")
+        np.save(paths[-1], world.pixels[start : start + SHARD])
+    return paths
+
+
+def _add_records(writer: CorpusWriter, source: str, records: Records, unseen: NDArray[np.bool_]) -> None:
     indptr, indices = _csr(records.history)
     writer.add_source(
         source,
@@ -74,7 +66,7 @@ def _add_records(writer: CorpusWriter, source: str, records: Records, unseen: ND
         subject_id=records.patient,
         study_id=records.study,
         time_days=records.time,
-        split=np.where(unseen[records.patient], SPLITS.index("unseen"), SPLITS.index(split)),
+        split=np.where(unseen[records.patient], SPLITS.index("unseen"), SPLITS.index("pretrain")),
         history_indptr=indptr,
         history_indices=indices,
     )

@@ -9,7 +9,7 @@ Histories are the codes of all admissions begun by a record's time, of which mos
     EHR    codes, drugs, demographics, a short note, readings of one or two stays
     X-ray  an image (a pattern for each latent, added up) and the tokens of a report that all images of a study share
 
-What lives here: numbers alone. What does not: files (`benchmarks.quality.folder`).
+What lives here: numbers alone. What does not: files (`medcsp_model.evaluation.planted.folder`).
 """
 
 from collections.abc import Sequence

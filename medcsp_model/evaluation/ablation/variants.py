@@ -1,0 +1,143 @@
+"""What each variant of a recipe changes, and the weight of L_D that keeps the comparison fair.
+
+Where a variant changes the target of L_D, lambda_d is scaled so that lambda_d times the mean mass of an anchor's
+targets stays that of the recipe: what is not normalised weighs much less as a mean over pairs, or much more as a sum.
+Where a loss is left out, the others keep their weights. Everything else, number of steps included, is the recipe's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcsp_model.batches import PlanInputs, make_plan
+from medcsp_model.corpus import Corpus, Image
+from medcsp_model.settings import Settings
+
+FULL = "a_p_d"
+MASS_BATCHES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One change of a recipe.
+
+    Attributes:
+        what: what differs, for tables.
+        changes: settings changed, by group.
+        films_alone: train on the source of films alone.
+        is_matched: scale lambda_d to the recipe's effective weight of L_D.
+    """
+
+    what: str
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    films_alone: bool = False
+    is_matched: bool = False
+
+
+ROWS: dict[str, Variant] = {
+    "a_p_d": Variant(what="the recipe"),
+    "a_d": Variant(what="without L_P", changes={"loss": {"lambda_p": 0.0}}),
+    "a_p": Variant(what="without L_D", changes={"loss": {"lambda_d": 0.0}}),
+    "a": Variant(what="without L_P and L_D", changes={"loss": {"lambda_p": 0.0, "lambda_d": 0.0}}),
+    "single_source": Variant(what="X-rays alone", films_alone=True),
+}
+"""The rows of the paper's Figure 7."""
+
+REPAIRS: dict[str, Variant] = {
+    "random_batches": Variant(what="link-aware batches off", changes={"batch": {"plan": "random"}}),
+    "full_centroid": Variant(what="leave-one-out centroid off", changes={"loss": {"centroid": "full"}}),
+    "any_negative": Variant(what="sibling masking off", changes={"loss": {"a_negatives": "record"}}),
+    "one_positive": Variant(what="one positive of L_P an anchor", changes={"loss": {"p_positives": "one"}}),
+    "one_direction": Variant(what="both directions off", changes={"loss": {"directions": "forward"}}),
+    "raw_target": Variant(
+        what="sharpened alpha off: unnormalised", changes={"loss": {"d_target": "unnormalised"}}, is_matched=True
+    ),
+    "own_in_d": Variant(what="same patients in L_D", changes={"loss": {"d_exclude_same_patient": False}}),
+    "no_history_in_d": Variant(what="records without a history in L_D", changes={"loss": {"d_require_history": False}}),
+}
+"""Each repair that `default()` makes over `paper()` in losses and batches, undone alone."""
+
+VARIANTS = ROWS | REPAIRS
+
+
+def settings_of(name: str, base: Settings, corpus: Corpus) -> Settings:
+    """Settings of a variant of a recipe for a corpus; ValueError for an unknown variant."""
+    if name not in VARIANTS:
+        raise ValueError(f"no variant {name!r}; known: {', '.join(VARIANTS)}")
+    return changed(base, VARIANTS[name], corpus)
+
+
+def changed(base: Settings, variant: Variant, corpus: Corpus) -> Settings:
+    """A recipe with what a variant changes."""
+    settings = base.replace(**variant.changes)
+    if variant.films_alone:
+        settings = settings.replace(batch={"sources": [films_of(corpus)]})
+    if variant.is_matched:
+        weight = base.loss.lambda_d * target_mass(corpus, settings=base) / target_mass(corpus, settings=settings)
+        settings = settings.replace(loss={"lambda_d": weight})
+    return settings
+
+
+def films_of(corpus: Corpus) -> str:
+    """The source with images that has the most records; ValueError where none has images."""
+    with_images = {
+        name: source.num_records
+        for name, source in corpus.sources.items()
+        if any(isinstance(modality, Image) for modality in source.modalities.values())
+    }
+    if not with_images:
+        raise ValueError(f"{corpus.folder}: no source has images, so there is none to train on alone")
+    return max(with_images, key=lambda name: with_images[name])
+
+
+def target_mass(corpus: Corpus, *, settings: Settings) -> float:
+    """Mean mass of the targets of L_D per anchor, over some batches: 1 where targets are normalised."""
+    chosen = settings.batch
+    if settings.loss.d_target != "unnormalised":
+        return 1.0
+    inputs = PlanInputs.from_corpus(
+        corpus, split=chosen.split, validation_share=chosen.validation_share, validation_seed=chosen.validation_seed
+    )
+    plan = make_plan(inputs, settings=chosen, seed=settings.run.seed)
+    means = []
+    for step in range(MASS_BATCHES):
+        batch = plan.batch(step)
+        for s, t in combinations(batch, 2):
+            alpha, allowed = _targets(corpus, settings, (s, batch[s]), (t, batch[t]))
+            if allowed.any():
+                means.append(float(alpha[allowed].mean()))
+    return float(np.mean(means)) if means else 1.0
+
+
+def _targets(
+    corpus: Corpus, settings: Settings, s: tuple[str, NDArray[np.int64]], t: tuple[str, NDArray[np.int64]]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Similarity of histories of two sources' records, and which pairs L_D looks at."""
+    left, right = (histories(corpus, *side) for side in (s, t))
+    allowed = np.ones((len(left), len(right)), dtype=bool)
+    if settings.loss.d_exclude_same_patient:
+        who = [corpus.sources[name].subject_id[records] for name, records in (s, t)]
+        allowed &= who[0][:, None] != who[1][None, :]
+    if settings.loss.d_require_history:
+        allowed &= np.outer(left.any(axis=1), right.any(axis=1))
+    return unit(left) @ unit(right).T, allowed
+
+
+def histories(corpus: Corpus, source: str, records: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Multi-hot diagnosis histories of some records, float64 (n, codes)."""
+    history = corpus.sources[source].history
+    hot = np.zeros((len(records), history.size))
+    for row, record in enumerate(records):
+        hot[row, history.indices[history.indptr[record] : history.indptr[record + 1]]] = 1
+    return hot
+
+
+def unit(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Rows of length 1; rows of zeros stay."""
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    result: NDArray[np.float64] = values / np.where(length > 0, length, 1.0)
+    return result
