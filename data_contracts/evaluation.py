@@ -9,9 +9,13 @@ METHODS = [
     "medcsp", "medcsp_llm", "medcsp_released", "medcsp_scratch", "medcsp_linear_probe",
     "f_lstm", "f_cnn", "raim", "dcmn", "medhmp",
     "bert_lstm", "bert_cnn", "bert_encoder", "bert_star", "lstm_bert", "cnn_bert", "encoder_bert", "star_bert",
-    "clip", "pubmedclip", "biomedclip", "medclip", "cxr_clip", "llava_med",
-    "chance", "all_positive", "logistic_regression", "gradient_boosting",
+    "clip", "pubmedclip", "biomedclip", "medclip", "cxr_clip", "llava_med", "llava_med_v1",
+    "medsiglip", "whyxrayclip", "xraysiglip", "unimed_clip",
+    "clip_small", "biomedclip_small", "medclip_small", "cxr_clip_small", "llava_med_small",
+    "chance", "ceiling", "all_positive", "all_negative", "logistic_regression", "gradient_boosting",
     "a", "a_p", "a_d", "a_p_d", "single_source",
+    "random_batches", "full_centroid", "any_negative", "one_positive", "one_direction", "raw_target", "own_in_d",
+    "no_history_in_d",
 ]  # fmt: skip
 
 
@@ -30,7 +34,9 @@ class _Metrics(Contract):
     k = dy.Int32(min=0, description="Cut-off, threshold in percent, or positives trained on; 0: none, or all.")
     split = fields.text("Subjects it was measured on, with the subgroup behind a slash.", nullable=False)
     seed = dy.Int32(description="Seed of the training; -1: the mean over seeds.")
-    value = dy.Float64(description="The number; a share, except calibration slope, intercept and net benefit.")
+    value = dy.Float64(
+        description="The number; a share, except median_rank, calibration slope, intercept, net benefit."
+    )
     ci_low = dy.Float64(nullable=True, description="Lower end of the 95 % interval, subjects resampled.")
     ci_high = dy.Float64(nullable=True, description="Upper end.")
     n = dy.Int64(min=0, description="Queries or subjects behind it.")
@@ -40,10 +46,58 @@ class _Metrics(Contract):
     synthetic = dy.Bool(description="True where any input is synthetic.")
 
 
-class RetrievalMimicCxr(_Metrics):
-    """One number of the text-to-image retrieval on MIMIC-CXR (Table 2)."""
+class _Retrieval(_Metrics):
+    """One number of a retrieval.
+
+    cohort: all_views, or frontal: the first frontal image of every study that has one.
+    method: those named `<family>_small` are small models of a family's own objective, trained on our corpus; `ceiling`
+        is a list with all that is relevant in front, `chance` a random one, both in closed form.
+    mode: text_to_image (reports search images) or image_to_text, then `/same_text` where what belongs to an identical
+        report counts as relevant too, and `/paper` where the model is run as the released evaluation ran it.
+    metric: precision_at_k (hits / K), recall_at_k (hits / relevant), hit_at_k (any hit), all with k; median_rank (of
+        the best relevant result, from 1), mrr, map.
+    split: the set, or a subgroup of its queries, as in retrieval_mimic_cxr/sex=F; all images are searched.
+    """
+
+
+class RetrievalMimicCxr(_Retrieval):
+    """One number of the retrieval on MIMIC-CXR (Table 2)."""
 
     table = "retrieval_mimic_cxr"
+
+
+class RetrievalOpenI(_Retrieval):
+    """One number of the retrieval on Open-I (Table 5)."""
+
+    table = "retrieval_open_i"
+
+
+class _ZeroShot(_Metrics):
+    """One number of a classification by two prompts.
+
+    mode: the prompt set, or `mean` over all of them; then `/lung_only` (all but the lung mask is black) or
+        `/border_only` (all but the image's border is black), where nothing of the finding is to be seen; then `/paper`
+        where the model is run as the released evaluation ran it. `constant`: methods that see no image.
+    metric: precision, recall, f1, mcc, balanced_accuracy and positive_rate at argmax, auroc, auprc; with `_sd` the
+        standard deviation over prompt sets; prevalence (method chance).
+    split: the set, or a subgroup, as in covid19/origin=... or chexpert/view=lateral; headline prompts alone.
+    """
+
+
+class ZeroShotCovid19(_ZeroShot):
+    """One number of the zero-shot classification of COVID-19 against normal (Table 3)."""
+
+    table = "zero_shot_covid19"
+
+
+class ZeroShotChexpert(_ZeroShot):
+    """One number of the zero-shot classification of Enlarged Cardiomediastinum on CheXpert (Table 6)."""
+
+    table = "zero_shot_chexpert"
+
+
+RADIOLOGY = (RetrievalMimicCxr, RetrievalOpenI, ZeroShotCovid19, ZeroShotChexpert)
+"""The X-ray tasks' tables."""
 
 
 class _Prediction(_Metrics):

@@ -10,9 +10,10 @@ import logging
 import sys
 from pathlib import Path
 
-from benchmarks.quality.arms import STUDY, Size
+from benchmarks.quality.arms import STUDY
 from benchmarks.quality.study import run_study
 from medcsp_model.evaluation.ablation.bench import MEASURES
+from medcsp_model.evaluation.planted.recipe import Size
 from medcsp_model.evaluation.planted.world import WorldSettings
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from medcsp_model.evaluation.ablation.variants import REPAIRS, ROWS, Variant
-from medcsp_model.settings import Settings, default, demo, paper
+from medcsp_model.evaluation.planted.recipe import Size, at_planted_size
+from medcsp_model.settings import Settings, default, paper
 
 BASES = {"default": default, "paper": paper}
 
@@ -65,45 +66,10 @@ STUDY = (
 """What the study runs where no arms are named."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    """How small, how long.
-
-    Attributes:
-        steps: of every arm.
-        batch: records of each source in a batch.
-        image_size: pixels per side.
-        embed_dim: width of the embeddings.
-        learning_rate: of every arm, towers and encoders.
-    """
-
-    steps: int = 250
-    batch: int = 64
-    image_size: int = 32
-    embed_dim: int = 64
-    learning_rate: float = 3e-3
-
-
 def recipe(arm: Arm, *, size: Size, seed: int) -> Settings:
     """Settings that an arm's variant changes.
 
-    Both recipes get the sizes of `demo()`, and `default` its augmentation (`paper` has none). The towers start at
-    random, for which neither learning rate is meant, nor the constant schedule of `paper`: all arms share a learning
-    rate, and the warm-up, cosine, clipping and decay of `default` but for `own_optimiser`.
+    All arms share a learning rate, and the warm-up, cosine, clipping and decay of `default` but for `own_optimiser`.
     """
-    small, base = demo().to_json(), BASES[arm.base]()
-    schedule = (base if arm.own_optimiser else default()).to_json()["optimiser"]
-    rates = {"steps": size.steps, "lr": size.learning_rate, "tower_lr": size.learning_rate}
-    model = small["model"] | {
-        "embed_dim": size.embed_dim,
-        "image": small["model"]["image"] | {"image_size": size.image_size},
-        "text": small["model"]["text"] | {"pad_to": 8, "context_length": 64},
-    }
-    return base.replace(
-        model=model,
-        batch={"size": size.batch, "validation_share": 0.0},
-        augmentation=small["augmentation"] if arm.base == "default" else {},
-        optimiser=schedule | rates,
-        run={"seed": seed, "device": "cpu", "precision": "float32", "num_threads": 1, "validate_every": 0}
-        | {"log_every": 50, "save_every": size.steps},
-    )
+    base = BASES[arm.base]()
+    return at_planted_size(base, size=size, seed=seed, schedule=base if arm.own_optimiser else default())

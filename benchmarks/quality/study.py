@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.arms import ARMS, Size, recipe
+from benchmarks.quality.arms import ARMS, recipe
 from medcsp_model.corpus import Corpus
 from medcsp_model.evaluation.ablation.bench import Bench, bench_of_world, measure
 from medcsp_model.evaluation.ablation.variants import changed, target_mass
 from medcsp_model.evaluation.planted.folder import write_planted
+from medcsp_model.evaluation.planted.recipe import Size
 from medcsp_model.evaluation.planted.world import WorldSettings, make_world
 from medcsp_model.trainer import Trainer
 

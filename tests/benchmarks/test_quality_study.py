@@ -9,11 +9,12 @@ import pytest
 from scipy import stats
 
 from benchmarks.quality import study
-from benchmarks.quality.arms import ARMS, STUDY, Size, recipe
+from benchmarks.quality.arms import ARMS, STUDY, recipe
 from benchmarks.quality.page import BEGIN, END, Interval, difference, tables, write_page
 from medcsp_model.corpus import Corpus
 from medcsp_model.evaluation.ablation.bench import MEASURES
 from medcsp_model.evaluation.ablation.variants import changed, histories, target_mass
+from medcsp_model.evaluation.planted.recipe import Size
 from medcsp_model.evaluation.planted.world import WorldSettings
 from medcsp_model.settings import default, paper
 

@@ -142,7 +142,7 @@ def bench_of_corpus(corpus: Corpus, *, settings: BatchSettings) -> Bench:
         ehr=ehr,
         cxr=cxr,
         linked=_linked(ehr, cxr, s.astype(np.int64), t.astype(np.int64)),
-        other=(ehr_patient[:, None] != cxr_patient[None, :]) & right.any(axis=1)[None, :],
+        other=(ehr_patient[:, None] != cxr_patient[None, :]) & np.asarray(right.any(axis=1)),
         truth=unit(left) @ unit(right).T,
         has_conditions=np.asarray(left.any(axis=1)),
         ehr_patient=ehr_patient,

@@ -1,0 +1,171 @@
+"""The ablation: its variants, its intervals, that nothing is done twice, and what it says of planted records."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data_contracts.evaluation import METHODS
+from medcsp_model import ablate
+from medcsp_model.batches import PlanInputs
+from medcsp_model.corpus import Corpus
+from medcsp_model.evaluation.ablation import trials
+from medcsp_model.evaluation.ablation.bench import MEASURES, bench_of_corpus
+from medcsp_model.evaluation.ablation.report import estimate
+from medcsp_model.evaluation.ablation.settings import AblationSettings
+from medcsp_model.evaluation.ablation.variants import FULL, REPAIRS, VARIANTS, settings_of
+from medcsp_model.evaluation.planted.recipe import Size, at_planted_size
+from medcsp_model.settings import Settings, default, paper
+from medcsp_model.train import Stop
+
+TINY = at_planted_size(default(), size=Size(steps=2, batch=8), seed=0, schedule=default())
+CODE = {"training_code": "1" * 16, "measuring_code": "2" * 16}
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    plain = settings.to_json()
+    return {f"{group}.{key}": value for group in ("loss", "batch") for key, value in plain[group].items()}
+
+
+def test_each_repair_of_losses_and_batches_has_a_row_that_undoes_it_alone() -> None:
+    repaired, published = _flat(default()), _flat(paper())
+    differing = {key for key in repaired if repaired[key] != published[key]} - {"batch.validation_share"}
+    undone = {}
+    for name, variant in REPAIRS.items():
+        ((group, fields),) = variant.changes.items()
+        ((key, value),) = fields.items()
+        undone[f"{group}.{key}"] = value
+        assert name in METHODS
+    assert undone == {key: published[key] for key in differing}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_changes_what_it_says_and_keeps_the_effective_weight(name: str, corpus: Corpus) -> None:
+    settings = settings_of(name, TINY, corpus)
+    expected = {f"{group}.{key}" for group, fields in VARIANTS[name].changes.items() for key in fields}
+    expected |= {"batch.sources"} if name == "single_source" else set()
+    expected |= {"loss.lambda_d"} if name == "raw_target" else set()
+    changed = {key for key, value in _flat(settings).items() if value != _flat(TINY)[key]}
+    assert changed == expected
+    if name in REPAIRS:
+        assert trials._effective_weights(settings, corpus)["weight_d"] == pytest.approx(TINY.loss.lambda_d)
+
+
+def test_an_unknown_variant_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(ValueError, match="no variant 'b'; known: a_p_d"):
+        settings_of("b", TINY, corpus)
+    with pytest.raises(ValueError, match=r"settings.variants: must hold 'a_p_d'"):
+        AblationSettings.from_json({"variants": ["a"]})
+    with pytest.raises(ValueError, match=r"settings.planted_variants: no variant 'b'"):
+        AblationSettings.from_json({"planted_variants": ["b", FULL]})
+
+
+def test_an_interval_holds_seeds_and_subjects() -> None:
+    rng = np.random.default_rng(3)
+    subject = np.repeat(np.arange(40), 3)
+    of_subject, of_seed = rng.normal(size=40)[subject], np.array([-0.5, 0.0, 0.5])
+    values = [(of_subject + level + rng.normal(scale=0.1, size=120), subject) for level in of_seed]
+    values = [(np.where(np.arange(120) == 7, np.nan, value), who) for value, who in values]
+    found = estimate(values, num_draws=4000)
+    assert found.num_queries == 119
+    assert found.value == pytest.approx(np.nanmean([value for value, _ in values]))
+    draws = []
+    for _ in range(2000):  # the same by hand
+        who = rng.integers(0, 40, size=40)
+        rows = np.concatenate([np.flatnonzero(subject == one) for one in who])
+        draws.append(np.nanmean([values[seed][0][rows] for seed in rng.integers(0, 3, size=3)]))
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])), abs=0.08)
+    alone = estimate(values[:1], num_draws=4000)
+    assert alone.high - alone.low < found.high - found.low
+    assert alone.by_seed.tolist() == [pytest.approx(np.nanmean(values[0][0]))]
+
+
+def test_the_bench_of_a_corpus_holds_its_validation_subjects(corpus: Corpus) -> None:
+    batch = default().replace(batch={"validation_share": 0.3}).batch
+    bench = bench_of_corpus(corpus, settings=batch)
+    assert bench.sources == ("ehr", "cxr")
+    films = corpus.sources["cxr"]
+    assert len(np.unique(films.study_id[bench.cxr])) == len(bench.cxr)
+    trained = PlanInputs.from_corpus(corpus, split="pretrain", validation_share=0.3).records
+    held = set(bench.ehr_patient) | set(bench.cxr_patient)
+    assert not held & {int(one) for name, rows in trained.items() for one in corpus.sources[name].subject_id[rows]}
+    pairs = {(s, t) for s, t in zip(corpus.links["ehr", "cxr"].s, corpus.links["ehr", "cxr"].t, strict=True)}
+    assert np.array_equal(bench.linked, [[(row, column) in pairs for column in bench.cxr] for row in bench.ehr])
+    hot = np.zeros((2, films.history.size))
+    for place, (history, record) in enumerate(
+        ((corpus.sources["ehr"].history, bench.ehr[0]), (films.history, bench.cxr[0]))
+    ):
+        hot[place, history.indices[history.indptr[record] : history.indptr[record + 1]]] = 1
+    cosine = hot[0] @ hot[1] / np.sqrt(hot[0].sum() * hot[1].sum())
+    assert bench.truth[0, 0] == pytest.approx(cosine)
+    with pytest.raises(ValueError, match=r"raise ablation\.validation_share"):
+        bench_of_corpus(corpus, settings=default().replace(batch={"validation_share": 1e-6}).batch)
+
+
+def _run(corpus: Corpus, home: Path, **changes: Any) -> dict[str, Any]:
+    settings = AblationSettings.from_json(
+        {"variants": [FULL, "a", "single_source"], "seeds": [0, 1], "validation_share": 0.3, "num_draws": 50, **changes}
+    )
+    run = {"corpus": str(corpus.folder), "output": str(home / "output"), "trials": str(home / "trials"), **CODE}
+    ablate.ablate(run, settings=settings, recipe=TINY, stop=Stop())
+    return {path.stem: json.loads(path.read_text()) for path in (home / "output").iterdir() if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def home(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("ablation")
+    _run(corpus, home)
+    return home
+
+
+def test_every_variant_has_a_mean_its_seeds_and_a_difference(home: Path, corpus: Corpus) -> None:
+    numbers = {path.stem: json.loads(path.read_text()) for path in (home / "output").iterdir()}
+    modes = {(row["mode"], row["metric"], row["k"]) for row in numbers["metrics"]}
+    assert modes == {
+        ("text_to_image", "recall_at_k", 10),
+        ("ehr_to_cxr", "recall_at_k", 10),
+        ("ehr_to_cxr", "agreement", 0),
+    }
+    of = {(row["method"], row["seed"]): row for row in numbers["metrics"] if row["mode"] == "text_to_image"}
+    assert set(of) == {*((name, seed) for name in (FULL, "a", "single_source") for seed in (-1, 0, 1)), ("chance", -1)}
+    assert of["a", -1]["value"] == pytest.approx((of["a", 0]["value"] + of["a", 1]["value"]) / 2)
+    assert of["chance", -1]["value"] == pytest.approx(10 / of["a", -1]["n"])
+    (difference,) = (row for row in numbers["comparisons"] if row["other"] == "a" and row["mode"] == "text_to_image")
+    assert difference["difference"] == pytest.approx(of[FULL, -1]["value"] - of["a", -1]["value"])
+    assert difference["num_seeds"] == 2
+    facts = {(row["method"], row["seed"]): row for row in numbers["trials"]}
+    assert facts["single_source", 0]["pairs_per_batch"] == facts["single_source", 0]["weight_d"] == 0
+    assert facts[FULL, 0]["pairs_per_batch"] > 0 and facts["a", 1]["weight_p"] == 0
+    assert len({row["folder"] for row in numbers["trials"]}) == 6
+    assert all((Path(row["folder"]) / "model.safetensors").is_file() for row in numbers["trials"])
+    assert not list(home.glob("trials/*/run/states"))
+
+
+def test_what_was_trained_is_found_again(home: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path.name: path.read_bytes() for path in (home / "output").iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(trials.Trainer, "_step", lambda *_: pytest.fail("trained again"))
+        patch.setattr(trials, "values_of", lambda *_: pytest.fail("measured again"))
+        _run(corpus, home)
+        assert {path.name: path.read_bytes() for path in (home / "output").iterdir()} == before
+        with pytest.raises(pytest.fail.Exception, match="trained again"):
+            _run(corpus, home, seeds=[0, 1, 2])
+    measured: list[str] = []
+    monkeypatch.setitem(CODE, "measuring_code", "3" * 16)
+    real = trials.values_of
+    monkeypatch.setattr(trials, "values_of", lambda *given: measured.append("") or real(*given))
+    _run(corpus, home)
+    assert len(measured) == 6
+    assert (home / "output" / "metrics.json").read_bytes() == before["metrics.json"]
+
+
+def test_planted_records_go_with_the_run_and_the_samplers_row_says_what_it_met(corpus: Corpus, tmp_path: Path) -> None:
+    sizes = {"planted_patients": 400, "planted_steps": 1, "seeds": [0]}
+    numbers = _run(corpus, tmp_path, variants=[], planted_variants=[FULL, "random_batches"], **sizes)
+    assert not (tmp_path / "output" / "planted").exists()
+    met = {row["method"]: row["pairs_per_batch"] for row in numbers["trials"]}
+    assert met["random_batches"] < met[FULL]
+    assert {row["dataset"] for row in numbers["metrics"]} == {"planted"}
+    assert len(numbers["comparisons"]) == len(MEASURES)
