@@ -12,6 +12,7 @@ from data_contracts import (
     labels,
     links,
     prediction,
+    radiology,
     records,
     static,
     tables,
@@ -19,7 +20,20 @@ from data_contracts import (
 )
 from data_contracts.base import Contract, Layer
 
-_MODULES = (tables, films, records, links, features, static, labels, prediction, corpus, training, evaluation)
+_MODULES = (
+    tables,
+    films,
+    records,
+    links,
+    features,
+    static,
+    labels,
+    prediction,
+    corpus,
+    training,
+    evaluation,
+    radiology,
+)
 
 
 def _all_contracts() -> dict[str, type[Contract]]:

@@ -39,3 +39,21 @@ class RetrievalMimicCxrCorpus(CorpusContents):
     """One modality of the X-rays that the retrieval evaluation searches; no subject of it is in pre-training."""
 
     table = "retrieval_mimic_cxr_corpus"
+
+
+class RetrievalOpenICorpus(CorpusContents):
+    """One modality of Open-I's X-rays that the retrieval evaluation searches; empty where they pre-train."""
+
+    table = "retrieval_open_i_corpus"
+
+
+class ZeroShotCovid19Corpus(CorpusContents):
+    """One modality of the COVID-19 Radiography films that are classified without training, and their lung masks."""
+
+    table = "zero_shot_covid19_corpus"
+
+
+class ZeroShotChexpertCorpus(CorpusContents):
+    """One modality of CheXpert's validation films that are classified without training."""
+
+    table = "zero_shot_chexpert_corpus"

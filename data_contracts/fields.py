@@ -55,10 +55,10 @@ def source() -> dy.String:
 
 
 def split() -> dy.String:
-    """Return the cohort of a record; X-rays that nothing is trained on are searched, each release by itself."""
+    """Return the cohort of a record; X-rays that nothing is trained on are searched or classified, by release."""
     return dy.String(
-        regex=rf"^(ehr_holdout|mimic_iii|pretrain|unused|retrieval_{SOURCE[1:-1]})$",
-        description="pretrain, ehr_holdout, mimic_iii, retrieval_<release>, or unused.",
+        regex=rf"^(ehr_holdout|mimic_iii|pretrain|unused|(retrieval|zero_shot)_{SOURCE[1:-1]})$",
+        description="pretrain, ehr_holdout, mimic_iii, retrieval_<release>, zero_shot_<release>, or unused.",
     )
 
 

@@ -11,7 +11,7 @@ from data_contracts.base import Contract
 
 
 class Films(Contract):
-    """One chest X-ray image with a report."""
+    """One chest X-ray image."""
 
     layer = "records"
     key = ("source", "record_id")
@@ -50,6 +50,24 @@ class OpenIFilms(Films):
     """
 
     table = "open_i_films"
+
+
+class Covid19Films(Films):
+    """One image of the COVID-19 Radiography Database, class COVID or Normal; it has no report, no time and no patient.
+
+    Each image counts as a subject and a study of its own, numbered from 910,000,001: nothing tells who is on two films.
+    """
+
+    table = "covid19_films"
+
+
+class ChexpertFilms(Films):
+    """One image of CheXpert's validation part; it has no report and no time.
+
+    The subject is 920,000,000 and the patient's number, the study 920,000,000 and 100 times that and the study's.
+    """
+
+    table = "chexpert_films"
 
 
 class OpenITexts(_FilmTexts):

@@ -226,7 +226,7 @@ class EhrDemographics(Contract):
 
 
 class CxrRecords(Films):
-    """One chest X-ray image with a report, of any release."""
+    """One chest X-ray image of any release, with a report or, of the labelled releases, without."""
 
     table = "cxr_records"
 

@@ -7,7 +7,9 @@ run.json: {"task": "retrieval", "corpus", "checkpoint", "output", "settings": {.
     retrieval.json   counts, median rank, and R@K for every K up to 1,000 with chance beside it
     queries.npz      record_index, subject_id, num_relevant (q,) and hits (q, ks), ks
 
-For task "prediction" see `medcsp_model.evaluation.prediction_report`.
+That is the paper's own search by our model, of any corpus of X-rays. With "radiology" in the run, the corpus is an
+evaluation set, and every other model, direction and variant has rows too; for that and for task "zero_shot" see
+`medcsp_model.evaluation.radiology_report`, for task "prediction" `medcsp_model.evaluation.prediction_report`.
 """
 
 import logging
@@ -95,11 +97,22 @@ def evaluate_retrieval(embedder: Embedder, output: Path, *, settings: RetrievalS
 
     Writes the files described above and returns the rows of metrics.json.
     """
-    corpus = embedder.corpus
-    search = text_to_image_search(corpus, settings=settings)
+    search = text_to_image_search(embedder.corpus, settings=settings)
     size = settings.batch_size
     queries_QD = embedder.modality(search.source, search.text, search.queries, batch_size=size)
     candidates_CD = embedder.modality(search.source, search.image, search.candidates, batch_size=size)
+    return _write_retrieval(embedder.corpus, search, queries_QD, candidates_CD, output, settings=settings)
+
+
+def _write_retrieval(
+    corpus: Corpus,
+    search: Search,
+    queries_QD: NDArray[np.float32],
+    candidates_CD: NDArray[np.float32],
+    output: Path,
+    *,
+    settings: RetrievalSettings,
+) -> list[dict[str, Any]]:
     ranks = relevant_ranks(queries_QD, candidates_CD, search.query_of_candidate)
     num_queries, num_candidates = len(search.queries), len(search.candidates)
     num_relevant = np.bincount(search.query_of_candidate, minlength=num_queries)
@@ -169,6 +182,9 @@ def _rows(
 
 def _retrieval(run: Mapping[str, Any]) -> None:
     settings = RetrievalSettings.from_json(run["settings"])
+    if "radiology" in run:
+        _retrieval_set(run, settings)
+        return
     embedder = Embedder(
         run["checkpoint"],
         Corpus.open(run["corpus"]),
@@ -178,6 +194,31 @@ def _retrieval(run: Mapping[str, Any]) -> None:
     evaluate_retrieval(embedder, Path(run["output"]), settings=settings)
 
 
+def _retrieval_set(run: Mapping[str, Any], settings: RetrievalSettings) -> None:
+    """Every model; where ours is among them, its files too, and its rows as the paper's search alone has them."""
+    report = import_module("medcsp_model.evaluation.radiology_report")
+    corpus, output = Corpus.open(run["corpus"]), Path(run["output"])
+    search = text_to_image_search(corpus, settings=settings)
+    found = report.evaluate_retrieval_set(run, search.queries, search.candidates)
+    rows = found["metrics"]
+    if found["ours"] is not None:
+        reports, images = found["ours"]
+        own = _write_retrieval(corpus, search, reports, images, output, settings=settings)
+        own = [row | {"cohort": "all_views", "num_positive": None} for row in own]
+        named = {_key(row) for row in own}
+        rows = own + [row for row in rows if _key(row) not in named]
+    write_json(output / "metrics.json", rows)
+    log.info("retrieval: %d queries, %d images, %d numbers", len(search.queries), len(search.candidates), len(rows))
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("cohort", "method", "mode", "metric", "k", "split"))
+
+
+def _zero_shot(run: Mapping[str, Any]) -> None:
+    import_module("medcsp_model.evaluation.radiology_report").evaluate_zero_shot(run)
+
+
 def _prediction(run: Mapping[str, Any]) -> None:
     # By its name: what changes there is no reason to search images again.
     import_module("medcsp_model.evaluation.prediction_report").evaluate_prediction(run)
@@ -185,6 +226,7 @@ def _prediction(run: Mapping[str, Any]) -> None:
 
 TASKS = {
     "retrieval": (("corpus", "checkpoint"), _retrieval),
+    "zero_shot": (("corpus", "checkpoint", "radiology"), _zero_shot),
     "prediction": (("questions", "trials"), _prediction),
 }
 """Keys of a run description beside those of every task, and what runs it."""
@@ -192,7 +234,7 @@ TASKS = {
 
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
-    run = read_run(KEYS, optional=[key for keys, _ in TASKS.values() for key in keys])
+    run = read_run(KEYS, optional=["radiology", *(key for keys, _ in TASKS.values() for key in keys)])
     if run["task"] not in TASKS:
         raise ValueError(f"task: no {run['task']!r}; known: {', '.join(TASKS)}")
     keys, evaluate = TASKS[run["task"]]

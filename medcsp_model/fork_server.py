@@ -23,7 +23,13 @@ from medcsp_model.command import start
 
 PRELOADED = (
     *("medcsp_model.trainer", "medcsp_model.embed", "medcsp_model.evaluate"),
-    *("medcsp_model.evaluation.prediction_report", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline"),
+    *(
+        "medcsp_model.evaluation.prediction_report",
+        "medcsp_model.evaluation.radiology_report",
+        "sklearn.ensemble",
+        "sklearn.linear_model",
+        "sklearn.pipeline",
+    ),
     "transformers.models.bert.modeling_bert",
 )
 _LARGEST_REQUEST = 1 << 16

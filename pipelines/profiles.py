@@ -102,7 +102,7 @@ class ImageSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalSettings:
-    """The text-to-image evaluation.
+    """The retrieval evaluation.
 
     Attributes:
         ks: cut-offs; those beyond the gallery are left out.
@@ -113,7 +113,7 @@ class RetrievalSettings:
     """
 
     ks: tuple[int, ...] = (1, 5, 10, 20, 50, 100)
-    num_draws: int = 2000
+    num_draws: int = 10_000
     seed: int = 0
     raw_towers: bool = False
     min_lift: float = 0.0
@@ -142,6 +142,8 @@ class Profile:
     images: ImageSettings = field(default_factory=ImageSettings)
     training: recipes.Settings = field(default_factory=recipes.default)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    radiology: recipes.RadiologyEvaluation = field(default_factory=recipes.RadiologyEvaluation)
+    small_models: recipes.SmallModels = field(default_factory=recipes.SmallModels)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     num_shards: int = 128
@@ -159,7 +161,8 @@ def demo() -> Profile:
         cohorts=CohortSettings(retrieval_share=1.0),
         vocabularies=VocabularySettings(drug_min_records=3, tokenizer="trained", tokenizer_size=2000),
         training=recipes.demo(),
-        retrieval=RetrievalSettings(min_lift=3.0),
+        retrieval=RetrievalSettings(num_draws=2000, min_lift=3.0),
+        radiology=recipes.RadiologyEvaluation(methods=("medcsp",), modes=("native",), num_draws=1000),
         prediction=PredictionSettings(validation_share=0.2, test_share=0.3),  # its cohorts are small
         evaluation=EvaluationSettings(
             tasks=("arf", "shock", "mortality", "readmission"),
@@ -184,7 +187,11 @@ def demo_full() -> Profile:
         text_encoder="",
         measured=recipes.demo_prediction(every_method=True),
     )
-    return replace(small, name="demo_full", evaluation=every)
+    families = ("clip_small", "biomedclip_small", "medclip_small", "cxr_clip_small", "llava_med_small")
+    published = recipes.RadiologyEvaluation()
+    x_rays = replace(published, methods=(*published.methods, *families), num_draws=1000)
+    trained = recipes.SmallModels(methods=families, steps=200, num_threads=1)
+    return replace(small, name="demo_full", evaluation=every, radiology=x_rays, small_models=trained)
 
 
 def default() -> Profile:

@@ -126,10 +126,11 @@ def check_declared(profile: Profile) -> None:
     """Refuse a profile whose sources no release gives.
 
     Raises:
-        ValueError: it names a source, or a modality, that is not known, or one source twice.
+        ValueError: it names a source, or a modality, that is not known, or one source twice. Films without reports are
+            for evaluation alone.
     """
     check_sources(profile.sources, modalities=MODALITIES)
-    known = {ADMISSIONS.name, *(films.source for films in FILMS.values())}
+    known = {ADMISSIONS.name, *(films.source for films in FILMS.values() if films.texts)}
     if unknown := sorted({source.name for source in profile.sources} - known):
         raise ValueError(
             f"the profile {profile.name} declares the source {unknown[0]}, which no release gives; "

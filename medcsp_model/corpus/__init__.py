@@ -21,8 +21,11 @@ order, no pickle:
                  bin uint8 below `num_bins`, feature int32 below `size`, value float32; no cell = missing
     links/<s>__<t>/                  s int32, t int32 (record indices), gap_days float32: same subject, inside the
                                      window, sorted by (s, t); only for sources that can share subjects
+
+Beside the corpus of an evaluation set lies what is known of its films (`medcsp_model.corpus.films`).
 """
 
+from medcsp_model.corpus.films import Films, write_films
 from medcsp_model.corpus.reader import (
     KIND_ARRAYS,
     KINDS,
@@ -48,6 +51,7 @@ __all__ = [
     "CorpusError",
     "CorpusWriter",
     "Dense",
+    "Films",
     "Image",
     "Links",
     "Modality",
@@ -55,4 +59,5 @@ __all__ = [
     "Source",
     "Text",
     "ragged",
+    "write_films",
 ]

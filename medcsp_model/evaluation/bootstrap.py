@@ -24,6 +24,19 @@ def cluster_interval(
     Returns:
         (low, high), float64 (M,). The search pool behind the values stays as it is.
     """
+    means_BM = cluster_draws(values_NM, subject_N, num_draws=num_draws, seed=seed)
+    tail = (1 - level) / 2
+    low, high = np.quantile(means_BM, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def cluster_draws(
+    values_NM: NDArray[np.float64], subject_N: NDArray[np.int64], *, num_draws: int = 2000, seed: int = 0
+) -> NDArray[np.float64]:
+    """Column means of every draw of subjects with replacement, float64 (num_draws, M).
+
+    The same subjects and seed give the same draws, so that those of two methods can be subtracted.
+    """
     subjects, group_N = np.unique(subject_N, return_inverse=True)
     num_subjects = len(subjects)
     totals_GM = np.zeros((num_subjects, values_NM.shape[1]))
@@ -31,10 +44,8 @@ def cluster_interval(
     counts_G = np.bincount(group_N, minlength=num_subjects)
     rng = np.random.default_rng(seed)
     weights_BG = rng.multinomial(num_subjects, np.full(num_subjects, 1 / num_subjects), size=num_draws)
-    means_BM = (weights_BG @ totals_GM) / (weights_BG @ counts_G)[:, None]
-    tail = (1 - level) / 2
-    low, high = np.quantile(means_BM, [tail, 1 - tail], axis=0)
-    return low, high
+    means_BM: NDArray[np.float64] = (weights_BG @ totals_GM) / (weights_BG @ counts_G)[:, None]
+    return means_BM
 
 
 def cluster_median_interval(

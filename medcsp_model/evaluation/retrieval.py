@@ -7,7 +7,7 @@ search is two arrays of embeddings and two arrays of groups; nothing here knows 
 Letters: Q queries, C candidates, P relevant pairs, D width, M measures.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
@@ -21,8 +21,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
-FRONTAL = ("AP", "PA")
-"""View positions of frontal images, as DICOM has them."""
+FRONTAL = ("AP", "PA", "frontal")
+"""View positions of frontal images, as DICOM has them, and their common name."""
 _BLOCK = 512
 _QUERIES = 256
 """Queries multiplied at a time: their similarities to 20,000 candidates are 20 MB."""
@@ -132,7 +132,7 @@ def text_groups(texts: Sequence[str]) -> Ints:
 
 
 def first_frontal(view_C: Sequence[str], study_C: Ints) -> Ints:
-    """Position of the first frontal image (PA or AP) of every study that has one, rising."""
+    """Position of the first frontal image (PA, AP or frontal) of every study that has one, rising."""
     frontal = np.flatnonzero(np.isin(np.asarray(view_C), FRONTAL))
     _, first = np.unique(study_C[frontal], return_index=True)
     return np.sort(frontal[first])
@@ -322,6 +322,16 @@ def search_rows(
     """
     kept = [k for k in ks if k <= relevant.num_candidates]
     found = query_measures(ranks_P, relevant, ks=kept)
+    return method_rows(found, subject_Q, method=method, num_draws=num_draws, seed=seed) + reference_rows(
+        relevant, ks=kept
+    )
+
+
+def method_rows(
+    found: Mapping[tuple[str, int], Floats], subject_Q: Ints, *, method: str, num_draws: int = 10_000, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Rows of one method, as `search_rows` has them, from what `query_measures` found."""
+    found = dict(found)
     first_Q = found.pop(("first_rank", 0))
     values_QM = np.stack(list(found.values()), axis=1)
     low, high = cluster_interval(values_QM, subject_Q, num_draws=num_draws, seed=seed)
@@ -329,14 +339,18 @@ def search_rows(
     estimates = {name: (value, below, above) for name, value, below, above in means}
     median = cluster_median_interval(first_Q, subject_Q, num_draws=num_draws, seed=seed)
     estimates["median_rank", 0] = (float(np.median(first_Q)), *median)
-    n = len(relevant.counts)
-    rows: list[dict[str, Any]] = [
+    n = len(first_Q)
+    return [
         {"method": method, "metric": metric, "k": k, "value": value, "ci_low": below, "ci_high": above, "n": n}
         for (metric, k), (value, below, above) in estimates.items()
     ]
-    for name, values in (("ceiling", ceiling(relevant, ks=kept)), ("chance", chance(relevant, ks=kept))):
-        rows += [
-            {"method": name, "metric": metric, "k": k, "value": value, "ci_low": None, "ci_high": None, "n": n}
-            for (metric, k), value in values.items()
-        ]
-    return rows
+
+
+def reference_rows(relevant: Relevant, *, ks: Sequence[int]) -> list[dict[str, Any]]:
+    """Rows of `ceiling` and `chance`, in closed form; cut-offs beyond the number of candidates are left out."""
+    kept, n = [k for k in ks if k <= relevant.num_candidates], len(relevant.counts)
+    return [
+        {"method": name, "metric": metric, "k": k, "value": value, "ci_low": None, "ci_high": None, "n": n}
+        for name, values in (("ceiling", ceiling(relevant, ks=kept)), ("chance", chance(relevant, ks=kept)))
+        for (metric, k), value in values.items()
+    ]

@@ -1,8 +1,9 @@
-"""Corpora: the folders that the trainer and the evaluator read. Not here: their format (`medcsp_model.corpus`)."""
+"""Corpora: the folders that the trainer reads, and how one is written. Not here: the format, `medcsp_model.corpus`."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -10,7 +11,7 @@ import polars as pl
 from data_contracts import CONTRACTS, corpus, features, labels, links, records
 from pipelines.assets.step import Build, Made, step
 from pipelines.features.corpus import write_corpus
-from pipelines.features.pretrain_sources import CHEST_XRAYS, PretrainSource
+from pipelines.features.pretrain_sources import PretrainSource
 from pipelines.profiles import Profile
 
 INPUTS = (
@@ -38,14 +39,11 @@ SHARED = {
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
-    return _settings_of(profile, profile.sources)
+    return settings_of(profile, profile.sources)
 
 
-def _settings_of_films(profile: Profile) -> dict[str, Any]:
-    return _settings_of(profile, [CHEST_XRAYS])
-
-
-def _settings_of(profile: Profile, sources: Sequence[PretrainSource]) -> dict[str, Any]:
+def settings_of(profile: Profile, sources: Sequence[PretrainSource]) -> dict[str, Any]:
+    """Return the settings of a corpus of some sources."""
     return {
         "sources": [asdict(source) | {"modalities": list(source.modalities)} for source in sources],
         "theta_days": profile.links.theta_days,
@@ -61,7 +59,7 @@ def _settings_of(profile: Profile, sources: Sequence[PretrainSource]) -> dict[st
 @step(corpus.PretrainCorpus, inputs=INPUTS, settings=_settings, leaves=("corpus.json",), kinds=("numpy",))
 def pretrain_corpus(build: Build) -> Made:
     """Write the records of the pre-training subjects."""
-    return _write(build, splits=["pretrain"])
+    return write_folder(build, splits=["pretrain"])
 
 
 def _settings_of_shared(profile: Profile) -> dict[str, Any]:
@@ -83,22 +81,17 @@ def pretrain_corpus_shared(build: Build) -> Made:
     if of_cohorts.limit(1).collect().is_empty():
         build.log(f"no example in {', '.join(cohorts) or 'any cohort that needs it'}: published empty")
         return Made(build.step.contract.create_empty())
-    return _write(build, splits=["pretrain"])
+    return write_folder(build, splits=["pretrain"])
 
 
-@step(
-    corpus.RetrievalMimicCxrCorpus,
-    inputs=INPUTS,
-    settings=_settings_of_films,
-    leaves=("corpus.json",),
-    kinds=("numpy",),
-)
-def retrieval_mimic_cxr_corpus(build: Build) -> Made:
-    """Write the X-rays that the retrieval evaluation searches."""
-    return _write(build, splits=["retrieval_mimic_cxr"])
+def write_folder(build: Build, *, splits: list[str], beside: Callable[[Path], pl.DataFrame] | None = None) -> Made:
+    """Write the records of some splits into the step's run folder.
 
-
-def _write(build: Build, *, splits: list[str]) -> Made:
+    Args:
+        build: the step.
+        splits: splits of cohort_split.
+        beside: writes what lies beside the arrays, and returns further rows of the contents.
+    """
     target = build.run_folder()
     called = {shared.table: native.table for native, shared in SHARED.items()}
     with build.lake.scratch(build.step.name) as scratch:
@@ -113,6 +106,8 @@ def _write(build: Build, *, splits: list[str]) -> Made:
             settings=build.settings,
             inputs=build.inputs,
         )
+        if beside is not None:
+            contents = pl.concat([contents, beside(scratch / "corpus").select(contents.columns)])
         shutil.rmtree(target)
         (scratch / "corpus").rename(target)
     return Made(contents)
@@ -122,4 +117,4 @@ def _source(values: dict[str, Any]) -> PretrainSource:
     return PretrainSource(**values | {"modalities": tuple(values["modalities"])})
 
 
-STEPS = (pretrain_corpus, pretrain_corpus_shared, retrieval_mimic_cxr_corpus)
+STEPS = (pretrain_corpus, pretrain_corpus_shared)

@@ -31,7 +31,7 @@ def cxr_records(build: Build) -> pl.LazyFrame:
 
 @step(
     records.CxrReports,
-    inputs=[records.CxrRecords, *(CONTRACTS[films.texts] for films in FILMS.values())],
+    inputs=[records.CxrRecords, *(CONTRACTS[films.texts] for films in FILMS.values() if films.texts)],
     settings=lambda profile: {"report_text": profile.records.report_text},
 )
 def cxr_reports(build: Build) -> pl.LazyFrame:
@@ -48,7 +48,7 @@ STEPS = (
         _release_step(films, table)
         for films in FILMS.values()
         for table in (films.table, films.texts)
-        if table not in TABLES
+        if table and table not in TABLES
     ),
     *(cxr_records, cxr_reports),
 )

@@ -2,6 +2,7 @@
 
 from data_contracts import features, links, records
 from pipelines.assets.step import sql_step
+from pipelines.sources import FILMS
 
 cohort_split = sql_step(
     links.CohortSplit,
@@ -11,6 +12,7 @@ cohort_split = sql_step(
         **profile.group("cohorts"),
         "shared_sources": [source.name for source in profile.sources if source.patients == "shared"],
         "own_sources": [source.name for source in profile.sources if source.patients == "own"],
+        "labelled_sources": [films.source for films in FILMS.values() if not films.texts],
     },
 )
 same_patient_pairs = sql_step(

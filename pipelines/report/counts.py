@@ -274,7 +274,10 @@ def _titles(cohorts: pl.DataFrame) -> dict[str, tuple[str, str]]:
     """Return title and detail of every cohort; releases of films that do not pre-train have one each."""
     others = sorted(set(cohorts["split"]) - SPLIT_TITLES.keys())
     return SPLIT_TITLES | {
-        split: (release(split.removeprefix("retrieval_")), "X-rays of another release; the model never sees them")
+        split: (
+            release(split.removeprefix("retrieval_").removeprefix("zero_shot_")),
+            "X-rays of another release; the model never sees them",
+        )
         for split in others
     }
 

@@ -46,7 +46,9 @@ HEADLINE_K = 10
 
 def retrieval_section(lake: Lake) -> Section:
     """Draw every retrieval of the metrics table, and list what is no curve."""
-    metrics = lake.scan(TABLE).filter(~pl.col("task").str.starts_with(PREFIX)).collect()
+    is_other = pl.any_horizontal(pl.col("task").str.starts_with(prefix) for prefix in (PREFIX, "zero_shot_"))
+    metrics = lake.scan(TABLE).filter(~is_other).collect()
+    metrics = _papers_search(metrics)
     metrics = metrics.with_columns(pl.col("method").cast(pl.String))
     curves = metrics.filter(pl.col("metric").is_in(list(CURVES)))
     bands: list[tuple[Part, ...]] = []
@@ -66,6 +68,17 @@ def retrieval_section(lake: Lake) -> Section:
         num_rows=metrics.height,
         bands=tuple(bands),
         key_numbers=_key_numbers(curves),
+    )
+
+
+def _papers_search(metrics: pl.DataFrame) -> pl.DataFrame:
+    """All views searched by whole reports, as the paper does; not subgroups, other directions or other measures."""
+    return metrics.filter(
+        ~pl.col("split").str.contains("/"),
+        ~pl.col("mode").str.contains("/|image_to_text"),
+        pl.col("cohort") != "frontal",
+        pl.col("method").cast(pl.String) != "ceiling",
+        ~pl.col("metric").is_in(["hit_at_k", "median_rank", "mrr", "map"]),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.sources.csv_files import read_header, scan_csv
+from pipelines.sources.films import Films
 from pipelines.sources.observations import OBSERVATIONS, TITLES, scan_labels
 from pipelines.sources.raw_table import RawTable, Source, find_below
 from pipelines.sources.refusals import SourceError
@@ -22,6 +23,10 @@ IMAGE_LISTS = {"train": ("train.csv",), "valid": ("valid.csv",), "test": ("test_
 
 SMALL = "-small"
 """How the folder of the small release ends, which the paths in its lists begin with."""
+CLASSIFIED = "valid"
+"""Part whose films are decoded: radiologists labelled it, and the paper measures on it."""
+FIRST_ID = 920_000_000
+"""COVID-19 Radiography's films are 910,000,000 and more."""
 
 _VIEW_COLUMNS = {"sex": "Sex", "age": "Age", "frontal_lateral": "Frontal/Lateral", "ap_pa": "AP/PA"}
 _WITHOUT_FIRST_FOLDER = r"^/?[^/]+/"
@@ -68,6 +73,14 @@ def list_places(table: RawTable, root: Path) -> list[str]:
     return _Places(root).lines()
 
 
+def list_films(root: Path) -> list[str]:
+    """Return every image of the part that is classified, below the root."""
+    base = _Places(root).base(CLASSIFIED)
+    if base is None:
+        return []
+    return sorted(path.relative_to(root).as_posix() for path in (root / base).rglob("*.jpg"))
+
+
 def _read_list(table: RawTable, path: Path) -> pl.LazyFrame:
     header = {name.lower() for name in read_header(path)}
     there = {name: title for name, title in _VIEW_COLUMNS.items() if title.lower() in header}
@@ -110,6 +123,10 @@ class _Places:
     def lines(self) -> list[str]:
         """Return one line per place."""
         return [*sorted(self._bases.values()), *sorted(f"{batch}{name}" for name, batch in self._batch_of.items())]
+
+    def base(self, part: str) -> str | None:
+        """Return the folder of a part below the root, None where it is not there."""
+        return self._bases.get(part)
 
     def find(self, image_ids: pl.Series) -> pl.Series:
         """Return the path below the root of every image, null where no folder would hold it."""
@@ -175,5 +192,13 @@ SOURCE = Source(
     releases=(
         Release(name="small", structure=_lacks, sign=f"paths of a folder that ends in {SMALL}", look=_is_small),
         Release(name="full", structure=_lacks, sign="other paths", look=lambda root: not _is_small(root)),
+    ),
+    films=Films(
+        source="chexpert",
+        table="chexpert_films",
+        texts="",
+        listed_in="chexpert__images",
+        paths=list_films,
+        first_id=FIRST_ID,
     ),
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from data_contracts.tables.covid19 import COVID19_CLASSES
+from pipelines.sources.films import Films
 from pipelines.sources.raw_table import RawTable, Source, find_below
 from pipelines.sources.refusals import SourceError
 from pipelines.sources.releases import Release
@@ -19,6 +20,10 @@ from pipelines.sources.typed_columns import typed
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _SHEET_COLUMNS = ("FILE NAME", "URL")
 OUTER_FOLDER = "COVID-19_Radiography_Dataset"
+CLASSIFIED = ("COVID", "Normal")
+"""Classes whose films are decoded: the paper tells these two apart."""
+FIRST_ID = 910_000_000
+"""Open-I's reports are 900,000,000 and more."""
 
 
 def read_images(table: RawTable, root: Path) -> pl.LazyFrame:
@@ -51,6 +56,25 @@ def list_names(table: RawTable, root: Path) -> list[str]:
     names = [path for label in _labels(base) for _, path in _images(base, label)]
     return names + [
         f"{label}/masks/{name}" for label in _labels(base) for name in sorted(_names(base / label / "masks"))
+    ]
+
+
+def list_films(root: Path) -> list[str]:
+    """Return every image of the two classes that are told apart, below the root."""
+    base = next((base for base in (root, root / OUTER_FOLDER) if _labels(base)), root)
+    below = "" if base == root else f"{base.name}/"
+    return [f"{below}{path}" for label in _labels(base) if label in CLASSIFIED for _, path in _images(base, label)]
+
+
+def list_masks(root: Path) -> list[str]:
+    """Return every lung mask of the two classes that are told apart, below the root."""
+    base = next((base for base in (root, root / OUTER_FOLDER) if _labels(base)), root)
+    below = "" if base == root else f"{base.name}/"
+    return [
+        f"{below}{label}/masks/{name}"
+        for label in _labels(base)
+        if label in CLASSIFIED
+        for name in sorted(_names(base / label / "masks"))
     ]
 
 
@@ -124,5 +148,13 @@ SOURCE = Source(
     releases=(
         Release(name="v4", structure=lambda root: _lacks(root, inner="")),
         Release(name="v5", structure=lambda root: _lacks(root, inner="images")),
+    ),
+    films=Films(
+        source="covid19",
+        table="covid19_films",
+        texts="",
+        listed_in="covid19__images",
+        paths=list_films,
+        first_id=FIRST_ID,
     ),
 )

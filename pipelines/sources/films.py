@@ -16,6 +16,7 @@ class Films:
         source: what their records are called in cohorts, links and corpora.
         table: the films with the columns of `cxr_records`, made by `sql/records/<table>.sql`.
         texts: a table with the text of every report by study; made by `sql/records/<texts>.sql` unless it is typed raw.
+            Empty: a release of labelled films without reports, which are classified and never searched.
         listed_in: raw table that names the films.
         paths: lists every film below a root.
         first_id: added to the release's own numbers of subjects and studies, where they are not unique by themselves.

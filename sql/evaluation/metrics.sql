@@ -1,124 +1,23 @@
 -- Metrics: one row per number of any evaluation; values are shares, except where the metric says otherwise.
+-- The tables have one contract of columns, so they are taken as they are, by name.
 with evaluations as (
-    select
-        task,
-        dataset,
-        cohort,
-        method,
-        mode,
-        metric,
-        k,
-        split,
-        seed,
-        value,
-        ci_low,
-        ci_high,
-        n,
-        num_positive,
-        paper_value,
-        fingerprint,
-        synthetic
-    from retrieval_mimic_cxr
-    union all
-    select
-        task,
-        dataset,
-        cohort,
-        method,
-        mode,
-        metric,
-        k,
-        split,
-        seed,
-        value,
-        ci_low,
-        ci_high,
-        n,
-        num_positive,
-        paper_value,
-        fingerprint,
-        synthetic
-    from prediction_arf
-    union all
-    select
-        task,
-        dataset,
-        cohort,
-        method,
-        mode,
-        metric,
-        k,
-        split,
-        seed,
-        value,
-        ci_low,
-        ci_high,
-        n,
-        num_positive,
-        paper_value,
-        fingerprint,
-        synthetic
-    from prediction_shock
-    union all
-    select
-        task,
-        dataset,
-        cohort,
-        method,
-        mode,
-        metric,
-        k,
-        split,
-        seed,
-        value,
-        ci_low,
-        ci_high,
-        n,
-        num_positive,
-        paper_value,
-        fingerprint,
-        synthetic
-    from prediction_mortality
-    union all
-    select
-        task,
-        dataset,
-        cohort,
-        method,
-        mode,
-        metric,
-        k,
-        split,
-        seed,
-        value,
-        ci_low,
-        ci_high,
-        n,
-        num_positive,
-        paper_value,
-        fingerprint,
-        synthetic
-    from prediction_aki
-    union all
-    select
-        task,
-        dataset,
-        cohort,
-        method,
-        mode,
-        metric,
-        k,
-        split,
-        seed,
-        value,
-        ci_low,
-        ci_high,
-        n,
-        num_positive,
-        paper_value,
-        fingerprint,
-        synthetic
-    from prediction_readmission
+    select * from retrieval_mimic_cxr
+    union all by name
+    select * from retrieval_open_i
+    union all by name
+    select * from zero_shot_covid19
+    union all by name
+    select * from zero_shot_chexpert
+    union all by name
+    select * from prediction_arf
+    union all by name
+    select * from prediction_shock
+    union all by name
+    select * from prediction_mortality
+    union all by name
+    select * from prediction_aki
+    union all by name
+    select * from prediction_readmission
 )
 
 select

@@ -2,7 +2,8 @@
 -- Variables: ehr_holdout_share of the EHR subjects (holdout_seed). Films of an EHR subject stand where its EHR stands.
 -- Other films pre-train where their source is one of own_sources, whose patients are nobody else's. Else they are
 -- searched, each release by itself: of shared_sources, which pre-train by their EHR subjects, a retrieval_share of the
--- studies (retrieval_seed), the others being unused; of sources that do not pre-train, all.
+-- studies (retrieval_seed), the others being unused; of sources that do not pre-train, all. Films of labelled_sources
+-- have labels and no reports: they are classified.
 -- MIMIC-III is for evaluation alone: its subjects have ids of their own, and no X-ray is ever one of theirs.
 with ehr_subjects as (
     select distinct
@@ -39,6 +40,7 @@ records as (
                 list_contains(getvariable('shared_sources'), films.source)
                 and id_share(getvariable('retrieval_seed'), films.study_id) >= getvariable('retrieval_share')
                 then 'unused'
+            when list_contains(getvariable('labelled_sources'), films.source) then 'zero_shot_' || films.database
             else 'retrieval_' || films.database
         end as split
     from cxr_records as films

@@ -1,5 +1,9 @@
--- How much better than chance is retrieval? One row per method, metric and cut-off; values are shares.
+-- How much better than chance is retrieval? One row per number of a method; values are shares, but for the median rank.
 select
+    results.task,
+    results.cohort,
+    results.mode,
+    results.split,
     results.method,
     results.metric,
     results.k,
@@ -17,7 +21,10 @@ inner join metrics as chance
         and results.task = chance.task
         and results.dataset = chance.dataset
         and results.cohort = chance.cohort
+        and replace(results.mode, '/paper', '') = chance.mode
+        and results.split = chance.split
         and results.metric = chance.metric
         and results.k = chance.k
-where results.method != 'chance'
-order by results.method, results.metric, results.k, results.seed
+where results.method not in ('chance', 'ceiling') and starts_with(results.task, 'retrieval')
+order by
+    results.task, results.cohort, results.mode, results.split, results.method, results.metric, results.k, results.seed

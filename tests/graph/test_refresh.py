@@ -18,7 +18,11 @@ from pipelines.assets.graph import CPU_STEPS, STEPS
 from pipelines.automation import REFRESH, gpu_automation, outdated
 from pipelines.resources import REPOSITORY, Workspace
 
-CORPORA = {"pretrain_corpus", "pretrain_corpus_shared", "retrieval_mimic_cxr_corpus"}
+CORPORA = {"pretrain_corpus", "pretrain_corpus_shared"}
+EVALUATION_SETS = {
+    *("retrieval_mimic_cxr_corpus", "retrieval_open_i_corpus"),
+    *("zero_shot_covid19_corpus", "zero_shot_chexpert_corpus"),
+}
 PREDICTION_CORPORA = {"critical_care_corpus", "discharge_corpus"}
 WITH_SYNTHETIC = {*CPU_STEPS, "synthetic_sources"}
 
@@ -147,7 +151,7 @@ def test_comments_and_docstrings_rebuild_nothing_and_code_what_it_makes(fresh_co
     assert behind(fresh_copy, repository) == set()
 
     features.write_text(features.read_text() + "\nA_NEW_CONSTANT = 1\n")
-    assert behind(fresh_copy, repository) == {"demographics_shift", *CORPORA, *PREDICTION_CORPORA}
+    assert behind(fresh_copy, repository) == {"demographics_shift", *CORPORA, *EVALUATION_SETS, *PREDICTION_CORPORA}
 
 
 def test_a_changed_line_of_sql_and_a_changed_rule_rebuild_their_tables(fresh_copy: Path, repository: Path) -> None:

@@ -22,7 +22,7 @@ ASSETS_BY_GROUP = {
     "records": {
         *("ehr_admissions", "ehr_records", "ehr_stays", "ehr_codes", "ehr_readings", "ehr_notes", "ehr_demographics"),
         *("code_mappings", "admission_diagnoses", "cxr_records", "cxr_reports"),
-        *("mimic_cxr_films", "open_i_films", "open_i_texts"),
+        *("mimic_cxr_films", "open_i_films", "open_i_texts", "covid19_films", "chexpert_films"),
         *("concept_items", "ehr_shared_readings"),
     },
     "links": {"cohort_split", "same_patient_pairs", "diagnosis_histories"},
@@ -38,15 +38,18 @@ ASSETS_BY_GROUP = {
     "labels": {
         *("label_items", "prediction_tasks", "prediction_stays", "prediction_split", "prediction_labels"),
         *("labels_arf", "labels_shock", "labels_mortality", "labels_aki", "labels_readmission"),
-        *("prediction_inputs", "cohort_flow", "prediction_events"),
+        *("prediction_inputs", "cohort_flow", "prediction_events", "evaluation_films"),
     },
     "corpus": {
-        *("pretrain_corpus", "pretrain_corpus_shared", "retrieval_mimic_cxr_corpus"),
+        *("pretrain_corpus", "pretrain_corpus_shared", "retrieval_mimic_cxr_corpus", "retrieval_open_i_corpus"),
+        *("zero_shot_covid19_corpus", "zero_shot_chexpert_corpus"),
         *("critical_care_corpus", "discharge_corpus"),
     },
-    "checkpoint": {"pretrain_checkpoint", "pretrain_checkpoint_shared"},
+    "checkpoint": {"pretrain_checkpoint", "pretrain_checkpoint_shared", "radiology_small_models"},
     "evaluation": {
-        *("record_embeddings", "retrieval_mimic_cxr", "metrics"),
+        *("record_embeddings", "metrics", "exposure"),
+        *("retrieval_mimic_cxr", "retrieval_open_i", "zero_shot_covid19", "zero_shot_chexpert"),
+        *("radiology_comparisons", "radiology_methods", "radiology_duplicates"),
         *("prediction_arf", "prediction_shock", "prediction_mortality", "prediction_aki", "prediction_readmission"),
         *("prediction_comparisons", "prediction_methods"),
     },
@@ -141,7 +144,11 @@ KNOWN_LINEAGE = {
         ("ehr_records", "admit_time"),
         ("ehr_records", "discharge_time"),
     },
-    ("metrics", "value"): {("retrieval_mimic_cxr", "value"), ("prediction_aki", "value")},
+    ("metrics", "value"): {
+        ("retrieval_mimic_cxr", "value"),
+        ("zero_shot_covid19", "value"),
+        ("prediction_aki", "value"),
+    },
     ("ehr_notes", "text"): {("mimic_iv_note__discharge", "text")},
 }
 

@@ -31,6 +31,7 @@ def tiny() -> Profile:
             run={"log_every": 1, "save_every": 2, "num_threads": 1, "device": "cpu"},
         ),
         retrieval=RetrievalSettings(num_draws=50),
+        radiology=recipes.RadiologyEvaluation(methods=("medcsp", "clip"), modes=("native",), num_draws=20),
         evaluation=EvaluationSettings(
             tasks=("arf",),
             horizons=("unbounded",),

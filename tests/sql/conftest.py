@@ -37,13 +37,14 @@ SETTINGS: dict[str, Any] = {
     "num_folds": 5,
     "shared_sources": ["ehr", "cxr"],
     "own_sources": [],
+    "labelled_sources": ["covid19", "chexpert"],
     "first_id": 900_000_000,
 }
 
 EMPTY_TABLES: dict[str, str] = {}
 """Statements that create an empty table, by its name."""
 
-FILM_TABLES = ("mimic_cxr_films", "open_i_films")
+FILM_TABLES = ("mimic_cxr_films", "open_i_films", "covid19_films", "chexpert_films")
 DEFAULTS = {"database": "mimic_iv", "system": "mimic_iv"}
 FILM_DEFAULTS = {"database": "mimic_cxr", "source": "cxr"}
 
@@ -174,6 +175,8 @@ RECORD_FILES = {
     "mimic_cxr_films": "records/mimic_cxr_films.sql",
     "open_i_texts": "records/open_i_texts.sql",
     "open_i_films": "records/open_i_films.sql",
+    "covid19_films": "records/covid19_films.sql",
+    "chexpert_films": "records/chexpert_films.sql",
     "cxr_records": "",
     "cohort_split": "links/cohort_split.sql",
     "same_patient_pairs": "links/same_patient_pairs.sql",

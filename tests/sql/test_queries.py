@@ -193,29 +193,55 @@ def test_histories_by_source(cohorts) -> None:
 
 def test_retrieval_against_chance(database) -> None:
     number = {
-        "task": "retrieval", "dataset": "mimic_cxr", "cohort": "unlinked", "mode": "native", "metric": "recall_at_k",
-        "split": "retrieval_mimic_cxr", "seed": 0, "n": 100, "fingerprint": "f", "synthetic": True,
+        "task": "retrieval_mimic_cxr", "dataset": "mimic_cxr", "cohort": "all_views", "mode": "text_to_image",
+        "metric": "recall_at_k", "k": 10, "split": "retrieval_mimic_cxr", "seed": 0, "n": 100, "fingerprint": "f",
+        "synthetic": True,
     }  # fmt: skip
+    ours = {**number, "method": "medcsp", "value": 0.5, "ci_low": 0.4, "ci_high": 0.6}
+    women = {"split": "retrieval_mimic_cxr/sex=F"}
     database.fill(
         {
             "retrieval_mimic_cxr": [
-                {
-                    **number,
-                    "method": "medcsp",
-                    "k": 10,
-                    "value": 0.5,
-                    "ci_low": 0.4,
-                    "ci_high": 0.6,
-                    "paper_value": 0.295,
-                },
-                {**number, "method": "chance", "k": 10, "value": 0.02},
+                {**ours, "paper_value": 0.295},
+                {**ours, **women},
+                {**ours, "mode": "text_to_image/paper"},
+                {**number, "method": "chance", "value": 0.02},
+                {**number, **women, "method": "chance", "value": 0.025},
+                {**number, "method": "ceiling", "value": 1.0},
             ]
         }
     )
     database.build("metrics", "evaluation/metrics.sql")
+    place = ("retrieval_mimic_cxr", "all_views")
     assert ask(database, "retrieval_against_chance").rows() == [
-        ("medcsp", "recall_at_k", 10, 0, 0.5, 0.4, 0.6, 0.02, 25.0, 0.295)
+        (*place, mode, split, "medcsp", "recall_at_k", 10, 0, 0.5, 0.4, 0.6, chance, 0.5 / chance, paper)
+        for mode, split, chance, paper in (
+            ("text_to_image", "retrieval_mimic_cxr", 0.02, 0.295),
+            ("text_to_image", "retrieval_mimic_cxr/sex=F", 0.025, None),
+            ("text_to_image/paper", "retrieval_mimic_cxr", 0.02, None),
+        )
     ]
+
+
+def test_contaminated_numbers(database) -> None:
+    number = {
+        "task": "retrieval_mimic_cxr", "dataset": "mimic_cxr", "cohort": "all_views", "mode": "text_to_image",
+        "metric": "mrr", "k": 0, "split": "retrieval_mimic_cxr", "seed": 0, "value": 0.5, "n": 9, "fingerprint": "f",
+        "synthetic": False,
+    }  # fmt: skip
+    seen = {"dataset": "mimic_cxr", "exposure": "trained_on", "seen": "train", "num_films": 9, "num_seen": 7}
+    database.fill(
+        {
+            "retrieval_mimic_cxr": [{**number, "method": name} for name in ("medcsp", "medclip")],
+            "exposure": [
+                {**seen, "method": "medclip", "is_contaminated": True},
+                {**seen, "method": "medcsp", "is_contaminated": False},
+            ],
+        }
+    )
+    database.build("metrics", "evaluation/metrics.sql")
+    found = ask(database, "contaminated_numbers")
+    assert found.select("method", "value", "num_seen", "num_films").rows() == [("medclip", 0.5, 7, 9)]
 
 
 def test_lineage_of_metrics(database) -> None:

@@ -1,0 +1,261 @@
+"""The X-ray evaluation from an evaluation set on disk to its rows: ours, a published model, one that is not there."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import save_file
+
+from medcsp_model.corpus import Corpus, CorpusWriter, write_films
+from medcsp_model.embed import Embedder
+from medcsp_model.evaluate import evaluate_retrieval, main
+from medcsp_model.evaluation.exposure import SEEN, exposure_rows
+from medcsp_model.evaluation.readers import EvaluationSet, Ours, Published, keep_of
+from medcsp_model.evaluation.zero_shot import PROMPTS, read_prompts
+from medcsp_model.model import MedCSP, ModelDescription
+from medcsp_model.settings import RadiologyEvaluation, RetrievalSettings, Settings
+from medcsp_model.towers import describe_towers
+from tests.radiology import published
+
+SIZE, STUDIES = 32, 6
+METHODS = ("medcsp", "clip", "biomedclip", "clip_small")
+SETTINGS = RadiologyEvaluation(methods=METHODS, num_draws=30, batch_size=8, smallest_group=3).to_json()
+
+
+def write_set(folder: Path, *, with_reports: bool) -> Path:
+    """Six studies of a frontal and a lateral film; those of studies 0 and 1 have one text."""
+    count, split = 2 * STUDIES, "retrieval_x" if with_reports else "zero_shot_x"
+    rng = np.random.default_rng(0)
+    writer = CorpusWriter(folder, name="x", synthetic=True, splits=[split], history_size=1)
+    study = np.repeat(np.arange(STUDIES), 2)
+    ids = {
+        "record_id": [f"r{number:02d}" for number in range(count)],
+        "subject_id": study // 2 + 1,
+        "study_id": study + 1,
+    }
+    none = {"time_days": np.full(count, np.nan), "split": np.zeros(count), "history_indptr": np.zeros(count + 1)}
+    writer.add_source("x", **ids, **none, history_indices=[])
+    pixels = rng.integers(0, 255, size=(count, SIZE, SIZE), dtype=np.uint8)
+    np.save(folder.parent / f"{folder.name}.npy", pixels)
+    shards = [folder.parent / f"{folder.name}.npy"]
+    writer.add_images("x", "image", shard=np.zeros(count), row=np.arange(count), shards=shards, size=SIZE)
+    if with_reports:
+        offsets = np.arange(STUDIES + 1) * 4
+        tokens = rng.integers(4, len(published.BERT_VOCAB), size=4 * STUDIES)
+        size = len(published.BERT_VOCAB)
+        writer.add_text("x", "report", row=study, offsets=offsets, tokens=tokens, size=size, pad_id=0)
+    writer.finish()
+    for number, image in enumerate(pixels):
+        (folder / "films").mkdir(exist_ok=True)
+        Image.fromarray(image).resize((40, 40)).save(folder / "films" / f"r{number:02d}.png")
+    texts = ["heart is normal", *(f"no effusion {'a b c'[: 2 * number + 1]}" for number in range(1, STUDIES))]
+    texts[1] = "Heart  is NORMAL"
+    films = {
+        "record_id": ids["record_id"],
+        "view": ["frontal", "lateral"] * STUDIES,
+        "sex": [["F", "M"][number // 4 % 2] for number in range(count)],
+        "age_group": [None] * count,
+        "origin": [["one", "two"][number % 2] for number in range(count)],
+        "label": [None if with_reports else number % 3 == 0 for number in range(count)],
+        "path": [f"films/r{number:02d}.png" for number in range(count)],
+        "text": study.tolist() if with_reports else [-1] * count,
+        "mask": [-1, *range(count - 1)],
+    }
+    masks = np.zeros((count - 1, SIZE, SIZE), dtype=bool)
+    masks[:, 4:20, 4:28] = True
+    write_films(folder, films=films, texts={"whole": texts, "summary": texts}, masks=masks)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Two evaluation sets, a checkpoint, a tokenizer and the weights of one published model."""
+    root = tmp_path_factory.mktemp("radiology")
+    small = {"image": {"timm_model_name": "test_vit", "image_size": 32}, "embed_dim": 16, "hidden_dim": 8}
+    small["text"] = {"width": 32, "num_layers": 1, "num_heads": 2, "mlp_width": 32, "context_length": 24}
+    small["text"] |= {"vocab_size": 0}
+    settings = Settings.from_json({"model": small})
+    model = MedCSP(
+        ModelDescription(settings, describe_towers(settings.model, vocab_size=len(published.BERT_VOCAB)), {})
+    )
+    published.write_json(root / "checkpoint" / "model.json", {"model": model.description.to_json()})
+    save_file(model.state_dict(), root / "checkpoint" / "model.safetensors")
+    published.write_bert_tokenizer(root / "words", as_vocab=True)
+    published.write_clip(root / "weights" / "clip")
+    for name, with_reports in (("searched", True), ("classified", False)):
+        write_set(root / name, with_reports=with_reports)
+    return root
+
+
+def run(home, task, monkeypatch, tmp_path, *, dataset, **settings):
+    """What the command writes, by file, under the description that a step gives it."""
+    folder = home / ("searched" if task == "retrieval" else "classified")
+    described = {
+        "task": task,
+        "corpus": str(folder),
+        "checkpoint": str(home / "checkpoint"),
+        "output": str(tmp_path / "out"),
+        "settings": {"ks": [1, 3, 50], "num_draws": 30},
+        "radiology": {
+            "settings": SETTINGS | settings,
+            "dataset": dataset,
+            "cohort": "valid",
+            "pictures": str(folder),
+            "weights": str(home / "weights"),
+            "small": "",
+            "vocabulary": str(home / "words"),
+        },
+    }
+    (tmp_path / "run.json").write_text(json.dumps(described))
+    monkeypatch.setattr("sys.argv", ["evaluate", "--settings", str(tmp_path / "run.json")])
+    assert main() == 0
+    return {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")}
+
+
+def keys(rows, *names):
+    return Counter(tuple(row[name] for name in names) for row in rows)
+
+
+def test_every_direction_variant_and_mode_of_a_retrieval(home, monkeypatch, tmp_path):
+    said = run(home, "retrieval", monkeypatch, tmp_path, dataset="open_i")
+    rows = said["metrics"]
+    assert max(keys(rows, "cohort", "method", "mode", "metric", "k", "split").values()) == 1
+    directions = ("text_to_image", "image_to_text")
+    variants = {f"{way}{suffix}" for way in directions for suffix in ("", "/same_text")}
+    assert {row["mode"] for row in rows} == {*variants, *(f"{name}/paper" for name in variants)}
+    assert {row["cohort"] for row in rows} == {"all_views", "frontal"}
+    assert {row["method"] for row in rows} == {"medcsp", "clip", "chance", "ceiling"}
+    assert {row["k"] for row in rows} == {0, 1, 3}, "50 is beyond 12 images"
+    assert {row["split"] for row in rows} == {
+        *("retrieval_x", "retrieval_x/sex=F", "retrieval_x/sex=M"),
+        *("retrieval_x/view=frontal", "retrieval_x/view=lateral"),
+    }
+    value = {(row["cohort"], row["mode"], row["split"], row["method"], row["metric"], row["k"]): row for row in rows}
+    main = value["all_views", "text_to_image", "retrieval_x", "ceiling", "precision_at_k", 3]
+    same = value["all_views", "text_to_image/same_text", "retrieval_x", "ceiling", "precision_at_k", 3]
+    assert (main["value"], main["n"]) == (pytest.approx(2 / 3), STUDIES) and same["value"] > main["value"]
+    assert value["frontal", "image_to_text", "retrieval_x", "chance", "recall_at_k", 1]["value"] == pytest.approx(1 / 6)
+    assert value["all_views", "image_to_text", "retrieval_x/view=lateral", "clip", "mrr", 0]["n"] == STUDIES
+
+
+def test_the_papers_own_search_stays_what_it_is_alone(home, monkeypatch, tmp_path):
+    said = run(home, "retrieval", monkeypatch, tmp_path, dataset="mimic_cxr")
+    settings = RetrievalSettings(ks=(1, 3, 50), num_draws=30)
+    alone = evaluate_retrieval(
+        Embedder(home / "checkpoint", Corpus.open(home / "searched")), tmp_path / "alone", settings=settings
+    )
+    own = {("cohort", "all_views"), ("num_positive", None)}
+    assert [row for row in said["metrics"] if row["method"] in ("medcsp", "chance")][: len(alone)] == [
+        row | dict(own) for row in alone
+    ]
+    assert said["retrieval"] == json.loads((tmp_path / "alone" / "retrieval.json").read_text())
+
+
+def test_what_cannot_be_had_says_why_and_has_no_number(home, monkeypatch, tmp_path):
+    said = run(home, "retrieval", monkeypatch, tmp_path, dataset="open_i")
+    methods = {(row["method"], row["mode"]): row for row in said["methods"]}
+    assert set(methods) == {(name, mode) for name in METHODS for mode in ("native", "paper")} - {
+        ("clip_small", "paper")
+    }
+    assert methods["biomedclip", "native"]["reason"].startswith("$MEDCSP_WEIGHTS holds no folder biomedclip")
+    assert "huggingface.co/microsoft" in methods["biomedclip", "paper"]["reason"]
+    assert methods["clip_small", "native"]["reason"].startswith("clip_small was not trained")
+    assert {row["method"] for row in said["metrics"]} & {"biomedclip", "clip_small"} == set()
+    ours, clip = methods["medcsp", "native"], methods["clip", "native"]
+    assert (ours["pictures"], ours["texts"], clip["pictures"]) == ("stored", "report", "original")
+    assert (clip["texts"], methods["clip", "paper"]["texts"]) == ("findings_and_impression", "report")
+    assert (ours["num_images"], ours["num_texts"], ours["reason"]) == (12, 6, None)
+
+
+def test_differences_are_paired_and_the_declared_adjusted(home, monkeypatch, tmp_path):
+    said = run(home, "zero_shot", monkeypatch, tmp_path, dataset="covid19")
+    value = {(row["mode"], row["metric"], row["method"], row["split"]): row for row in said["metrics"]}
+    for row in said["comparisons"]:
+        pair = [value[row["mode"], row["metric"], row[side], row["split"]]["value"] for side in ("method", "other")]
+        assert row["difference"] == pytest.approx(pair[0] - pair[1])
+        assert (row["p_holm"] is not None) == row["is_declared"]
+    declared = [row for row in said["comparisons"] if row["is_declared"]]
+    assert [(row["mode"], row["metric"], row["other"]) for row in declared] == [("description", "auroc", "clip")]
+
+
+def test_prompts_controls_subgroups_and_constants_of_a_classification(home, monkeypatch, tmp_path):
+    said = run(home, "zero_shot", monkeypatch, tmp_path, dataset="covid19")
+    rows = said["metrics"]
+    assert max(keys(rows, "method", "mode", "metric", "split").values()) == 1
+    names = {each.name for each in read_prompts(PROMPTS / "covid19")}
+    assert len(names) >= 5 and {row["mode"] for row in rows if row["method"] == "medcsp"} == {
+        f"{mode}{suffix}"
+        for mode in (*names, "mean", "description/lung_only", "description/border_only")
+        for suffix in ("", "/paper")
+    }
+    value = {(row["method"], row["mode"], row["metric"], row["split"]): row for row in rows}
+    each = [value["clip", name, "auroc", "zero_shot_x"]["value"] for name in sorted(names)]
+    assert value["clip", "mean", "auroc", "zero_shot_x"]["value"] == pytest.approx(np.mean(each))
+    assert value["clip", "mean", "auroc_sd", "zero_shot_x"]["value"] == pytest.approx(np.std(each, ddof=1))
+    assert value["clip", "description/lung_only", "auroc", "zero_shot_x"]["n"] == 11, "one film has no mask"
+    assert value["clip", "description", "positive_rate", "zero_shot_x/origin=two"]["n"] == 6
+    constants = {
+        method: value[method, "constant", "f1", "zero_shot_x"]["value"] for method in ("all_positive", "chance")
+    }
+    assert constants == {"all_positive": pytest.approx(0.5), "chance": pytest.approx(1 / 3)}
+    assert value["all_negative", "constant", "recall", "zero_shot_x"]["value"] == 0
+    assert {row["grouping"]: row["num_images"] for row in said["duplicates"]} == dict.fromkeys(
+        ("class", "origin", "subject"), 12
+    )
+
+
+def test_one_class_alone_is_a_reason_and_no_failure(home, monkeypatch, tmp_path):
+    folder = write_set(tmp_path / "classified", with_reports=False)
+    told = json.loads((folder / "films.json").read_text())
+    told["films"]["label"] = [True] * 12
+    (folder / "films.json").write_text(json.dumps(told))
+    for name in ("checkpoint", "words", "weights"):
+        (tmp_path / name).symlink_to(home / name)
+    said = run(tmp_path, "zero_shot", monkeypatch, tmp_path, dataset="chexpert")
+    assert said["metrics"] == said["comparisons"] == [] and {row["method"] for row in said["methods"]} == set(METHODS)
+    assert {row["reason"] for row in said["methods"]} == {
+        "12 of 12 labelled films are positive: there is nothing to tell apart"
+    }
+
+
+def test_a_control_leaves_what_it_says(home):
+    data = EvaluationSet.open(home / "classified", root=str(home / "classified"))
+    border = keep_of("border_only", None, size=10, border=0.2)
+    assert border.sum() == 100 - 36 and not border[2:-2, 2:-2].any()
+    ours = Ours(data, home / "checkpoint", mode="native", vocabulary=str(home / "words"), batch_size=5)
+    records = np.arange(1, 12)
+    whole, lungs = (ours.images(records, control=control) for control in ("", "lung_only"))
+    assert whole.shape == lungs.shape == (11, 16) and not np.allclose(whole, lungs)
+    assert np.allclose(np.linalg.norm(lungs, axis=1), 1, atol=1e-5)
+
+    class Seen:
+        """A model that only keeps what it is shown."""
+
+        mode, logit_scale, embed_dim = "native", 1.0, 1
+
+    shown = Published("clip", Seen(), data)
+    (picture,) = shown._pictures(np.array([3]), "lung_only")
+    grey = np.asarray(picture)
+    assert picture.size == (40, 40) and grey[10, 10] > 0 and not grey[30:].any() and not grey[:3].any()
+    (film,) = shown._pictures(np.array([3]), "")
+    assert film.size == (40, 40), "the file as it was released, not the stored square"
+
+
+def test_exposure_is_said_of_every_known_model_and_ours():
+    rows = {row["method"]: row for row in exposure_rows("mimic_cxr", ["my_model", "clip_small"])}
+    assert set(rows) == {"medcsp", "my_model", "clip_small", *SEEN}
+    assert {name for name, row in rows.items() if row["is_contaminated"]} == {"medclip", "cxr_clip"}
+    assert (rows["medcsp"]["counted"], rows["medclip"]["counted"]) == ("pretrain", "official_train")
+    assert rows["my_model"]["exposure"] == "possible"
+
+
+def test_settings_are_strict():
+    with pytest.raises(ValueError, match="unknown key 'model'"):
+        RadiologyEvaluation.from_json({"model": []})
+    with pytest.raises(ValueError, match=r"border: must lie between 0 and 0\.5"):
+        RadiologyEvaluation.from_json({"border": 0.5})
+    with pytest.raises(ValueError, match="name at least one"):
+        RadiologyEvaluation.from_json({"methods": []})
