@@ -22,6 +22,7 @@ from pipelines.automation import EVERYTHING, REFRESH, TRAIN
 from pipelines.resources import REPOSITORY, Workspace, workspace_from_environment
 
 SHOWN = ("recall_at_k", "precision_at_k")
+CLASSIFIED = ("auroc", "f1", "balanced_accuracy")
 HORIZONS = ("unbounded", "within_30d")
 """Of the modes of predictions, those of the paper's figures."""
 
@@ -133,8 +134,9 @@ def print_results(workspace: Workspace) -> int:
 
 
 def print_metrics(metrics: pl.DataFrame) -> None:
-    """Print the numbers of retrieval and prediction, in percent, with their intervals."""
+    """Print the numbers of retrieval, classification and prediction, in percent, with their intervals."""
     print_retrieval(metrics)
+    print_zero_shot(metrics)
     print_predictions(metrics)
 
 
@@ -153,6 +155,22 @@ def print_retrieval(metrics: pl.DataFrame) -> None:
             print(f"  {method:<22}" + "".join(f"{100 * value:>13.1f}" for value in cells["value"]))
             if cells["ci_low"].null_count() == 0:
                 print(f"  {'95 % interval':<22}" + "".join(f"{_interval(row):>13}" for row in cells.to_dicts()))
+
+
+def print_zero_shot(metrics: pl.DataFrame) -> None:
+    """Print what a classification by prompts is worth, mean over prompt sets, beside what sees no image."""
+    own = pl.col("mode").is_in(["mean", "constant"]) & ~pl.col("split").str.contains("/")
+    rows = metrics.filter(pl.col("task").str.starts_with("zero_shot_"), own, pl.col("metric").is_in(CLASSIFIED))
+    for (task,), of_task in rows.group_by("task", maintain_order=True):
+        cells = {(row["method"], row["metric"]): row for row in of_task.iter_rows(named=True)}
+        first = next(iter(cells.values()))
+        print(f"\n{task}, {first['num_positive']} of {first['n']} films positive{_badge(of_task)}")
+        print(f"{'mean of prompts, percent':<26}" + "".join(f"{metric:>20}" for metric in CLASSIFIED))
+        for method in dict.fromkeys(name for name, _ in cells):
+            found = [cells.get((method, metric)) for metric in CLASSIFIED]
+            print(f"  {method:<24}" + "".join(f"{_percent(row):>20}" for row in found))
+            if any(row and row["ci_low"] is not None for row in found):
+                print(f"  {'95 % interval':<24}" + "".join(f"{_interval(row):>20}" for row in found))
 
 
 def papers_search(metrics: pl.DataFrame) -> pl.DataFrame:

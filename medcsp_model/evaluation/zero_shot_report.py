@@ -1,8 +1,8 @@
 """Zero-shot classification from models over an evaluation set to rows of plain values: prompts, controls, subgroups.
 
 A model says of every film how much nearer it is to the positive prompt than to the negative one, under each prompt set.
-Numbers are given of each set and of their mean; of the headline set alone also of subgroups, and under two controls
-that leave nothing of the finding: what is still told apart there was told by something else.
+Numbers are given of each set and of their mean; of the headline set alone also of subgroups, and under two controls:
+the lungs alone, and the border alone, where what is still told apart was told by something else than the finding.
 
 Letters: N films, D width.
 """

@@ -40,6 +40,28 @@ PREDICTION = RETRIEVAL | {
 }
 
 
+def test_a_classification_stands_beside_what_sees_no_image(capsys: pytest.CaptureFixture[str]) -> None:
+    place = {"task": "zero_shot_covid19", "dataset": "covid19", "split": "zero_shot_covid19", "k": 0, "num_positive": 8}
+    own = RETRIEVAL | place | {"cohort": "covid_or_normal", "metric": "auroc", "mode": "mean"}
+    constant = {"method": "all_positive", "mode": "constant", "metric": "f1", "ci_low": None, "ci_high": None}
+    rows = [
+        own | {"value": 0.8, "ci_low": 0.7, "ci_high": 0.9},
+        own | constant | {"value": 1 / 3},
+        own | {"mode": "description", "value": 0.11},
+        own | {"split": "zero_shot_covid19/origin=a", "value": 0.12},
+        own | {"metric": "auroc_sd", "value": 0.13},
+    ]
+    print_metrics(pl.DataFrame(rows, schema=Metrics.create_empty().schema, infer_schema_length=None))
+    said = [line.split() for line in capsys.readouterr().out.strip().splitlines()]
+    assert said == [
+        ["zero_shot_covid19,", "8", "of", "40", "films", "positive,", "synthetic", "data"],
+        ["mean", "of", "prompts,", "percent", "auroc", "f1", "balanced_accuracy"],
+        ["medcsp", "80.0", "not", "available", "not", "available"],
+        ["95", "%", "interval", "70.0-90.0"],
+        ["all_positive", "not", "available", "33.3", "not", "available"],
+    ]
+
+
 def test_predictions_stand_task_by_method_with_their_events(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
         RETRIEVAL,
