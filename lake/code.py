@@ -22,6 +22,8 @@ from lake.files import sha256_file
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("pipelines", "medcsp_model")  # contracts have a hash of their own; how the lake stores does not change rows
 NUM_HEX_DIGITS = 16
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where statements hold statements."""
 
 EntryPoint = str | ModuleType | Callable[..., Any]
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -48,21 +50,27 @@ class Statement:
 class Module:
     """A parsed file: the hash of all of it, every import in it, and its statements by the names they bind.
 
-    Most modules are only hashed; statements are taken apart where a function of the module is asked for.
+    Most modules are only hashed, and their syntax, many thousands of objects, is let go; it is read again where a
+    function of the module is asked for.
 
     Attributes:
-        tree: its syntax without docstrings.
+        digest: the hash of all its statements.
         imports: every import, at any depth.
     """
 
-    def __init__(self, tree: ast.Module) -> None:
-        self.tree = tree
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        tree = self._read()
+        self.digest = hashlib.sha256("\n".join(map(ast.dump, tree.body)).encode()).hexdigest()
         self.imports = _imports(tree)
 
+    def _read(self) -> ast.Module:
+        return _normalise(ast.parse(self.path.read_bytes(), filename=str(self.path)))
+
     @functools.cached_property
-    def digest(self) -> str:
-        """The hash of all its statements."""
-        return hashlib.sha256("\n".join(map(ast.dump, self.tree.body)).encode()).hexdigest()
+    def tree(self) -> ast.Module:
+        """Its syntax without docstrings."""
+        return self._read()
 
     @functools.cached_property
     def bindings(self) -> dict[str, list[Statement]]:
@@ -112,7 +120,7 @@ def code_version(
     Raises:
         ValueError: an entry point or a file is not there.
     """
-    repository = Repository(root, frozenset(packages), frozenset(exclude))
+    repository = _repository(root, frozenset(packages), frozenset(exclude))
     parts = [part for entry in entry_points for part in repository.parts_of(entry)]
     parts += [f"sql {_cached(_sql_digest, path)}" for path in sql_files]
     parts += [f"data {_cached(sha256_file, path)}" for path in data_files]
@@ -130,7 +138,7 @@ def function_code(function: Callable[..., Any]) -> str:
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None or not Path(code.co_filename).is_file():
         raise ValueError(f"the source of {function!r} cannot be read; write the rule as a function in a module")
-    module = _cached(_parse, Path(code.co_filename))
+    module = _cached(Module, Path(code.co_filename))
     nodes = [node for node in ast.walk(module.tree) if _starts_at(node, code.co_firstlineno, code.co_name)]
     if not nodes:
         raise ValueError(
@@ -145,12 +153,13 @@ def function_code(function: Callable[..., Any]) -> str:
 
 
 class Repository:
-    """The modules of a source tree that count as ours."""
+    """The modules of a source tree that count as ours; where each lies is looked up once a process."""
 
     def __init__(self, root: Path, packages: frozenset[str], exclude: frozenset[str]) -> None:
         self.root = root
         self.packages = packages
         self.exclude = exclude
+        self._paths: dict[str, Path | None] = {}
 
     def parts_of(self, entry: EntryPoint) -> Iterator[str]:
         """What an entry point's version is made of, as lines of text in a fixed order."""
@@ -189,10 +198,15 @@ class Repository:
         """The parsed source of one of our modules."""
         path = self.path_of(name)
         assert path is not None, name
-        return _cached(_parse, path)
+        return _cached(Module, path)
 
     def path_of(self, name: str) -> Path | None:
         """The file of one of our modules, None for everybody else's and for excluded ones."""
+        if name not in self._paths:
+            self._paths[name] = self._find(name)
+        return self._paths[name]
+
+    def _find(self, name: str) -> Path | None:
         parts = name.split(".")
         if parts[0] not in self.packages or any(".".join(parts[:n]) in self.exclude for n in range(1, len(parts) + 1)):
             return None
@@ -215,6 +229,11 @@ class Repository:
         path = self.path_of(importer)
         package = importer.split(".") if path and path.name == "__init__.py" else importer.split(".")[:-1]
         return ".".join([*package[: len(package) - level + 1], *filter(None, [module.lstrip(".")])])
+
+
+@functools.lru_cache
+def _repository(root: Path, packages: frozenset[str], exclude: frozenset[str]) -> Repository:
+    return Repository(root, packages, exclude)
 
 
 def _entry_names(entry: EntryPoint) -> tuple[str, str]:
@@ -245,19 +264,22 @@ def _remember(read: Callable[[Path], Any], path: Path, mtime_ns: int, num_bytes:
     return read(path)
 
 
-def _parse(path: Path) -> Module:
-    """Parse a Python file into its normalised parts."""
-    return Module(_normalise(ast.parse(path.read_bytes(), filename=str(path))))
-
-
 def _normalise(tree: ast.Module) -> ast.Module:
     """Drop every statement that is only a string: docstrings of modules, classes, functions and attributes."""
-    for node in ast.walk(tree):
+    for node in _blocks(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             kept = [item for item in body if not _is_text(item)]
             node.body = kept or ([] if isinstance(node, ast.Module) else [ast.Pass()])  # type: ignore[attr-defined]
     return tree
+
+
+def _blocks(node: ast.AST) -> Iterator[ast.AST]:
+    """A piece of syntax and all statements in it, without going into expressions: they are most of a tree."""
+    yield node
+    for name in BLOCKS:
+        for item in getattr(node, name, None) or () if not isinstance(node, ast.expr) else ():
+            yield from _blocks(item)
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -272,7 +294,7 @@ def _statement(node: ast.AST) -> Statement:
 def _imports(tree: ast.AST) -> tuple[Import, ...]:
     """Every import inside a piece of syntax, at any depth."""
     found: list[Import] = []
-    for node in ast.walk(tree):
+    for node in _blocks(tree):
         if isinstance(node, ast.Import):
             found += [Import(alias.asname or alias.name.split(".")[0], alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -8,19 +8,21 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from data_contracts.evaluation import PREDICTIONS
+from data_contracts.studies import GROUNDS
 from lake import Manifest, PublishError, measured
 from lake.sql import read_statement, table_names
 from medcsp_model.settings import PredictionEvaluation
 from pipelines.assets.column_lineage import column_lineage
 from pipelines.assets.raw import combined_version
 from pipelines.assets.step import Build, InputMissingError, Step
+from pipelines.features.studies import REPAIRS, ROWS, AblationSettings
 from pipelines.housekeeping import claim_run
 from pipelines.launcher import LaunchError
 from pipelines.resources import Workspace
@@ -41,13 +43,32 @@ PREDICTION_SWEEPS = dg.AssetSpec(
 )
 """A grid of task by method that no run makes: a partitioned asset in the graph would make every command that selects
 beyond it ask for a partition, and would publish a table with the rows of one method."""
+ABLATION_SWEEPS = dg.AssetSpec(
+    "ablation_sweeps",
+    description="Each variant of the ablation with each seed, as the ablation reports it while it runs.",
+    group_name="evaluation",
+    kinds={"pytorch"},
+    owners=OWNERS,
+    partitions_def=dg.MultiPartitionsDefinition(
+        {
+            "variant": dg.StaticPartitionsDefinition([f"{on}/{name}" for on in GROUNDS for name in (*ROWS, *REPAIRS)]),
+            "seed": dg.StaticPartitionsDefinition([str(seed) for seed in AblationSettings().seeds]),
+        }
+    ),
+)
+"""A grid of variant by seed that no run makes, for the same reason."""
+SWEEPS = {frozenset(("task", "method")): PREDICTION_SWEEPS, frozenset(("variant", "seed")): ABLATION_SWEEPS}
+"""The grids by their dimensions."""
 PROGRESS = logging.getLogger("pipelines.progress")
 CONTRACT_CHECK = "contract"
 _DTYPE_NAMES = {"Int16": "smallint", "Int32": "integer", "Int64": "bigint", "Float32": "float", "Float64": "double"}
 
 
+@cache
 def as_asset(step: Step, *, after: tuple[str, ...] = ()) -> dg.AssetsDefinition:
     """Return the asset of a step: memoised, published through the lake, with one check per rule set.
+
+    Made once a process: Dagster asks for the graph several times in a command.
 
     Args:
         step: the table and how it is made.
@@ -160,8 +181,10 @@ def _observe(context: dg.AssetExecutionContext, step: Step, numbers: dict[str, f
 
 
 def _done(context: dg.AssetExecutionContext, part: dict[str, str]) -> None:
-    """Show that one method's sweep of one task is done, in the grid of `prediction_sweeps`."""
-    context.log_event(dg.AssetMaterialization(PREDICTION_SWEEPS.key, partition=dg.MultiPartitionKey(part)))
+    """Show that a part of a sweep is done, in the grid that has its dimensions; a part that it lacks is not shown."""
+    grid, key = SWEEPS[frozenset(part)], dg.MultiPartitionKey(part)
+    if grid.partitions_def is not None and grid.partitions_def.has_partition_key(key):
+        context.log_event(dg.AssetMaterialization(grid.key, partition=key))
 
 
 def count_warnings(step: Step, workspace: Workspace) -> dict[str, int]:
