@@ -15,6 +15,7 @@ from data_contracts import (
     radiology,
     records,
     static,
+    studies,
     tables,
     training,
 )
@@ -33,6 +34,7 @@ _MODULES = (
     training,
     evaluation,
     radiology,
+    studies,
 )
 
 

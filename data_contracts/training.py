@@ -48,6 +48,12 @@ class PretrainCheckpointShared(_Checkpoint):
     table = "pretrain_checkpoint_shared"
 
 
+class PretrainLlm(_Checkpoint):
+    """One logged step of the training of the projection into a language model (Appendix C); empty without one."""
+
+    table = "pretrain_llm"
+
+
 class RecordEmbeddings(Contract):
     """One record's embedding under the current checkpoint."""
 

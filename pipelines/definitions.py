@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.assets.glue import PREDICTION_SWEEPS, as_asset
+from pipelines.assets.glue import SWEEPS, as_asset
 from pipelines.assets.graph import STEPS
 from pipelines.assets.raw import SYNTHETIC, raw_observations, synthetic_sources
 from pipelines.automation import jobs, schedules, sensors
@@ -25,7 +25,7 @@ def build_defs(*, workspace: Workspace | None = None, **overrides: Any) -> dg.De
     chosen = replace(workspace or workspace_from_environment(), **overrides)
     written = (SYNTHETIC,) if chosen.is_synthetic else ()
     assets: list[Any] = [as_asset(step, after=written if step.raw_keys else ()) for step in STEPS.values()]
-    assets += [PREDICTION_SWEEPS, raw_observations(chosen), *([synthetic_sources(chosen)] if written else [])]
+    assets += [*SWEEPS.values(), raw_observations(chosen), *([synthetic_sources(chosen)] if written else [])]
     return dg.Definitions(
         assets=assets,
         resources={"workspace": chosen},

@@ -13,6 +13,7 @@ import medcsp_model.settings as recipes
 from pipelines.features.prediction_questions import EvaluationSettings
 from pipelines.features.pretrain_sources import ADMISSIONS, CHEST_XRAYS, PretrainSource
 from pipelines.features.series import SeriesSettings
+from pipelines.features.studies import REPAIRS, ROWS, AblationSettings, CaseStudySettings, LlmSettings
 from pipelines.features.tasks import PredictionSettings
 from pipelines.synthetic.settings import DEMO_SUBJECTS, FOLDERS, SyntheticSettings
 
@@ -146,6 +147,9 @@ class Profile:
     small_models: recipes.SmallModels = field(default_factory=recipes.SmallModels)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    ablation: AblationSettings = field(default_factory=AblationSettings)
+    case_studies: CaseStudySettings = field(default_factory=CaseStudySettings)
+    llm: LlmSettings = field(default_factory=LlmSettings)
     num_shards: int = 128
     synthetic: SyntheticSettings | None = None
 
@@ -191,12 +195,50 @@ def demo_full() -> Profile:
     published = recipes.RadiologyEvaluation()
     x_rays = replace(published, methods=(*published.methods, *families), num_draws=1000)
     trained = recipes.SmallModels(methods=families, steps=200, num_threads=1)
-    return replace(small, name="demo_full", evaluation=every, radiology=x_rays, small_models=trained)
+    few = AblationSettings(
+        variants=ROWS,
+        planted_variants=("a_p_d", "random_batches"),
+        seeds=(0,),
+        steps=40,
+        batch_size=16,
+        validation_share=0.3,
+        num_threads=1,
+        planted_steps=100,
+        num_draws=1000,
+    )
+    return replace(
+        small,
+        name="demo_full",
+        evaluation=every,
+        radiology=x_rays,
+        small_models=trained,
+        ablation=few,
+        llm=LlmSettings(language="random", steps=40, batch_size=16, lr=1e-2),
+    )
+
+
+def demo_ablation() -> Profile:
+    """Return the demo with the whole ablation at demo size: every variant, five seeds, about an hour of one core."""
+    every = AblationSettings(
+        variants=ROWS,
+        planted_variants=(*ROWS, *REPAIRS),
+        steps=150,
+        batch_size=16,
+        validation_share=0.3,
+        num_threads=1,
+    )
+    return replace(demo(), name="demo_ablation", ablation=every)
 
 
 def default() -> Profile:
     """Return what we would run on the real sources: the paper's sizes with every repair on."""
-    return Profile(name="default", towers="biomedclip", training=recipes.default())
+    return Profile(
+        name="default",
+        towers="biomedclip",
+        training=recipes.default(),
+        ablation=AblationSettings(variants=(*ROWS, *REPAIRS)),
+        llm=LlmSettings(language="llama"),
+    )
 
 
 def paper() -> Profile:
@@ -209,10 +251,14 @@ def paper() -> Profile:
         vocabularies=VocabularySettings(diagnosis_grouping="raw"),
         training=recipes.paper(),
         retrieval=RetrievalSettings(raw_towers=True),
+        ablation=AblationSettings(variants=ROWS),
+        llm=LlmSettings(language="llama"),
     )
 
 
-PROFILES: dict[str, Callable[[], Profile]] = {"demo": demo, "demo_full": demo_full, "paper": paper, "default": default}
+PROFILES: dict[str, Callable[[], Profile]] = {
+    profile.__name__: profile for profile in (demo, demo_full, demo_ablation, paper, default)
+}
 
 
 def profile_named(name: str) -> Profile:

@@ -15,7 +15,7 @@ import polars as pl
 
 from data_contracts.evaluation import Metrics
 from lake import Lake
-from pipelines.assets.glue import PREDICTION_SWEEPS, PROGRESS
+from pipelines.assets.glue import PROGRESS, SWEEPS
 from pipelines.assets.graph import STEPS
 from pipelines.assets.report import page_path
 from pipelines.automation import EVERYTHING, REFRESH, TRAIN
@@ -91,7 +91,7 @@ def asset_costs(result: dg.ExecuteInProcessResult, lake: Lake) -> pl.DataFrame:
         materialization = event.step_materialization_data.materialization
         metadata: dict[str, Any] = {key: entry.value for key, entry in materialization.metadata.items()}
         name = materialization.asset_key.path[-1]
-        if materialization.asset_key == PREDICTION_SWEEPS.key:  # told by others, made by nobody
+        if materialization.asset_key in {grid.key for grid in SWEEPS.values()}:  # told by others, made by nobody
             continue
         timing = lake.timing(name) if name in STEPS else {}
         rows.append(

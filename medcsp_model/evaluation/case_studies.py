@@ -196,7 +196,8 @@ def project(e_PD: NDArray[np.float32], method: str, *, seed: int) -> Floats:
         drawn = UMAP(metric="cosine", n_neighbors=neighbours, init="random", random_state=seed, n_jobs=1).fit_transform(
             e_PD
         )
-    return np.round(np.asarray(drawn, dtype=np.float64), DECIMALS)
+    coordinates: Floats = np.array(drawn, dtype=np.float64).round(DECIMALS)
+    return coordinates
 
 
 def knn_purity(e_PD: NDArray[np.float32], label_P: NDArray, of_record_P: Ints) -> Floats:
@@ -219,7 +220,8 @@ def silhouettes(e_PD: NDArray[np.float32], label_P: NDArray) -> Floats:
     count = len(np.unique(label_P))
     if not 2 <= count < len(label_P):
         return np.full(len(label_P), np.nan)
-    return np.asarray(silhouette_samples(e_PD, label_P, metric="cosine"), dtype=np.float64)
+    found: Floats = np.array(silhouette_samples(e_PD, label_P, metric="cosine"), dtype=np.float64)
+    return found
 
 
 def patient_agreement(e_PD: NDArray[np.float32], points: Points, corpus: Corpus) -> tuple[Floats, Ints]:

@@ -165,7 +165,8 @@ def load_llm(
     if known is None:
         raise ValueError(f"{folder}: a run of another kind; give the folder of pretrain_llm")
     settings = LlmSettings.from_json(known["settings"])
-    words = Language.open(language or known["language"], dtype=settings.dtype)
+    own = folder / "language"  # where a random one lies, wherever the run has gone
+    words = Language.open(language or (own if own.is_dir() else known["language"]), dtype=settings.dtype)
     encoders = Path(checkpoint or known["checkpoint"])
     found = {"language_digest": words.digest, "checkpoint_sha256": checkpoint_digest(encoders)}
     for key, value in found.items():

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from data_contracts import corpus, evaluation, training
+from data_contracts import corpus, evaluation, studies, training
 from medcsp_model.corpus import Corpus
 from pipelines.assets.step import Build, sql_step, step
 
@@ -48,7 +48,7 @@ def _embeddings(opened: Corpus, source: str, folder: Any) -> pl.DataFrame:
 metrics = sql_step(
     evaluation.Metrics,
     "evaluation/metrics.sql",
-    inputs=[*evaluation.RADIOLOGY, *evaluation.PREDICTIONS],
+    inputs=[*evaluation.RADIOLOGY, *evaluation.PREDICTIONS, studies.Ablation, studies.CaseStudies],
     on_device=True,
 )
 

@@ -1,12 +1,15 @@
 """Every step of the graph by the name of its table, in an order in which each comes after its inputs."""
 
 from pipelines.assets import (
+    ablation,
+    case_studies,
     corpora,
     evaluation,
     evaluation_sets,
     features,
     labels,
     links,
+    llm,
     prediction,
     predictions,
     radiology,
@@ -43,6 +46,9 @@ STEPS = _in_order(
         *training.STEPS,
         *predictions.STEPS,
         *radiology.STEPS,
+        *llm.STEPS,
+        *ablation.STEPS,
+        *case_studies.STEPS,
         *evaluation.STEPS,
         *report_layer.STEPS,
     )

@@ -119,22 +119,26 @@ def pretrain_checkpoint_shared(build: Build) -> Made:
 
 
 def _train(build: Build, trained_on: type[Contract]) -> Made:
-    """Train in a process of its own; a killed run resumes, a finished one returns at once."""
-    folder = build.run_folder()
+    run = {"corpus": str(build.folder_of(trained_on)), "settings": training_settings(build)}
+    return train_and_read(build, "medcsp_model.train", build.run_folder(), run)
+
+
+def train_and_read(build: Build, module: str, folder: Path, run: dict[str, Any]) -> Made:
+    """Train in a process of its own; a killed run resumes, a finished one returns at once.
+
+    Args:
+        build: of the step.
+        module: the command.
+        folder: its run folder, that of the step or one inside it.
+        run: what the command is told beside.
+    """
     live = LiveCurve(folder / "metrics.jsonl", build.observe)
 
     def hear(line: str) -> None:
         build.log(line)
         live.look()
 
-    replace(build, log=hear).launch(
-        "medcsp_model.train",
-        {
-            "corpus": str(build.folder_of(trained_on)),
-            "run_folder": str(folder),
-            "settings": training_settings(build),
-        },
-    )
+    replace(build, log=hear).launch(module, {**run, "run_folder": str(folder)})
     live.look(is_last=True)
     done = json.loads((folder / "done.json").read_text())
     rows = curve((folder / "metrics.jsonl").read_text().splitlines())

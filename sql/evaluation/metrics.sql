@@ -18,6 +18,10 @@ with evaluations as (
     select * from prediction_aki
     union all by name
     select * from prediction_readmission
+    union all by name
+    select * from ablation
+    union all by name
+    select * from case_studies
 )
 
 select

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.assets.glue import PREDICTION_SWEEPS
+from pipelines.assets.glue import SWEEPS
 from pipelines.assets.graph import STEPS
 from pipelines.automation import REFRESH
 from pipelines.definitions import build_defs
@@ -52,7 +52,7 @@ def run_job(workspace: Workspace, job: str = REFRESH, *, only: list[str] | None 
         states = [
             (event.asset_key.path[-1], "current" if _metadata(event, "memoised") else "built")
             for event in result.get_asset_materialization_events()
-            if event.asset_key != PREDICTION_SWEEPS.key
+            if event.asset_key not in {grid.key for grid in SWEEPS.values()}
         ]
         return Outcome(states=states, failures=failures(result), success=result.success)
 

@@ -17,7 +17,7 @@ from commands_as_typed import in_bash, said_in, typed
 from graph_runs import BIN, environment, versions
 
 from lake import Lake
-from pipelines.assets.glue import PREDICTION_SWEEPS
+from pipelines.assets.glue import SWEEPS
 from pipelines.assets.graph import STEPS
 from pipelines.resources import REPOSITORY
 from pipelines.sources import TABLES
@@ -163,7 +163,7 @@ def test_the_ui_serves_the_whole_graph_by_group(built_home: Path) -> None:
     wanted: dict[str, set[str]] = {}
     for name, step in STEPS.items():
         wanted.setdefault(step.contract.layer, set()).add(name)
-    wanted["evaluation"].add(PREDICTION_SWEEPS.key.path[-1])
+    wanted["evaluation"] |= {grid.key.path[-1] for grid in SWEEPS.values()}
     assert {group: names for group, names in groups.items() if group != "raw"} == wanted
     assert "synthetic_sources" in groups["raw"] and len(groups["raw"]) == len(TABLES) + 1
 

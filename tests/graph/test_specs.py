@@ -45,13 +45,14 @@ ASSETS_BY_GROUP = {
         *("zero_shot_covid19_corpus", "zero_shot_chexpert_corpus"),
         *("critical_care_corpus", "discharge_corpus"),
     },
-    "checkpoint": {"pretrain_checkpoint", "pretrain_checkpoint_shared", "radiology_small_models"},
+    "checkpoint": {"pretrain_checkpoint", "pretrain_checkpoint_shared", "radiology_small_models", "pretrain_llm"},
     "evaluation": {
         *("record_embeddings", "metrics", "exposure"),
         *("retrieval_mimic_cxr", "retrieval_open_i", "zero_shot_covid19", "zero_shot_chexpert"),
         *("radiology_comparisons", "radiology_methods", "radiology_duplicates"),
         *("prediction_arf", "prediction_shock", "prediction_mortality", "prediction_aki", "prediction_readmission"),
         *("prediction_comparisons", "prediction_methods"),
+        *("ablation", "ablation_comparisons", "ablation_trials", "case_studies", "case_study_points"),
     },
     "report": {"lineage", "report"},
 }
