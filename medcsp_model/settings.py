@@ -435,8 +435,8 @@ class RadiologyEvaluation:
     """Which models are evaluated on X-rays, and how.
 
     Attributes:
-        methods: by the names of `metrics`: `medcsp`, published models by the folder below MEDCSP_WEIGHTS that holds
-            each, and `<family>_small`, trained here. A model that cannot be had has a reason instead of a number.
+        methods: by the names of `metrics`: `medcsp`, `medcsp_llm`, published models by the folder below MEDCSP_WEIGHTS
+            that holds each, and `<family>_small`, trained here. A model that cannot be had has a reason, no number.
         modes: every model as its authors ran it (`native`), and as the released evaluation ran it (`paper`).
         headline: prompt set that stands for a model where one number must; the others give mean and spread.
         prompts: folder with a folder of prompt sets (*.toml) for each task; empty takes those of our own wording.
@@ -449,7 +449,7 @@ class RadiologyEvaluation:
     """
 
     methods: tuple[str, ...] = (
-        *("medcsp", "medcsp_released", "clip", "pubmedclip", "biomedclip"),
+        *("medcsp", "medcsp_llm", "medcsp_released", "clip", "pubmedclip", "biomedclip"),
         *("medclip", "cxr_clip", "llava_med", "llava_med_v1"),
     )
     modes: tuple[Literal["native", "paper"], ...] = ("native", "paper")

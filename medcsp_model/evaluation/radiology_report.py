@@ -1,7 +1,8 @@
 """The X-ray evaluation: every model of a run description over one evaluation set, and what else is said of both.
 
 run.json of `python -m medcsp_model.evaluate`: {"task": "retrieval" or "zero_shot", "corpus", "checkpoint", "output",
-"settings", "radiology": {...}}; `settings` as in `RetrievalSettings` (empty for zero_shot), and under `radiology`
+"settings", "radiology": {...}}; `settings` as in `RetrievalSettings` (of a classification, what is said of our model), and
+under `radiology`
 
     settings      as in `medcsp_model.settings.RadiologyEvaluation`
     dataset       name of the set, in `exposure` and `prompts`
@@ -9,6 +10,7 @@ run.json of `python -m medcsp_model.evaluate`: {"task": "retrieval" or "zero_sho
     pictures      root of the release, where its films are PNG or JPG files; empty: the stored squares
     weights       folder that holds a folder for each published model; empty: there is none
     small         folder that holds a folder for each small model; empty: there is none
+    llm           folder that holds the folder medcsp_llm, the variant with a language model; empty: there is none
     vocabulary    folder of our tokenizer (vocab.txt), for prompts
 
 In `output`: metrics.json, comparisons.json, methods.json, duplicates.json, exposure.json, rows as in the contracts
@@ -37,7 +39,7 @@ from medcsp_model.settings import RadiologyEvaluation, RetrievalSettings
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
 
-OURS, SMALL = "medcsp", "_small"
+OURS, LLM, SMALL = "medcsp", "medcsp_llm", "_small"
 FACTS = ("pictures", "texts", "embed_dim", "context_length", "num_parameters")
 
 
@@ -74,7 +76,7 @@ class RadiologyRun:
         """Every method and mode, opened when it is its turn, or the reason why it cannot be had."""
         for method in self.settings.methods:
             for mode in self.settings.modes:
-                if not (method.endswith(SMALL) and mode == "paper"):  # which nobody ever released
+                if not (self._is_ours_alone(method) and mode == "paper"):  # which nobody ever released
                     yield method, mode, self._open(method, mode)
 
     def _open(self, method: str, mode: Mode) -> Reader | str:
@@ -90,7 +92,8 @@ class RadiologyRun:
                 border=settings.border,
                 num_threads=self.retrieval.num_threads,
             )
-        folder = asked["small"] if method.endswith(SMALL) else asked["weights"]
+        trained = {LLM: asked["llm"]} | ({method: asked["small"]} if method.endswith(SMALL) else {})
+        folder = trained.get(method, asked["weights"])
         if not folder or not (Path(folder) / method).is_dir():
             return _absent(method, folder)
         from medcsp_model.baselines.radiology.interface import NotAvailableError
@@ -107,6 +110,10 @@ class RadiologyRun:
         return Published(
             method, model.to(device), self.data, batch_size=settings.batch_size, border=settings.border, kept=kept
         )
+
+    @staticmethod
+    def _is_ours_alone(method: str) -> bool:
+        return method.endswith(SMALL) or method == LLM
 
     def _small(self, folder: str, method: str) -> Any:
         from medcsp_model.baselines.radiology.small import Small
@@ -148,6 +155,8 @@ class RadiologyRun:
 def _absent(method: str, folder: str) -> str:
     if method.endswith(SMALL):
         return f"{method} was not trained: the profile names it in radiology.methods, not in small_models.methods"
+    if method == LLM:
+        return f"{method} was not trained: pretrain_llm says why"
     known = MODELS.get(method)
     where = f"; {known.title}: {known.where}" if known else ""
     if not folder:

@@ -89,7 +89,7 @@ def model_digests(workspace: Workspace) -> dict[str, str]:
 
 
 def _inputs(task: str) -> list[type[Contract]]:
-    models = [training.PretrainCheckpoint, radiology.RadiologySmallModels]
+    models = [training.PretrainCheckpoint, training.PretrainLlm, radiology.RadiologySmallModels]
     return [TASKS[task].films, *models, features.TokenizerVocabulary]
 
 
@@ -237,6 +237,7 @@ def _run(build: Build, task: Task, folder: Path) -> dict[str, Any]:
             "pictures": str(root) if root is not None else "",
             "weights": str(workspace.weights_root) if workspace.weights_root is not None else "",
             "small": str(build.folder_of(radiology.RadiologySmallModels)),
+            "llm": str(build.folder_of(training.PretrainLlm)),
             "vocabulary": str(write_vocabulary(build)),
         },
     }
@@ -285,7 +286,9 @@ def _fingerprints(build: Build) -> dict[str, str]:
     """Return the fingerprint of our checkpoint, and of every published model that is there."""
     checkpoint = build.lake.manifest(training.PretrainCheckpoint.table)
     assert checkpoint is not None
-    found = {"medcsp": checkpoint.fingerprint}
+    variant = build.lake.manifest(training.PretrainLlm.table)
+    assert variant is not None
+    found = {"medcsp": checkpoint.fingerprint, "medcsp_llm": variant.fingerprint}
     digests = model_digests(build.workspace)
     for method in build.workspace.profile.radiology.methods:
         own = [f"{name} {digest}" for name, digest in digests.items() if name.startswith(f"{WEIGHTS}{method}/")]

@@ -106,6 +106,7 @@ def run(home, task, monkeypatch, tmp_path, *, dataset, **settings):
             "pictures": str(folder),
             "weights": str(home / "weights"),
             "small": "",
+            "llm": "",
             "vocabulary": str(home / "words"),
         },
     }
