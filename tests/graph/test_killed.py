@@ -38,7 +38,7 @@ while not stop.exists():
             "select count(*), count(distinct (record_id, other_record_id)) from same_patient_pairs").fetchall()[0]
         assert pairs[0] == pairs[1] > 0, pairs
     asked += 1
-    time.sleep(1)
+    time.sleep(3)
 print(asked)
 """
 
