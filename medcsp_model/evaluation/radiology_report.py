@@ -1,8 +1,7 @@
 """The X-ray evaluation: every model of a run description over one evaluation set, and what else is said of both.
 
 run.json of `python -m medcsp_model.evaluate`: {"task": "retrieval" or "zero_shot", "corpus", "checkpoint", "output",
-"settings", "radiology": {...}}; `settings` as in `RetrievalSettings` (of a classification, what is said of our model), and
-under `radiology`
+"settings", "radiology": {...}}; `settings` as in `RetrievalSettings`, and under `radiology`
 
     settings      as in `medcsp_model.settings.RadiologyEvaluation`
     dataset       name of the set, in `exposure` and `prompts`

@@ -275,7 +275,8 @@ def _rows(build: Build, contract: type[Contract], path: Path, task: Task) -> pl.
     if "method" in rows.columns:
         ours = _fingerprints(build)
         names = pl.col("method").cast(pl.String)
-        known["fingerprint"] = names.replace_strict(ours, default=ours["medcsp"], return_dtype=pl.String)
+        others = None if "reason" in rows.columns else ours["medcsp"]  # a number of no model stands beside ours
+        known["fingerprint"] = names.replace_strict(ours, default=others, return_dtype=pl.String)
     if "paper_value" in empty.columns:
         known["seed"] = pl.lit(build.workspace.profile.training.run.seed, dtype=pl.Int32)
         known["paper_value"] = _paper_values(rows, task, build.workspace.profile.radiology.headline)

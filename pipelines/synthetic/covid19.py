@@ -2,7 +2,7 @@
 
 A class is a pattern of findings: COVID both bases and haze, viral pneumonia haze alone, lung opacity one side, normal
 nothing; what else a film shows varies freely. A few images are stored in colour, as published; in the sheet of Normal
-the names are in capitals.
+the names are in capitals, and most origins hold one class.
 """
 
 from pathlib import Path
@@ -24,6 +24,9 @@ LUNG = (
     "edema", "right_base", "left_base", "right_effusion", "left_effusion", "right_upper", "left_upper", "chest_tube",
 )  # fmt: skip
 OUTER_FOLDER = "COVID-19_Radiography_Dataset"
+ORIGINS = {"COVID": ("covid.example.org", "both.example.org"), "Normal": ("normal.example.org", "both.example.org")}
+OTHERS = ("example.org",)
+"""Hosts of each class's images: as published, most origins hold one class; here one holds both."""
 
 
 def write_covid19(root: Path, *, settings: SyntheticSettings) -> None:
@@ -43,7 +46,7 @@ def write_covid19(root: Path, *, settings: SyntheticSettings) -> None:
             if settings.covid19_layout == "v5":
                 save_image(base / label / "masks" / f"{name}.png", _mask())
         listed = [name.upper() if label == "Normal" else name for name in names]
-        _write_sheet(base / f"{label}.metadata.xlsx", listed)
+        _write_sheet(base / f"{label}.metadata.xlsx", listed, ORIGINS.get(label, OTHERS))
     (base / "README.md.txt").write_text("Synthetic images in the layout of the COVID-19 Radiography Database.\n")
 
 
@@ -72,10 +75,13 @@ def _mask() -> np.ndarray:
     return np.where(lungs[0] | lungs[1], 255, 0).astype(np.uint8)
 
 
-def _write_sheet(path: Path, names: list[str]) -> None:
-    """Write a workbook of one sheet: FILE NAME, FORMAT, SIZE, URL."""
+def _write_sheet(path: Path, names: list[str], origins: tuple[str, ...]) -> None:
+    """Write a workbook of one sheet: FILE NAME, FORMAT, SIZE, URL; images come from the origins in turn."""
     rows = [("FILE NAME", "FORMAT", "SIZE", "URL")]
-    rows += [(name, "PNG", f"{MASK_SIZE}*{MASK_SIZE}", "https://example.org/synthetic") for name in names]
+    rows += [
+        (name, "PNG", f"{MASK_SIZE}*{MASK_SIZE}", f"https://{origins[at % len(origins)]}/synthetic")
+        for at, name in enumerate(names)
+    ]
     cells = [
         f'<row r="{at}">'
         + "".join(

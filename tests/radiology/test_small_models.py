@@ -52,7 +52,7 @@ def trained(tmp_path_factory):
     }
     (root / "studies.json").write_text(json.dumps(told))
     published.write_bert_tokenizer(root / "words", as_vocab=True)
-    settings = {"methods": list(CONTEXT), "steps": 12, "batch_size": 6, "embed_dim": 16, "num_threads": 1}
+    settings = {"methods": list(CONTEXT), "steps": 8, "batch_size": 6, "embed_dim": 16, "num_threads": 1}
     run = {name: str(root / name) for name in ("corpus", "output")}
     run |= {"source": "cxr", "studies": str(root / "studies.json"), "vocabulary": str(root / "words")}
     (root / "run.json").write_text(json.dumps(run | {"settings": settings}))
@@ -68,7 +68,7 @@ def test_every_family_learns_and_can_be_opened(trained):
     pictures = [Image.fromarray(np.full((64, 64), 10 * number, dtype=np.uint8)) for number in range(3)]
     for family, row in rows.items():
         assert row["last_loss"] < row["first_loss"], family
-        assert (row["num_studies"], row["num_steps"]) == (6, 12) and row["num_parameters"] > 0
+        assert (row["num_studies"], row["num_steps"]) == (6, 8) and row["num_parameters"] > 0
         model = Small(trained / "output" / family, mode="native").eval()
         images, texts = embed_images(model, pictures), embed_texts(model, ["no effusion", "a"])
         assert images.shape == (3, 16) and texts.shape == (2, 16)

@@ -187,7 +187,7 @@ class Small(RadiologyModel):
             raise NotAvailableError(f"{folder}: not a finished {family}: {error}; train it again") from error
         self.rules = {kind: TextRule(CONTEXT[family]) for kind in ("report", "prompt")}
         self.embed_dim = described["embed_dim"]
-        self.logit_scale = float(self.inner.logit_scale)
+        self.logit_scale = self.inner.logit_scale.item()
 
     def preprocess(self, images: Sequence[Image]) -> Tensor:
         """Grey squares, uint8 (K, H, H): the model resizes and normalises them itself."""

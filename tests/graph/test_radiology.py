@@ -1,0 +1,107 @@
+"""The X-ray tasks in a home that the user's own commands finished, and what they are asked beside published weights."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from graph_runs import tiny_workspace
+
+from data_contracts import evaluation
+from lake import Lake
+from medcsp_model.settings import RadiologyEvaluation
+from pipelines.assets.graph import STEPS
+from pipelines.assets.radiology import TASKS, model_digests
+from pipelines.report.paper_numbers import TABLE_2, paper_value
+
+
+def rows(home: Path, table: str) -> pl.DataFrame:
+    return Lake(home).scan(table).collect()
+
+
+def test_every_task_has_numbers_or_says_why_not(finished_home: Path) -> None:
+    methods = rows(finished_home, "radiology_methods")
+    assert {(row["task"], row["method"]) for row in methods.iter_rows(named=True)} == {
+        (task, method) for task in TASKS for method in ("medcsp", "clip")
+    }
+    for task in TASKS:
+        numbers = rows(finished_home, task)
+        ours = methods.filter(pl.col("task") == task, pl.col("method").cast(pl.String) == "medcsp")
+        assert numbers.is_empty() == (ours["reason"][0] is not None), task
+        assert "clip" not in set(numbers["method"].cast(pl.String))
+    absent = methods.filter(pl.col("method").cast(pl.String) == "clip")
+    assert absent["fingerprint"].null_count() == absent.height
+    assert all("CLIP ViT-L/14: huggingface.co/openai" in why or "tell apart" in why for why in absent["reason"])
+
+
+def test_metrics_has_all_of_them_and_the_paper_beside_its_own_search(finished_home: Path) -> None:
+    metrics = rows(finished_home, "metrics").with_columns(pl.col("method").cast(pl.String))
+    assert set(metrics["task"]) >= {"retrieval_mimic_cxr", "retrieval_open_i", "zero_shot_covid19"}
+    printed = metrics.filter(pl.col("paper_value").is_not_null())
+    assert set(printed["method"]) == {"medcsp"} and not printed["split"].str.contains("/").any()
+    searched = printed.filter(pl.col("task") == "retrieval_mimic_cxr")
+    assert set(searched["mode"]) == {"text_to_image"} and set(searched["cohort"]) == {"all_views"}
+    for row in searched.iter_rows(named=True):
+        assert row["paper_value"] == TABLE_2[row["metric"]][row["k"]]
+    of_covid = printed.filter(pl.col("task") == "zero_shot_covid19")
+    assert sorted(of_covid.select("metric", "paper_value").iter_rows()) == [
+        ("f1", 0.6236),
+        ("precision", 0.7198),
+        ("recall", 0.55),
+    ]
+
+
+def test_what_ours_has_seen_is_counted(finished_home: Path) -> None:
+    seen = rows(finished_home, "exposure").with_columns(pl.col("method", "dataset").cast(pl.String))
+    ours = seen.filter(pl.col("method") == "medcsp")
+    assert set(ours["dataset"]) == {"chexpert", "covid19", "mimic_cxr", "open_i"} and ours["num_seen"].sum() == 0
+    films = rows(finished_home, "evaluation_films")
+    assert ours["num_films"].sum() == films.height
+    official = films.filter(pl.col("official_split").cast(pl.String) == "train").height
+    marked = seen.filter("is_contaminated")
+    assert {(row["method"], row["dataset"], row["num_seen"]) for row in marked.iter_rows(named=True)} == {
+        (method, "mimic_cxr", official) for method in ("medclip", "cxr_clip")
+    }
+
+
+def test_a_set_is_the_films_of_its_split(finished_home: Path) -> None:
+    films = rows(finished_home, "evaluation_films")
+    for task in TASKS.values():
+        contents = rows(finished_home, task.films.table)
+        of_split = films.filter(pl.col("split") == task.contract.table)
+        assert contents.filter(modality="image")["num_present"].sum() == of_split.height > 0
+        manifest = Lake(finished_home).manifest(task.films.table)
+        folder = Lake(finished_home).run_folder(task.films.table, manifest.fingerprint)
+        told = json.loads((folder / "films.json").read_text())["films"]
+        assert sorted(told["record_id"]) == sorted(of_split["record_id"])
+        assert (folder / "masks.npy").is_file() == (task.dataset == "covid19")
+
+
+def test_published_weights_are_part_of_what_a_number_is_of(finished_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "clip" / "config.json").write_text("{}")
+    workspace = tiny_workspace(finished_home)
+    step, without = STEPS["retrieval_open_i"], tiny_workspace(finished_home)
+    asked = replace(workspace, weights_root=tmp_path, home=finished_home)
+    digests = model_digests(asked)
+    assert list(digests) == ["raw:weights/clip/config.json"]
+    inputs = [step.input_versions(each) for each in (without, asked)]
+    assert set(inputs[1]) - set(inputs[0]) == set(digests)
+    other = replace(asked, profile=replace(asked.profile, radiology=RadiologyEvaluation(methods=("medcsp",))))
+    assert model_digests(other) == {}
+
+
+def test_a_method_that_no_table_knows_is_refused(tmp_path: Path) -> None:
+    profile = replace(tiny_workspace(tmp_path).profile, radiology=RadiologyEvaluation(methods=("medcsp", "my_model")))
+    with pytest.raises(ValueError, match=r"names 'my_model' in radiology\.methods"):
+        STEPS["retrieval_open_i"].settings(profile)
+
+
+def test_what_the_paper_prints() -> None:
+    assert paper_value("retrieval_mimic_cxr", "medcsp", "recall_at_k", 100) == TABLE_2["recall_at_k"][100]
+    assert paper_value("retrieval_open_i", "medcsp_released", "precision_at_k", 1) == 0.0091
+    assert paper_value("zero_shot_chexpert", "llava_med", "f1", 0) == 0.6356
+    assert paper_value("zero_shot_chexpert", "llava_med", "auroc", 0) is None
+    assert paper_value("retrieval_mimic_cxr", "chance", "recall_at_k", 1) is None
+    assert {contract.table for contract in evaluation.RADIOLOGY} == set(TASKS)
