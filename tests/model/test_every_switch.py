@@ -70,6 +70,7 @@ SWITCHES = {
     "batch.share": (0.1, EVERYTHING_AFTER_THE_PLAN, {"batch.plan": "linked", "batch.size": 8}),
     "batch.max_draws": (1, EVERYTHING_AFTER_THE_PLAN, {"batch.plan": "linked"}),
     "batch.anchor": ("ehr", EVERYTHING_AFTER_THE_PLAN, {"batch.plan": "linked", "batch.size": 8}),
+    "batch.sources": (["cxr"], EVERYTHING_AFTER_THE_PLAN, {}),
     "batch.split": ("retrieval", EVERYTHING_AFTER_THE_PLAN, {}),
     "batch.validation_share": (0.3, EVERYTHING_AFTER_THE_PLAN, {}),
     "batch.validation_seed": (1, EVERYTHING_AFTER_THE_PLAN, {"batch.validation_share": 0.3}),
