@@ -88,6 +88,15 @@ class Workspace:
             raise ValueError(f"MEDCSP_WEIGHTS={self.weights_root} holds no folder {method}: put its weights there")
         return folder
 
+    def portable(self, text: str) -> str:
+        """Return a text with variables for folders: what is published names no folder of a machine."""
+        roots: dict[str, Path | None] = {"MEDCSP_HOME": self.home, "MEDCSP_WEIGHTS": self.weights_root}
+        roots |= {SOURCES[name].variable: root for name, root in self.sources.roots.items()}
+        known = {str(root): variable for variable, root in roots.items() if root is not None}
+        for root in sorted(known, key=len, reverse=True):  # a root below the home is named by its own variable
+            text = text.replace(root, known[root])
+        return text
+
     @property
     def image_store(self) -> ImageStore:
         """The store of decoded pixels, beside the table that names them."""

@@ -171,6 +171,8 @@ def _rows(build: Build, contract: type[Contract], path: Path) -> pl.DataFrame:
     known["fingerprint"] = pl.when(is_shared).then(pl.lit(shared.fingerprint)).otherwise(pl.lit(native.fingerprint))
     if "paper_value" in empty.columns:
         known["paper_value"] = pl.lit(None, dtype=pl.Float64)  # the paper's Figures 5 and 6 print no numbers
+    if "reason" in empty.columns:
+        known["reason"] = pl.col("reason").map_elements(build.workspace.portable, return_dtype=pl.String)
     return rows.with_columns(**known).select(empty.columns)
 
 

@@ -48,7 +48,7 @@ class StandIn(Launcher):
             "methods": [
                 {**each, "method": name, "reason": reason, **CHOSEN, "num_train_positive": 9}
                 for each in labels
-                for name, reason in (("medcsp", None), ("raim", "one class"))
+                for name, reason in (("medcsp", None), ("raim", f"{folder.parents[2]}/a: one class"))
             ],
         }
         for name, values in rows.items():
@@ -148,11 +148,13 @@ def test_a_task_that_is_not_asked_about_is_empty(evaluated: Evaluated) -> None:
 def test_differences_and_reasons_are_gathered(evaluated: Evaluated) -> None:
     assert set(evaluated.rows(evaluation.PredictionComparisons)["task"]) == {"prediction_arf", "prediction_readmission"}
     methods = evaluated.rows(evaluation.PredictionMethods)
-    assert methods.filter(pl.col("reason") == "one class")["method"].cast(pl.String).unique().to_list() == ["raim"]
+    assert methods.filter(pl.col("reason") == "MEDCSP_HOME/a: one class")["method"].cast(
+        pl.String
+    ).unique().to_list() == ["raim"]
     assert methods.height == 2 * len(evaluated.asked)
     manifest = evaluated.workspace.lake.manifest("prediction_arf")
     assert manifest is not None
-    assert set(manifest.extra["not_available"].values()) == {"one class"}
+    assert set(manifest.extra["not_available"].values()) == {"MEDCSP_HOME/a: one class"}
 
 
 def test_the_grid_is_told_once_a_method_is_through(evaluated: Evaluated) -> None:
