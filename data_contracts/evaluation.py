@@ -221,13 +221,45 @@ class Lineage(Contract):
     fingerprint = fields.text("Code, inputs and settings.", nullable=False)
 
 
+EXHIBITS = [
+    *("table_1", "table_2", "table_3", "table_4", "table_5", "table_6"),
+    *("figure_5", "figure_6", "figure_7", "figure_8", "figure_9", "appendix_c"),
+]
+"""What the paper shows of data and results."""
+BADGES = ["synthetic", "not available", "contaminated", "few seeds"]
+
+
+class PaperTables(Contract):
+    """One cell of the paper's tables and figures: our number beside the printed one, and what has to be said of it."""
+
+    table = "paper_tables"
+    layer = "report"
+    key = ("exhibit", "panel", "row", "column")
+
+    exhibit = dy.Enum(EXHIBITS, description="Table or figure of the paper.")
+    panel = fields.text("What it was measured on and how: data set, cohort and mode, as in metrics.", nullable=False)
+    row = fields.text("Method or variant as in metrics; in Table 1 what is counted, or the task.", nullable=False)
+    column = fields.text("Metric, with _at_ and its cut-off; in Table 1 what is counted.", nullable=False)
+    value = dy.Float64(nullable=True, description="Ours: a share, a count in Table 1; null: not available.")
+    ci_low = dy.Float64(nullable=True, description="Lower end of the 95 % interval.")
+    ci_high = dy.Float64(nullable=True, description="Upper end.")
+    n = dy.Int64(nullable=True, min=0, description="Queries, subjects or points behind it.")
+    num_seeds = dy.Int64(nullable=True, min=0, description="Trainings behind it; null: nothing was trained here.")
+    paper_value = dy.Float64(nullable=True, description="What the paper prints, in the same unit; null: nothing.")
+    badges = dy.List(dy.String(), description="synthetic, not available, contaminated, few seeds; in this order.")
+    reason = fields.text("Why it is not available; null: it is.")
+    asset = fields.text("Table that it comes from, where its lineage begins.", nullable=False)
+    fingerprint = fields.text("Fingerprint of the checkpoint; null: none stands behind it.")
+
+
 class Report(Contract):
-    """One section of the report page."""
+    """One section of the report."""
 
     table = "report"
     layer = "report"
     key = ("section",)
 
     section = fields.text("Section.", nullable=False)
+    page = fields.text("Page that it stands on, below report/.", nullable=False)
     num_rows = dy.Int64(min=0, description="Rows of data shown in it.")
     content_sha256 = fields.sha256("Digest of the data it shows.")

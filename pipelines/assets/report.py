@@ -1,5 +1,6 @@
-"""Lineage and the report page. Not here: what the page says or looks like (`pipelines.report`)."""
+"""The paper's tables, lineage and the report. Not here: what a page says or looks like (`pipelines.report`)."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
@@ -7,16 +8,33 @@ import polars as pl
 from data_contracts import CONTRACTS, evaluation
 from lake import Lake
 from pipelines.assets.step import Build, Made, step
-from pipelines.report import TEMPLATES, build_page, write_page
+from pipelines.report import TEMPLATES, build_page, exhibits, write_page
 from pipelines.resources import Workspace
 
 BEFORE_LINEAGE = tuple(c for c in CONTRACTS.values() if c not in (evaluation.Lineage, evaluation.Report))
+BEFORE = tuple(contract.table for contract in BEFORE_LINEAGE)
+SAYING_WHY = ("ablation", "case_studies")
+"""Tables whose manifest says why they are empty."""
+
+
+@step(
+    evaluation.PaperTables,
+    inputs=tuple(CONTRACTS[name] for name in exhibits.INPUTS),
+    raw=lambda workspace: _fingerprints(workspace, SAYING_WHY),
+    settings=lambda profile: {"headline": profile.radiology.headline},
+    on_device=True,
+    kinds=("polars",),
+)
+def paper_tables(build: Build) -> pl.DataFrame:
+    """Lay our numbers beside those that the paper prints."""
+    headline, is_synthetic = build.settings["headline"], build.workspace.is_synthetic
+    return exhibits.paper_tables(build.lake, headline=headline, is_synthetic=is_synthetic)
 
 
 @step(
     evaluation.Lineage,
     inputs=BEFORE_LINEAGE,
-    raw=lambda workspace: _fingerprints(workspace),
+    raw=lambda workspace: _fingerprints(workspace, BEFORE),
     on_device=True,
     kinds=("parquet",),
 )
@@ -43,7 +61,7 @@ def lineage(build: Build) -> pl.DataFrame:
 @step(
     evaluation.Report,
     inputs=(*BEFORE_LINEAGE, evaluation.Lineage),
-    raw=lambda workspace: {**_fingerprints(workspace), "absent": ",".join(sorted(workspace.sources.absent))},
+    raw=lambda workspace: {**_fingerprints(workspace, BEFORE), "absent": ",".join(sorted(workspace.sources.absent))},
     settings=lambda profile: {"profile": profile.name},
     data_files=TEMPLATES,
     on_device=True,
@@ -68,10 +86,9 @@ def page_path(lake: Lake) -> Path:
     return lake.home / "report" / "index.html"
 
 
-def _fingerprints(workspace: Workspace) -> dict[str, str]:
-    tables = {contract.table for contract in BEFORE_LINEAGE}
+def _fingerprints(workspace: Workspace, tables: Iterable[str]) -> dict[str, str]:
     found = workspace.lake.tables()
-    return {f"made:{name}": found[name].fingerprint for name in sorted(tables & found.keys())}
+    return {f"made:{name}": found[name].fingerprint for name in sorted(found.keys() & set(tables))}
 
 
-STEPS = (lineage, report)
+STEPS = (paper_tables, lineage, report)

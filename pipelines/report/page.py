@@ -114,6 +114,7 @@ def build_page(
     frame = pl.DataFrame(
         {
             "section": [section.name for section in sections],
+            "page": ["index.html" for _ in sections],
             "num_rows": [section.num_rows for section in sections],
             "content_sha256": [section.content_sha256 for section in sections],
         },

@@ -85,8 +85,23 @@ _ZERO_SHOT = {
 """Tables 3 and 6, percent: precision, recall, F1, by task and method. CXR-CLIP's row of Table 3 contradicts itself: its
 precision and recall give an F1 of 46.28. LLaVA-Med calls every image positive in both."""
 
+APPENDIX_C = {"medcsp_llm": 0.1619, "llava_med": 0.07}
+"""Appendix C: R@100 of text to image on MIMIC-CXR, the variant with a language model beside LLaVA-Med."""
+
+FIGURE_7_LOSSES = {"single_source": 0.1536, "a_p": 0.1156}
+"""Figure 7: how far F1 of Table 3's task falls below the whole recipe's, where the text says so."""
+
 _SAME_ROW = {"medcsp_released": "medcsp", "llava_med_v1": "llava_med"}
 """The released weights are those of the paper's own row; the paper ran LLaVA-Med 1.0."""
+
+
+def printed(task: str) -> list[tuple[str, str, int, float]]:
+    """Return every cell of Tables 2, 3, 5 and 6: method, metric, k (0: none) and the printed share."""
+    metrics = [(metric, k) for metric in ("precision_at_k", "recall_at_k") for k in _KS]
+    metrics += [(metric, 0) for metric in ("precision", "recall", "f1")]
+    methods = {**_RETRIEVAL.get(task, {}), **_ZERO_SHOT.get(task, {})}
+    cells = [(method, metric, k, paper_value(task, method, metric, k)) for method in methods for metric, k in metrics]
+    return [(method, metric, k, value) for method, metric, k, value in cells if value is not None]
 
 
 def paper_value(task: str, method: str, metric: str, k: int) -> float | None:

@@ -54,7 +54,7 @@ ASSETS_BY_GROUP = {
         *("prediction_comparisons", "prediction_methods"),
         *("ablation", "ablation_comparisons", "ablation_trials", "case_studies", "case_study_points"),
     },
-    "report": {"lineage", "report"},
+    "report": {"paper_tables", "lineage", "report"},
 }
 
 

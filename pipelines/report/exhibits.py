@@ -1,0 +1,347 @@
+"""The paper's tables and figures as rows: our number, the printed one, and what has to be said of it.
+
+Takes numbers from published tables; computes none but counts of rows and of seeds. Not here: what a cell looks like
+(`paper_section`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from data_contracts.evaluation import PaperTables
+from lake import Lake
+from pipelines.report.paper_numbers import APPENDIX_C, FIGURE_7_LOSSES, TABLE_1, TABLE_1_COHORTS, printed
+
+FEW_SEEDS = 5
+"""Fewer trainings than this are few: what the spread over seeds would say, they do not."""
+X_RAYS = {
+    "table_2": "retrieval_mimic_cxr",
+    "table_3": "zero_shot_covid19",
+    "table_5": "retrieval_open_i",
+    "table_6": "zero_shot_chexpert",
+}
+SETS = {
+    "retrieval_mimic_cxr": ("mimic_cxr", "all_views"),
+    "zero_shot_covid19": ("covid19", "covid_or_normal"),
+    "retrieval_open_i": ("open_i", "all_views"),
+    "zero_shot_chexpert": ("chexpert", "valid"),
+}
+"""Data set and cohort of the paper's own search or classification."""
+RETRIEVED = ("precision_at_k", "recall_at_k")
+CLASSIFIED = ("precision", "recall", "f1", "auroc", "auprc", "balanced_accuracy", "mcc")
+FIGURES = {
+    "figure_5": ("prediction_arf", "prediction_shock", "prediction_mortality"),
+    "figure_6": ("prediction_readmission",),
+}
+PREDICTED = ("auroc", "auprc")
+CASES = {"figure_8": "patients", "figure_9": "diagnoses"}
+SCALE = {"arf": "unbounded", "shock": "unbounded", "readmission": "30d"}
+"""Horizon of the tasks that Table 1 counts, as labels have it."""
+COUNTED = {
+    ("ehr", "patients"): TABLE_1["ehr_patients"],
+    ("ehr", "records"): TABLE_1["ehr_records"],
+    ("cxr", "patients"): TABLE_1["cxr_patients"],
+    ("cxr", "records"): TABLE_1["cxr_records"],
+    ("diagnosis_codes", "codes"): TABLE_1["diagnosis_codes"],
+    ("drugs", "codes"): TABLE_1["drugs"],
+}
+"""Table 1 by row and column."""
+OURS, VARIANT = "medcsp", "medcsp_llm"
+INPUTS = (
+    *("metrics", "radiology_methods", "prediction_methods", "exposure", "ablation", "case_studies"),
+    *("cohort_split", "diagnosis_vocabulary", "drug_vocabulary", "prediction_events"),
+)
+"""Tables that the cells are made from."""
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What the cells are made from.
+
+    Attributes:
+        metrics: rows of `metrics`, subgroups left out.
+        counts: Table 1's numbers, None where there are none, and the table each was counted in; by row and column.
+        x_ray_methods: rows of `radiology_methods`.
+        prediction_methods: rows of `prediction_methods`.
+        contaminated: method and data set that its training has seen.
+        missing: why a table is empty, by table.
+        headline: prompt set that stands for a model.
+        is_synthetic: whether a source was written by the graph.
+    """
+
+    metrics: Sequence[Row]
+    counts: Mapping[tuple[str, str], tuple[str, int | None]]
+    x_ray_methods: Sequence[Row]
+    prediction_methods: Sequence[Row]
+    contaminated: frozenset[tuple[str, str]]
+    missing: Mapping[str, str]
+    headline: str
+    is_synthetic: bool
+
+
+def paper_tables(lake: Lake, *, headline: str, is_synthetic: bool) -> pl.DataFrame:
+    """Return the rows of `paper_tables`.
+
+    Args:
+        lake: where the tables of `INPUTS` are published.
+        headline: prompt set that stands for a model where one number must.
+        is_synthetic: whether a source was written by the graph.
+    """
+    whole = ~pl.col("split").str.contains("/")
+    exposed = _rows(lake.scan("exposure").filter(pl.col("is_contaminated")))
+    manifests = {name: lake.manifest(name) for name in ("ablation", "case_studies")}
+    published = Published(
+        metrics=_rows(lake.scan("metrics").filter(whole)),
+        counts=_counts(lake),
+        x_ray_methods=_rows(lake.scan("radiology_methods")),
+        prediction_methods=_rows(lake.scan("prediction_methods")),
+        contaminated=frozenset((row["method"], row["dataset"]) for row in exposed),
+        missing={
+            name: str(made.extra["not_available"])
+            for name, made in manifests.items()
+            if made is not None and "not_available" in made.extra
+        },
+        headline=headline,
+        is_synthetic=is_synthetic,
+    )
+    return pl.DataFrame(cells(published), schema=PaperTables.create_empty().schema)
+
+
+def _counts(lake: Lake) -> dict[tuple[str, str], tuple[str, int | None]]:
+    """Table 1's numbers and the table each was counted in, by row and column; None where nobody was counted."""
+    trained = lake.scan("cohort_split").filter(pl.col("split") == "pretrain")
+    counted = trained.group_by("source").agg(patients=pl.col("subject_id").n_unique(), records=pl.len()).collect()
+    by_source = {row["source"]: row for row in counted.to_dicts()}
+    found: dict[tuple[str, str], tuple[str, int | None]] = {}
+    for source in ("ehr", "cxr"):
+        for column in ("patients", "records"):
+            found[source, column] = ("cohort_split", by_source.get(source, {}).get(column))
+    for name, table in (("diagnosis_codes", "diagnosis_vocabulary"), ("drugs", "drug_vocabulary")):
+        found[name, "codes"] = (table, int(lake.scan(table).select(pl.len()).collect().item()) or None)
+    of_paper = lake.scan("prediction_events").filter(pl.col("cohort").cast(pl.String) == "metavision")
+    events = {(row["task"], row["horizon"]): row for row in _rows(of_paper)}
+    for task, horizon in SCALE.items():
+        row = events.get((task, horizon), {})
+        for column in ("examples", "events"):
+            number = row.get(f"num_{column}") if row.get("num_examples") else None
+            found[task, column] = ("prediction_events", number)
+    return found
+
+
+def _rows(frame: pl.LazyFrame) -> list[dict[str, Any]]:
+    """Rows as plain values."""
+    names = [column for column, dtype in frame.collect_schema().items() if isinstance(dtype, pl.Enum)]
+    return frame.with_columns(pl.col(names).cast(pl.String)).collect().to_dicts()
+
+
+def cells(published: Published) -> list[dict[str, Any]]:
+    """Return one row per cell, as the contract `paper_tables` has them."""
+    found = [
+        *_counted(published),
+        *(cell for exhibit in X_RAYS for cell in _x_rays(published, exhibit)),
+        *_appendix_c(published),
+        *(cell for exhibit in FIGURES for cell in _predicted(published, exhibit)),
+        *_ablated(published),
+        *(cell for exhibit in CASES for cell in _cases(published, exhibit)),
+    ]
+    shown = {cell["exhibit"] for cell in found}
+    assets = {**X_RAYS, "figure_5": "prediction_arf", "figure_6": "prediction_readmission"}
+    found += [
+        _nothing(exhibit, assets[exhibit], "the run measured nothing of it")
+        for exhibit in assets
+        if exhibit not in shown
+    ]
+    return [*found, _nothing("table_4", "metrics", "what the paper prints in it is not on record in this project")]
+
+
+def column_name(metric: str, k: int) -> str:
+    """`recall_at_k` and 10 as `recall_at_10`; a metric without a cut-off as it is."""
+    return f"{metric.removesuffix('_at_k')}_at_{k}" if k else metric
+
+
+def _cell(
+    exhibit: str,
+    asset: str,
+    place: tuple[str, str, str],
+    row: Row | None = None,
+    *,
+    paper: float | None = None,
+    num_seeds: int | None = None,
+    is_contaminated: bool = False,
+    reason: str | None = None,
+) -> dict[str, Any]:
+    """One cell; `place` is panel, row and column, `row` what `metrics` has of it."""
+    said = {
+        "synthetic": bool(row and row["synthetic"]),
+        "not available": row is None,
+        "contaminated": is_contaminated,
+        "few seeds": num_seeds is not None and num_seeds < FEW_SEEDS,
+    }
+    panel, name, column = place
+    return {
+        "exhibit": exhibit,
+        "panel": panel,
+        "row": name,
+        "column": column,
+        **{key: row[key] if row else None for key in ("value", "ci_low", "ci_high", "n", "fingerprint")},
+        "num_seeds": num_seeds,
+        "paper_value": paper,
+        "badges": [badge for badge, holds in said.items() if holds],
+        "reason": reason,
+        "asset": asset,
+    }
+
+
+def _nothing(exhibit: str, asset: str, reason: str) -> dict[str, Any]:
+    return _cell(exhibit, asset, ("", OURS, ""), reason=reason)
+
+
+def _counted(published: Published) -> Iterator[dict[str, Any]]:
+    """Table 1: what pre-training stands on, and the prediction tasks' cohorts."""
+    for (name, column), (table, value) in published.counts.items():
+        known = {"value": value, "ci_low": None, "ci_high": None, "n": None, "fingerprint": None}
+        row = {**known, "synthetic": published.is_synthetic} if value is not None else None
+        if name in TABLE_1_COHORTS:
+            paper, panel = TABLE_1_COHORTS[name][column == "events"], "mimic_iii/metavision"
+        else:
+            paper, panel = COUNTED[name, column], "pretrain"
+        reason = None if row else "nobody stands in this cohort"
+        yield _cell("table_1", table, (panel, name, column), row, paper=paper, reason=reason)
+
+
+def _x_rays(published: Published, exhibit: str) -> Iterator[dict[str, Any]]:
+    """Tables 2, 3, 5 and 6: every method in each mode, those without a number by what the paper prints of them."""
+    task = X_RAYS[exhibit]
+    dataset, cohort = SETS[task]
+    is_search = task.startswith("retrieval")
+    metrics = RETRIEVED if is_search else CLASSIFIED
+    own = "text_to_image" if is_search else published.headline
+    here = [
+        row
+        for row in published.metrics
+        if (row["task"], row["cohort"], row["split"]) == (task, cohort, task) and row["metric"] in metrics
+    ]
+    modes = ("text_to_image",) if is_search else (own, "mean", "constant")
+    measured = set()
+    for row in here:
+        base, _, harness = row["mode"].partition("/")
+        if base not in modes or harness not in ("", "paper"):
+            continue
+        way = "paper" if harness else "native"
+        what = {own: way, "mean": f"{way}, mean over prompts", "constant": "sees no image"}[base]
+        measured.add((way, row["method"]))
+        yield _cell(
+            exhibit,
+            task,
+            (f"{dataset}/{cohort}/{what}", row["method"], column_name(row["metric"], row["k"])),
+            row,
+            paper=row["paper_value"],
+            num_seeds=_trained_here(row["method"], {row["seed"]}),
+            is_contaminated=(row["method"], dataset) in published.contaminated,
+        )
+    yield from _not_measured(published, exhibit, measured)
+
+
+def _not_measured(published: Published, exhibit: str, measured: set[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    """Rows of the paper, and rows that were asked for, which have no number here."""
+    task = X_RAYS[exhibit]
+    dataset, cohort = SETS[task]
+    reasons = {(row["mode"], row["method"]): row["reason"] for row in published.x_ray_methods if row["task"] == task}
+    printed_cells = printed(task)
+    methods = list(dict.fromkeys(method for method, *_ in printed_cells))
+    ways = sorted({way for way, _ in {*measured, *reasons}} or {"native"})
+    asked = [*methods, *dict.fromkeys(method for _, method in reasons if method not in methods)]
+    for way in ways:
+        for method in asked:
+            if (way, method) in measured:
+                continue
+            reason = reasons.get((way, method)) or "the profile does not name it in radiology.methods"
+            rows = [cell for cell in printed_cells if cell[0] == method] or [(method, "", 0, None)]
+            for _, metric, k, value in rows:
+                place = (f"{dataset}/{cohort}/{way}", method, column_name(metric, k))
+                yield _cell(exhibit, task, place, paper=value, reason=reason)
+
+
+def _trained_here(method: str, seeds: set[int]) -> int | None:
+    """Trainings of a method that this run trained; None of others."""
+    return len(seeds) if method in (OURS, VARIANT) or method.endswith("_small") else None
+
+
+def _appendix_c(published: Published) -> Iterator[dict[str, Any]]:
+    """R@100 of the variant with a language model, where the gallery is large enough for it."""
+    task = "retrieval_mimic_cxr"
+    wanted = (task, "all_views", "text_to_image", "recall_at_k", 100, task)
+    names = ("task", "cohort", "mode", "metric", "k", "split")
+    found = {row["method"]: row for row in published.metrics if tuple(row[name] for name in names) == wanted}
+    reasons = {row["method"]: row["reason"] for row in published.x_ray_methods if row["task"] == task}
+    for method, value in APPENDIX_C.items():
+        row = found.get(method)
+        reason = reasons.get(method) or "not asked for (radiology.methods), or fewer than 100 images are searched"
+        yield _cell(
+            "appendix_c",
+            task,
+            ("mimic_cxr/all_views/native", method, "recall_at_100"),
+            row,
+            paper=value,
+            num_seeds=_trained_here(method, {row["seed"]}) if row else None,
+            is_contaminated=bool(row) and (method, "mimic_cxr") in published.contaminated,
+            reason=None if row else reason,
+        )
+
+
+def _predicted(published: Published, exhibit: str) -> Iterator[dict[str, Any]]:
+    """Figures 5 and 6: means over seeds on the test part, then what could not be measured and why."""
+    tasks = FIGURES[exhibit]
+    names = ("task", "dataset", "cohort", "mode", "method")
+    seeds = {tuple(row[name] for name in names): row["num_seeds"] for row in published.prediction_methods}
+    for row in published.metrics:
+        if row["task"] not in tasks or row["metric"] not in PREDICTED or "transfer" in row["mode"].split("/"):
+            continue
+        if (row["k"], row["split"], row["seed"]) != (0, "test", -1):
+            continue
+        place = (_panel(row), row["method"], row["metric"])
+        num_seeds = seeds.get(tuple(row[name] for name in names))
+        yield _cell(exhibit, row["task"], place, row, paper=row["paper_value"], num_seeds=num_seeds)
+    for row in published.prediction_methods:
+        if row["task"] in tasks and row["reason"] is not None and "transfer" not in row["mode"].split("/"):
+            yield _cell(exhibit, row["task"], (_panel(row), row["method"], ""), reason=row["reason"])
+
+
+def _panel(row: Row) -> str:
+    return f"{row['task']}/{row['dataset']}/{row['cohort']}/{row['mode']}"
+
+
+def _ablated(published: Published) -> Iterator[dict[str, Any]]:
+    """Figure 7: variants of the recipe, means over seeds; the paper's own bars are F1, which no variant has here."""
+    own = [row for row in published.metrics if row["task"] == "ablation"]
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for row in own:
+        if row["seed"] >= 0:
+            seeds.setdefault((row["dataset"], row["method"]), set()).add(row["seed"])
+    for row in own:
+        if row["seed"] >= 0:
+            continue
+        place = (f"{row['dataset']}/{row['mode']}", row["method"], column_name(row["metric"], row["k"]))
+        trained = seeds.get((row["dataset"], row["method"]))
+        yield _cell("figure_7", "ablation", place, row, num_seeds=len(trained) if trained else None)
+    if not own:
+        yield _nothing("figure_7", "ablation", published.missing.get("ablation", "the table ablation is empty"))
+    reason = "the ablation is measured by retrieval and agreement (docs/ablation.md), not by F1 of Table 3"
+    for variant, value in FIGURE_7_LOSSES.items():
+        place = ("zero_shot_covid19", variant, "f1_below_the_recipe")
+        yield _cell("figure_7", "ablation", place, paper=value, reason=reason)
+
+
+def _cases(published: Published, exhibit: str) -> Iterator[dict[str, Any]]:
+    """Figures 8 and 9: what the drawings show, as numbers, over what is drawn and over all unseen subjects."""
+    found = [row for row in published.metrics if row["task"] == "case_studies"]
+    for row in found:
+        if row["cohort"] in (CASES[exhibit], "all_subjects"):
+            place = (f"{row['dataset']}/{row['cohort']}", row["method"], column_name(row["metric"], row["k"]))
+            yield _cell(exhibit, "case_studies", place, row, num_seeds=1)
+    if not found:
+        reason = published.missing.get("case_studies", "the table case_studies is empty")
+        yield _nothing(exhibit, "case_studies", reason)
