@@ -1,0 +1,252 @@
+"""Settings of the evaluations: retrieval, predictions, X-rays, and the small models that stand beside ours."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from medcsp_model.settings.plain import read_settings, to_plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalSettings:
+    """How text-to-image retrieval is evaluated.
+
+    Attributes:
+        split: split of the corpus to search; empty takes every record of the corpus.
+        source: source to search; empty takes the only one with one image and one text modality.
+        ks: numbers of results to look at; those beyond the number of candidates are left out.
+        num_draws: bootstrap draws of subjects behind each interval.
+        seed: of the bootstrap.
+        raw_towers: embed without the shared head, as the released evaluation does.
+        batch_size: records embedded at a time.
+        num_threads: CPU threads; 0 takes torch's own choice.
+    """
+
+    split: str = ""
+    source: str = ""
+    ks: tuple[int, ...] = (1, 5, 10, 20, 50, 100)
+    num_draws: int = 2000
+    seed: int = 0
+    raw_towers: bool = False
+    batch_size: int = 64
+    num_threads: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`."""
+        return to_plain(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain values; ValueError names an unknown key or a value of the wrong type."""
+        settings = read_settings(cls, values)
+        if not settings.ks or min(settings.ks) < 1 or settings.num_draws < 1:
+            raise ValueError("settings: ks and num_draws must be at least 1")
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """How methods of prediction are trained and compared: the same for every method.
+
+    Attributes:
+        batch_sizes, learning_rates: the grid, the paper's by default.
+        seeds: of weights, batches and dropout; scores are averaged over them.
+        search_seeds: with so many of the seeds every point of the grid is trained, with the rest the best alone.
+        monitor: what validation says of a training: higher areas or a lower loss are better; ties go to the loss.
+        max_epochs: passes over the training records.
+        patience: epochs without a better validation after which training stops.
+        weight_decay: AdamW's.
+        clip_norm: largest gradient norm; 0 never clips.
+        device: `auto` takes CUDA where there is one.
+        num_workers: processes that train at the same time, one thread each.
+        num_threads: CPU threads where one process trains; 0 takes torch's own choice.
+        num_draws: bootstrap draws of patients behind each interval.
+        bootstrap_seed: of the draws.
+    """
+
+    batch_sizes: tuple[int, ...] = (32, 64, 128, 256)
+    learning_rates: tuple[float, ...] = (2e-5, 2e-4, 2e-3, 2e-2)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    search_seeds: int = 1
+    monitor: Literal["auroc", "average_precision", "loss"] = "auroc"
+    max_epochs: int = 50
+    patience: int = 5
+    weight_decay: float = 1e-3
+    clip_norm: float = 1.0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    num_workers: int = 1
+    num_threads: int = 0
+    num_draws: int = 10_000
+    bootstrap_seed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`."""
+        return to_plain(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
+        settings = read_settings(cls, values)
+        lists = (settings.batch_sizes, settings.learning_rates, settings.seeds)
+        if not all(lists) or min(settings.batch_sizes) < 1 or min(settings.learning_rates) <= 0:
+            raise ValueError("settings: batch_sizes, learning_rates and seeds must each hold a number above 0")
+        if min(settings.search_seeds, settings.max_epochs, settings.patience, settings.num_workers) < 1:
+            raise ValueError("settings: search_seeds, max_epochs, patience and num_workers must be at least 1")
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionEvaluation:
+    """What is measured of which methods on every prediction task.
+
+    Attributes:
+        methods: what is evaluated, by the names of `metrics`; a task takes those of them that the paper gives it.
+        sizes: networks as published, or at sizes that a core trains in seconds.
+        sweep: training and intervals.
+        thresholds: risks above which one would treat.
+        few_methods: methods that are trained on few positives too.
+        few_positives: on so many; those that a task does not have are left out.
+        few_draws: draws of them.
+        fold_seeds: with so many of the seeds the declared comparisons are cross-validated; 0 leaves that out.
+    """
+
+    methods: tuple[str, ...] = (
+        *("medcsp", "medcsp_linear_probe", "medcsp_scratch"),
+        *("f_lstm", "f_cnn", "raim", "dcmn", "medhmp"),
+        *("bert_lstm", "bert_cnn", "bert_encoder", "bert_star"),
+        *("lstm_bert", "cnn_bert", "encoder_bert", "star_bert"),
+        *("logistic_regression", "gradient_boosting"),
+    )
+    sizes: Literal["published", "demo"] = "published"
+    sweep: SweepSettings = field(default_factory=SweepSettings)
+    thresholds: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
+    few_methods: tuple[str, ...] = ("medcsp", "medcsp_linear_probe", "medcsp_scratch", "gradient_boosting")
+    few_positives: tuple[int, ...] = (10, 30, 100)
+    few_draws: int = 20
+    fold_seeds: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`."""
+        return to_plain(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
+        settings = read_settings(cls, values)
+        SweepSettings.from_json(settings.sweep.to_json())
+        if not settings.methods:
+            raise ValueError("settings.methods: name at least one")
+        if not all(0 < threshold < 1 for threshold in settings.thresholds):
+            raise ValueError(f"settings.thresholds: must lie between 0 and 1, got {settings.thresholds}")
+        if settings.few_positives and (min(settings.few_positives) < 1 or settings.few_draws < 1):
+            raise ValueError("settings: few_positives and few_draws must be at least 1")
+        if not 0 <= settings.fold_seeds <= len(settings.sweep.seeds):
+            raise ValueError(f"settings.fold_seeds: {settings.fold_seeds}, of {len(settings.sweep.seeds)} seeds")
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RadiologyEvaluation:
+    """Which models are evaluated on X-rays, and how.
+
+    Attributes:
+        methods: by the names of `metrics`: `medcsp`, `medcsp_llm`, published models by the folder below MEDCSP_WEIGHTS
+            that holds each, and `<family>_small`, trained here. A model that cannot be had has a reason, no number.
+        modes: every model as its authors ran it (`native`), and as the released evaluation ran it (`paper`).
+        headline: prompt set that stands for a model where one number must; the others give mean and spread.
+        prompts: folder with a folder of prompt sets (*.toml) for each task; empty takes those of our own wording.
+        num_draws: bootstrap draws of patients behind each interval of a classification.
+        seed: of the draws.
+        batch_size: images or texts embedded at a time.
+        smallest_group: a subgroup of fewer images or queries has no numbers.
+        border: width of the border that alone is left in the control `border_only`, share of the side.
+        most_bits: bits in which two perceptual hashes may differ and the images still count as alike.
+    """
+
+    methods: tuple[str, ...] = (
+        *("medcsp", "medcsp_llm", "medcsp_released", "clip", "pubmedclip", "biomedclip"),
+        *("medclip", "cxr_clip", "llava_med", "llava_med_v1"),
+    )
+    modes: tuple[Literal["native", "paper"], ...] = ("native", "paper")
+    headline: str = "description"
+    prompts: str = ""
+    num_draws: int = 10_000
+    seed: int = 0
+    batch_size: int = 32
+    smallest_group: int = 10
+    border: float = 0.1
+    most_bits: int = 4
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`."""
+        return to_plain(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
+        settings = read_settings(cls, values)
+        if not settings.methods or not settings.modes:
+            raise ValueError("settings.methods and settings.modes: name at least one of each")
+        if min(settings.num_draws, settings.batch_size, settings.smallest_group) < 1:
+            raise ValueError("settings: num_draws, batch_size and smallest_group must be at least 1")
+        if not 0 < settings.border < 0.5:
+            raise ValueError(f"settings.border: must lie between 0 and 0.5, got {settings.border}")
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallModels:
+    """Small models of the published families, trained on the pre-training corpus's X-rays by their own objectives.
+
+    Attributes:
+        methods: those that are trained, by the names of `metrics`.
+        steps: of training.
+        batch_size: films of a step.
+        lr: of AdamW.
+        embed_dim: width of the embeddings.
+        seed: of weights and batches.
+        num_threads: CPU threads; 0 takes torch's own choice.
+    """
+
+    methods: tuple[str, ...] = ()
+    steps: int = 300
+    batch_size: int = 32
+    lr: float = 3e-3
+    embed_dim: int = 64
+    seed: int = 0
+    num_threads: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`."""
+        return to_plain(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
+        settings = read_settings(cls, values)
+        if min(settings.steps, settings.batch_size, settings.embed_dim) < 1 or settings.lr <= 0:
+            raise ValueError("settings: steps, batch_size, embed_dim and lr must be above 0")
+        return settings
+
+
+def demo_prediction(*, every_method: bool = False) -> PredictionEvaluation:
+    """Prediction at a size that two CPU cores evaluate in minutes: ours and the simple references, or every method."""
+    simple = ("medcsp", "medcsp_linear_probe", "medcsp_scratch", "logistic_regression", "gradient_boosting")
+    return PredictionEvaluation(
+        methods=PredictionEvaluation().methods if every_method else simple,
+        sizes="demo",
+        sweep=SweepSettings(
+            batch_sizes=(32,),
+            learning_rates=(3e-3,),
+            seeds=(0,) if every_method else (0, 1),
+            max_epochs=3 if every_method else 5,
+            patience=2,
+            device="cpu",
+            num_threads=1,
+            num_draws=1000,
+        ),
+        few_methods=("medcsp", "medcsp_scratch"),
+        few_positives=(10,),
+        few_draws=2,
+        fold_seeds=0,
+    )

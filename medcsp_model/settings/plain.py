@@ -1,0 +1,52 @@
+"""From plain values to frozen dataclasses and back, strictly: an unknown key or a wrong type is named by its path."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+Group = TypeVar("Group")
+
+
+def read_settings(cls: type[Group], values: Any) -> Group:
+    """A group of settings from plain values; ValueError names an unknown key or a value of the wrong type."""
+    built = _build(cls, values, "settings")
+    assert isinstance(built, cls)
+    return built
+
+
+def to_plain(settings: Any) -> dict[str, Any]:
+    """Plain dictionaries, numbers and lists of a group of settings, for `json.dumps`."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings)))
+    return plain
+
+
+def _build(cls: type, values: Any, path: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{path}: expected a group of settings, got {values!r}")
+    hints = get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise ValueError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(hints))}")
+    return cls(**{key: _convert(hints[key], value, f"{path}.{key}") for key, value in values.items()})
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        assert isinstance(hint, type)
+        return _build(hint, value, path)
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ValueError(f"{path}: {value!r} is none of {', '.join(map(repr, get_args(hint)))}")
+        return value
+    if get_origin(hint) is tuple:
+        if isinstance(value, list | tuple) and get_args(hint)[1:] == (Ellipsis,):
+            return tuple(_convert(get_args(hint)[0], item, path) for item in value)
+        if not isinstance(value, list | tuple) or len(value) != len(get_args(hint)):
+            raise ValueError(f"{path}: expected {len(get_args(hint))} numbers, got {value!r}")
+        return tuple(_convert(kind, item, path) for kind, item in zip(get_args(hint), value, strict=True))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise ValueError(f"{path}: expected {hint.__name__}, got {value!r}")
+    return value
