@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+CELLS_AT_ONCE = 1 << 22
+"""Draws by subjects that are held at a time, 64 MB with their copies."""
+
 
 def cluster_interval(
     values_NM: NDArray[np.float64],
@@ -43,8 +46,13 @@ def cluster_draws(
     np.add.at(totals_GM, group_N, values_NM)
     counts_G = np.bincount(group_N, minlength=num_subjects)
     rng = np.random.default_rng(seed)
-    weights_BG = rng.multinomial(num_subjects, np.full(num_subjects, 1 / num_subjects), size=num_draws)
-    means_BM: NDArray[np.float64] = (weights_BG @ totals_GM) / (weights_BG @ counts_G)[:, None]
+    means_BM = np.empty((num_draws, values_NM.shape[1]))
+    at_once = max(1, CELLS_AT_ONCE // num_subjects)
+    for first in range(0, num_draws, at_once):
+        block = means_BM[first : first + at_once]
+        drawn_BG = rng.multinomial(num_subjects, np.full(num_subjects, 1 / num_subjects), size=len(block))
+        weights_BG = drawn_BG.astype(np.float64)
+        block[:] = (weights_BG @ totals_GM) / (weights_BG @ counts_G)[:, None]
     return means_BM
 
 
