@@ -8,7 +8,7 @@ import polars as pl
 from data_contracts import CONTRACTS, evaluation
 from lake import Lake
 from pipelines.assets.step import Build, Made, step
-from pipelines.report import TEMPLATES, build_page, exhibits, write_page
+from pipelines.report import INDEX, TEMPLATES, build_site, exhibits, write_site
 from pipelines.resources import Workspace
 
 BEFORE_LINEAGE = tuple(c for c in CONTRACTS.values() if c not in (evaluation.Lineage, evaluation.Report))
@@ -68,8 +68,8 @@ def lineage(build: Build) -> pl.DataFrame:
     kinds=("html",),
 )
 def report(build: Build) -> Made:
-    """Write the page that people read."""
-    page = build_page(
+    """Write the pages that people read."""
+    site = build_site(
         build.lake,
         profile_name=build.workspace.profile.name,
         synthetic_sources=sorted(build.workspace.sources.synthetic),
@@ -77,13 +77,15 @@ def report(build: Build) -> Made:
         settings=build.workspace.profile.group("records", "links", "cohorts", "vocabularies"),
     )
     path = page_path(build.lake)
-    write_page(page, path)
-    return Made(page.sections, extra={"page": path.relative_to(build.lake.home).as_posix()})
+    write_site(site, path.parent)
+    return Made(
+        site.sections, extra={"page": path.relative_to(build.lake.home).as_posix(), "pages": sorted(site.pages)}
+    )
 
 
 def page_path(lake: Lake) -> Path:
-    """Return where the page lies."""
-    return lake.home / "report" / "index.html"
+    """Return where the first page lies."""
+    return lake.home / "report" / INDEX
 
 
 def _fingerprints(workspace: Workspace, tables: Iterable[str]) -> dict[str, str]:

@@ -7,8 +7,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.report.content import Axis, GroupedBars, Histogram, Line, LineChart, Role
+from pipelines.report.content import Axis, GroupedBars, Histogram, Line, LineChart, Role, Scatter
 from pipelines.report.formats import plain
+from pipelines.report.scatter import Plate, draw_scatter
 
 WIDTH, HEIGHT = 440, 280
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 46
@@ -129,14 +130,16 @@ class Scale:
         return round(self._start + share * (self._end - self._start), 2)
 
 
-def draw(chart: LineChart | Histogram | GroupedBars) -> Drawing | Sheet:
-    """Lay a chart out on a sheet of `WIDTH` by `HEIGHT`; lying bars take the height they need.
+def draw(chart: LineChart | Histogram | GroupedBars | Scatter) -> Drawing | Sheet | Plate:
+    """Lay a chart out on a sheet of `WIDTH` by `HEIGHT`; lying bars take the height they need, scatters a square.
 
     Raises:
         ValueError: the chart holds no data; say so in words instead of drawing it.
     """
     if isinstance(chart, GroupedBars):
         return _draw_strips(chart)
+    if isinstance(chart, Scatter):
+        return draw_scatter(chart)
     return _draw_lines(chart) if isinstance(chart, LineChart) else _draw_histogram(chart)
 
 

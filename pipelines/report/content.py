@@ -23,7 +23,9 @@ class Cell:
         detail: a last, smaller line.
         bar: share of a bar behind the number, 0 to 1.
         badge: a word in a box, such as `synthetic`.
-        links: names of tables on the page that the cell points to.
+        links: names of tables on the page of lineage that the cell points to.
+        target: the anchor that its text points to, on whichever page it lies.
+        title: what it says when pointed at.
         is_code: set in a fixed-width face.
     """
 
@@ -33,6 +35,8 @@ class Cell:
     bar: float | None = None
     badge: str = ""
     links: tuple[str, ...] = ()
+    target: str = ""
+    title: str = ""
     is_code: bool = False
 
 
@@ -55,6 +59,7 @@ class Row:
     detail: str = ""
     anchor: str = ""
     badge: str = ""
+    badges: tuple[str, ...] = ()
     is_muted: bool = False
 
 
@@ -69,6 +74,7 @@ class Table:
     note: str = ""
     is_folded: bool = False
     anchor: str = ""
+    badges: tuple[str, ...] = ()
     kind: Literal["table"] = "table"
 
 
@@ -193,6 +199,27 @@ class GroupedBars:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """Points of one colour and shape in a scatter chart: places without a unit."""
+
+    name: str
+    role: Literal["main", "first", "second"]
+    is_square: bool
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scatter:
+    """Points of several kinds on one sheet; axes mean nothing, nearness does."""
+
+    caption: str
+    description: str
+    clouds: tuple[Cloud, ...]
+    note: str = ""
+    kind: Literal["scatter"] = "scatter"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Note:
     """A paragraph: what is missing and why, or how to read what follows."""
 
@@ -274,12 +301,12 @@ class Fold:
     kind: Literal["fold"] = "fold"
 
 
-Part = Table | LineChart | Histogram | GroupedBars | Note | Chain | Flow | Fold
+Part = Table | LineChart | Histogram | GroupedBars | Scatter | Note | Chain | Flow | Fold
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One section of the page.
+    """One section of a page.
 
     Attributes:
         name: in the contract, the page's anchors and the digest.

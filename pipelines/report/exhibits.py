@@ -1,7 +1,7 @@
 """The paper's tables and figures as rows: our number, the printed one, and what has to be said of it.
 
 Takes numbers from published tables; computes none but counts of rows and of seeds. Not here: what a cell looks like
-(`paper_section`).
+(`paper`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -78,6 +78,11 @@ def maths(text: str) -> markupsafe.Markup:
     return markupsafe.Markup(_SUBSCRIPT.sub(r"\1<sub>\2</sub>", str(markupsafe.escape(text))))  # noqa: S704
 
 
+def capital(words: str) -> str:
+    """Words with a capital in front, the rest as it is."""
+    return words[:1].upper() + words[1:]
+
+
 def release(name: str) -> str:
     """The name of a source as its publisher writes it: `mimic_cxr` as `MIMIC-CXR`."""
     return RELEASES.get(name, name)

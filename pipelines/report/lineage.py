@@ -25,6 +25,7 @@ LAYER_TITLES = {
     "corpus": "Training corpora",
     "checkpoint": "Checkpoint",
     "evaluation": "Evaluation",
+    "report": "Report",
 }
 
 

@@ -1,146 +1,92 @@
-"""Puts the page together: reads the lake, asks each section for its data, and renders one file that needs no other.
+"""Renders pages: each one file that needs no other, with links to the rest of the site. Not here: what a page says."""
 
-What does not belong here: what a section says (its own module) and what anything looks like (`templates/`).
-"""
-
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
-import polars as pl
 
-from data_contracts.evaluation import Report
-from lake import Lake
-from lake.files import locked, write_atomic
-from pipelines.report import cohorts, databases, predictions, retrieval, tripod_study
 from pipelines.report.charts import draw
-from pipelines.report.cohorts import cohorts_section
-from pipelines.report.content import Cell, Column, Note, Row, Section, Table
-from pipelines.report.costs import costs_section
-from pipelines.report.counts import counts_section
-from pipelines.report.databases import databases_section
+from pipelines.report.content import Fold, KeyNumber, Part, Section, Table
 from pipelines.report.formats import maths, release
-from pipelines.report.lineage import lineage_section, trace
-from pipelines.report.pairs import pairs_section
-from pipelines.report.predictions import predictions_section
-from pipelines.report.pretraining import TABLE as CHECKPOINT
-from pipelines.report.pretraining import pretraining_section
-from pipelines.report.retrieval import retrieval_section
-from pipelines.report.tripod import tripod_section
 
 FOLDER = Path(__file__).resolve().parent / "templates"
 TEMPLATES = tuple(sorted(path for path in FOLDER.iterdir() if path.is_file()))
-"""Files that the page is rendered with: part of the code version of whatever publishes it."""
-
-INPUTS = (
-    "ehr_records",
-    "ehr_stays",
-    "ehr_codes",
-    "ehr_notes",
-    "cxr_records",
-    "cxr_reports",
-    "same_patient_pairs",
-    "cohort_split",
-    "diagnosis_histories",
-    "diagnosis_vocabulary",
-    "drug_vocabulary",
-    "ehr_series",
-    "text_tokens",
-    "cxr_images",
-    *databases.TABLES,
-    *cohorts.TABLES,
-    *tripod_study.TABLES,
-    "pretrain_corpus",
-    retrieval.GALLERY,
-    CHECKPOINT,
-    *predictions.TABLES,
-    retrieval.TABLE,
-)
-"""Tables that must be published before the page can be built."""
-
-KEY_NUMBERS = ("retrieval", "predictions", "pre_training", "linked_pairs", "data_counts")
+"""Files that pages are rendered with: part of the code version of whatever publishes them."""
+_TO_ANCHOR = re.compile(r'href="#([^"]+)"')
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A rendered page and one row per section, as the contract `report` has them (without the costs)."""
+    """One page of the site.
 
-    html: str
-    sections: pl.DataFrame
+    Attributes:
+        file: its name below the report's folder.
+        title: its heading, and its name on the other pages.
+        lead: what is on it, for the first page's list.
+        sections: from top to bottom.
+        key_numbers: for its head.
+    """
+
+    file: str
+    title: str
+    lead: str
+    sections: tuple[Section, ...]
+    key_numbers: tuple[KeyNumber, ...] = ()
 
 
-def build_page(
-    lake: Lake,
+def render(
+    pages: Sequence[Page],
     *,
     profile_name: str,
     synthetic_sources: Sequence[str],
     absent_sources: Mapping[str, str],
-    settings: Mapping[str, Any],
-) -> Page:
-    """Render the report of what a lake holds. The same tables give the same bytes, apart from the costs.
-
-    Args:
-        lake: where the tables of `INPUTS` are published; an empty table is said to be empty.
-        profile_name: the profile that made them.
-        synthetic_sources: raw sources that the graph wrote itself.
-        absent_sources: raw sources that were not there, and the variable that would name each.
-        settings: settings to print, nested as they come.
-
-    Raises:
-        TableMissing: a table of `INPUTS` is not published.
-    """
-    ancestry = trace(lake, INPUTS)
-    manifests = list(ancestry.manifests.values())
-    sections = [
-        counts_section(lake, manifests=manifests, synthetic_sources=synthetic_sources, absent_sources=absent_sources),
-        pairs_section(lake),
-        databases_section(lake),
-        cohorts_section(lake, synthetic_sources=synthetic_sources),
-        pretraining_section(lake),
-        retrieval_section(lake),
-        predictions_section(lake),
-        tripod_section(lake, ancestry, synthetic_sources=synthetic_sources),
-        lineage_section(
-            ancestry,
-            metrics=retrieval.TABLE,
-            checkpoint=CHECKPOINT,
-            measured_on=lake.scan(retrieval.TABLE).select("fingerprint").unique().collect()["fingerprint"].to_list(),
-            synthetic_sources=synthetic_sources,
-        ),
-        _settings_section({**settings, "training": ancestry.manifests[CHECKPOINT].settings}),
-    ]
-    frame = pl.DataFrame(
-        {
-            "section": [section.name for section in sections],
-            "page": ["index.html" for _ in sections],
-            "num_rows": [section.num_rows for section in sections],
-            "content_sha256": [section.content_sha256 for section in sections],
-        },
-        schema=Report.create_empty().schema,
-    )
-    by_name = {section.name: section for section in sections}
-    html = (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
+    engines: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the HTML of every page by its file; a link to what stands on another page leads there."""
+    anchors = {page.file: set(_anchors(page)) for page in pages}
+    where = {anchor: file for file, found in anchors.items() for anchor in found}
+    template = _environment().get_template("page.html.j2")
+    html = {}
+    for page in pages:
+        text = template.render(
+            page=page,
+            pages=pages,
             profile=profile_name,
             synthetic_sources=sorted(synthetic_sources),
             absent_sources=dict(sorted(absent_sources.items())),
-            key_numbers=[key for name in KEY_NUMBERS for key in by_name[name].key_numbers],
-            sections=[*sections, costs_section(lake, manifests=manifests)],
-            engines=ancestry.manifests[retrieval.TABLE].engines,
+            engines=engines,
             draw=draw,
         )
-    )
-    return Page(html=html, sections=frame)
+        html[page.file] = _across(text, own=anchors[page.file], where=where)
+    return html
 
 
-def write_page(page: Page, path: Path) -> None:
-    """Replace the file as one step: whoever has the old page open, or asks while it is written, sees a whole one."""
-    with locked(path.parent / ".lock"):
-        write_atomic(path, page.html)
+def _across(html: str, *, own: set[str], where: Mapping[str, str]) -> str:
+    """Put the page before every anchor that lies on another one."""
+
+    def target(found: re.Match[str]) -> str:
+        anchor = found[1]
+        return found[0] if anchor in own or anchor not in where else f'href="{where[anchor]}#{anchor}"'
+
+    return _TO_ANCHOR.sub(target, html)
+
+
+def _anchors(page: Page) -> Iterator[str]:
+    for section in page.sections:
+        yield section.name
+        for band in section.bands:
+            yield from _of_parts(band)
+
+
+def _of_parts(parts: Sequence[Part]) -> Iterator[str]:
+    for part in parts:
+        if isinstance(part, Table):
+            yield from (anchor for anchor in (part.anchor, *(row.anchor for row in part.rows)) if anchor)
+        elif isinstance(part, Fold):
+            for band in part.bands:
+                yield from _of_parts(band)
 
 
 def _environment() -> jinja2.Environment:
@@ -154,37 +100,3 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters.update(maths=maths, release=release)
     return environment
-
-
-def _settings_section(settings: Mapping[str, Any]) -> Section:
-    rows = [Row(label=name, cells=(Cell(text=value, is_code=True),)) for name, value in _flat(settings)]
-    table = Table(
-        caption=f"All settings ({len(rows)})",
-        head="Setting",
-        columns=(Column(label="Value", is_number=False),),
-        rows=tuple(rows),
-        is_folded=True,
-    )
-    return Section(
-        name="settings",
-        title="Settings",
-        lead="Every choice that the paper leaves open, or that differs from it, is a setting.",
-        num_rows=len(rows),
-        bands=((table if rows else Note(text="No settings were given.", tone="missing"),),),
-    )
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as `group.name` and text, by name."""
-    for name in sorted(settings):
-        value = settings[name]
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", _in_words(value)
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(_in_words(item) for item in value)
-    return {True: "yes", False: "no", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Pre-training: the curves of the current checkpoint. What the losses are: `medcsp_model.losses`."""
+"""Pre-training: the curves of a checkpoint. What the losses are: `medcsp_model.losses`."""
 
 from typing import Any, Literal
 
@@ -31,12 +31,19 @@ LOSSES: tuple[tuple[str, str, str, Literal["main", "first", "second", "third"]],
 )
 
 
-def pretraining_section(lake: Lake) -> Section:
-    """Draw the total loss and its three parts, how far positives stand from negatives, and the validation subjects."""
-    curve = lake.scan(TABLE).sort("step").collect()
-    bands = (_parts(curve), _further_charts(curve), batches_parts(_done(lake))) if curve.height else (_parts(curve),)
+def pretraining_section(lake: Lake, table: str = TABLE, *, name: str = "pre_training") -> Section:
+    """Draw the total loss and its three parts, how far positives stand from negatives, and the validation subjects.
+
+    Args:
+        lake: where the checkpoint is published.
+        table: the checkpoint.
+        name: of the section.
+    """
+    curve = lake.scan(table).sort("step").collect()
+    done = batches_parts(_done(lake, table))
+    bands = (_parts(curve), _further_charts(curve), done) if curve.height else (_parts(curve),)
     return Section(
-        name="pre_training",
+        name=name,
         title="Pre-training",
         lead="One model over both sources. Modalities of a record are drawn together (L_A), then records of one "
         "patient (L_P), then records with similar diagnosis histories (L_D).",
@@ -72,8 +79,8 @@ def _chart(curve: pl.DataFrame) -> LineChart:
     )
 
 
-def _done(lake: Lake) -> dict[str, Any]:
-    manifest = lake.manifest(TABLE)
+def _done(lake: Lake, table: str) -> dict[str, Any]:
+    manifest = lake.manifest(table)
     return manifest.extra.get("training", {}) if manifest else {}
 
 
@@ -154,7 +161,7 @@ def _further_charts(curve: pl.DataFrame) -> tuple[Part, ...]:
                 y=Axis(label="R@10", is_percent=True),
                 lines=(recall,),
                 note="Reports of subjects held out of training searched among their images, mean over sources; "
-                "fewer candidates than in the evaluation below, so not to be compared with it.",
+                "fewer candidates than in the evaluation, so not to be compared with it.",
             )
         )
     return tuple(chart for chart in charts if isinstance(chart, LineChart) and chart.lines)

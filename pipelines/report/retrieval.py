@@ -25,9 +25,8 @@ from pipelines.report.content import (
 )
 from pipelines.report.formats import count, interval, percent, plain, release
 from pipelines.report.paper_numbers import TABLE_2, TABLE_2_NUM_CANDIDATES, TABLE_2_NUM_QUERIES
-from pipelines.report.prediction_numbers import PREFIX
 
-TABLE = "metrics"
+TABLE, PREFIX = "metrics", "retrieval_"
 TASK = "retrieval_mimic_cxr"
 GALLERY = "retrieval_mimic_cxr_corpus"
 OURS, CHANCE = "medcsp", "chance"
@@ -46,8 +45,7 @@ HEADLINE_K = 10
 
 def retrieval_section(lake: Lake) -> Section:
     """Draw every retrieval of the metrics table, and list what is no curve."""
-    is_other = pl.any_horizontal(pl.col("task").str.starts_with(prefix) for prefix in (PREFIX, "zero_shot_"))
-    metrics = lake.scan(TABLE).filter(~is_other).collect()
+    metrics = lake.scan(TABLE).filter(pl.col("task").str.starts_with(PREFIX)).collect()
     metrics = _papers_search(metrics)
     metrics = metrics.with_columns(pl.col("method").cast(pl.String))
     curves = metrics.filter(pl.col("metric").is_in(list(CURVES)))

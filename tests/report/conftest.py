@@ -12,12 +12,15 @@ import pytest
 
 from data_contracts import CONTRACTS
 from lake import Lake, Measurement
-from pipelines.report import INPUTS, Page, build_page
+from pipelines.report import INPUTS, Site, build_site
+from pipelines.report.exhibits import INPUTS as BEHIND_CELLS
+from pipelines.report.exhibits import paper_tables
 from pipelines.report.paper_numbers import TABLE_2
 
 sys.path.insert(0, str(Path(__file__).parent))  # rows, here and on workers
 
 from prediction_rows import MEASURED, prediction_comparisons, prediction_methods, prediction_metrics, study_tables
+from x_ray_rows import study_metrics, x_ray_metrics, x_ray_tables
 
 START = datetime(2150, 1, 1)
 DIGEST = "ab" * 32
@@ -318,6 +321,8 @@ def _cohorts() -> dict[str, list[dict[str, Any]]]:
 
 
 SHARED = "pretrain_checkpoint_shared"
+X_RAYS, STUDIES = ("retrieval_open_i", "zero_shot_covid19", "zero_shot_chexpert"), ("ablation", "case_studies")
+PREDICTED = tuple(f"prediction_{task}" for task in ("arf", "shock", "mortality", "readmission"))
 INPUTS_OF = {
     "ehr_records": {"raw:mimic_iv/hosp/admissions.csv.gz": "11" * 32, "raw:mimic_iv/icu/icustays.csv.gz": "22" * 32},
     "ehr_notes": {"raw:mimic_iv_note": "absent"},
@@ -330,24 +335,36 @@ INPUTS_OF = {
     "retrieval_mimic_cxr_corpus": ["cohort_split", "text_tokens", "cxr_images"],
     "pretrain_checkpoint": ["pretrain_corpus"],
     "retrieval_mimic_cxr": ["retrieval_mimic_cxr_corpus", "pretrain_checkpoint"],
-    "prediction_arf": ["pretrain_checkpoint", SHARED],
-    "metrics": ["retrieval_mimic_cxr", "prediction_arf"],
+    **{name: ["pretrain_checkpoint", SHARED] for name in PREDICTED},
+    **{name: ["pretrain_checkpoint"] for name in X_RAYS},
+    "ablation": ["pretrain_corpus"],
+    "case_studies": ["ablation"],
+    "metrics": ["retrieval_mimic_cxr", *PREDICTED, *X_RAYS, *STUDIES],
+    "paper_tables": list(BEHIND_CELLS),
 }
+LAST = (*STUDIES, "metrics", "paper_tables")
 ORDER = (
-    *[name for name in INPUTS if name not in ("metrics",)],
+    *[name for name in INPUTS if name not in LAST],
     "retrieval_mimic_cxr",
-    SHARED,
-    "prediction_arf",
-    "metrics",
+    *PREDICTED,
+    *X_RAYS,
+    *LAST,
 )
 
 
 OF_CHECKPOINTS = {
     "retrieval_mimic_cxr": lambda native, _: metrics(native),
-    "prediction_arf": lambda *names: [row for row in prediction_metrics(*names) if row["task"] == "prediction_arf"],
+    **{name: lambda *names, name=name: of_task(prediction_metrics(*names), name) for name in PREDICTED},
     "prediction_comparisons": lambda native, _: prediction_comparisons(native),
     "prediction_methods": lambda native, _: prediction_methods(native),
-    "metrics": lambda *names: [*metrics(names[0]), *prediction_metrics(*names)],
+    **{name: lambda native, _, name=name: of_task(x_ray_metrics(native), name) for name in X_RAYS},
+    **{name: lambda native, _, name=name: of_task(study_metrics(native), name) for name in STUDIES},
+    "metrics": lambda *names: [
+        *metrics(names[0]),
+        *x_ray_metrics(names[0]),
+        *study_metrics(names[0]),
+        *prediction_metrics(*names),
+    ],
 }
 """Rows that name what they were measured on: the checkpoint of native features, and that of shared ones."""
 SETTINGS_OF: dict[str, dict[str, Any]] = {
@@ -355,6 +372,10 @@ SETTINGS_OF: dict[str, dict[str, Any]] = {
     "series_features": {"fit_on": "train"},
     "prediction_arf": {"measured": MEASURED},
 }
+
+
+def of_task(rows: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
+    return [row for row in rows if row["task"] == task]
 
 
 class UncataloguedLake(Lake):
@@ -366,13 +387,19 @@ class UncataloguedLake(Lake):
 
 def rows_of(lake: Lake, name: str) -> list[dict[str, Any]]:
     if name in OF_CHECKPOINTS:
-        checkpoints = [lake.manifest(table) for table in ("pretrain_checkpoint", SHARED)]
-        return OF_CHECKPOINTS[name](*(made.fingerprint if made else "" for made in checkpoints))
-    rows = study_tables(EHR)
+        return OF_CHECKPOINTS[name](*(_fingerprint(lake, table) for table in ("pretrain_checkpoint", SHARED)))
+    if name == "paper_tables":
+        return paper_tables(lake, headline="description", is_synthetic=True).to_dicts()
+    rows = study_tables(EHR) | x_ray_tables(_fingerprint(lake, "pretrain_checkpoint"))
     rows |= {**_records(), **_links(), **_features(), **_databases(), **_cohorts(), "pretrain_checkpoint": curve()}
-    rows |= {SHARED: curve()[:3]}
+    rows |= {SHARED: curve()[:3], "pretrain_llm": []}
     rows |= {"pretrain_corpus": contents("pretrain"), "retrieval_mimic_cxr_corpus": contents("retrieval")}
     return rows[name]
+
+
+def _fingerprint(lake: Lake, table: str) -> str:
+    made = lake.manifest(table)
+    return made.fingerprint if made else ""
 
 
 def fill(home: Path) -> Lake:
@@ -407,8 +434,8 @@ def _version(lake: Lake, table: str) -> str:
     return manifest.version
 
 
-def page_of(lake: Lake) -> Page:
-    return build_page(lake, profile_name="demo", synthetic_sources=SYNTHETIC, absent_sources=ABSENT, settings=SETTINGS)
+def site_of(lake: Lake) -> Site:
+    return build_site(lake, profile_name="demo", synthetic_sources=SYNTHETIC, absent_sources=ABSENT, settings=SETTINGS)
 
 
 @pytest.fixture(scope="session")
@@ -417,8 +444,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 @pytest.fixture(scope="session")
-def page(planted: Lake) -> Page:
-    return page_of(planted)
+def site(planted: Lake) -> Site:
+    return site_of(planted)
 
 
 @pytest.fixture
@@ -436,8 +463,8 @@ def new_lake(planted: Lake, tmp_path: Path) -> Callable[[Mapping[str, list[dict[
 
 
 @pytest.fixture
-def render() -> Callable[[Lake], Page]:
-    return page_of
+def render() -> Callable[[Lake], Site]:
+    return site_of
 
 
 @pytest.fixture

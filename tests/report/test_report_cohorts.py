@@ -9,7 +9,7 @@ import pytest
 from data_contracts.labels import COHORTS, EXCLUSIONS, HORIZONS, TASKS
 from data_contracts.prediction import OBSTACLES
 from lake import Lake
-from pipelines.report import Page, cohorts
+from pipelines.report import Site, cohorts
 from pipelines.report.content import Flow, Note, Section, Table
 from pipelines.report.paper_numbers import FIDDLE_STAYS, TABLE_1_COHORTS
 
@@ -48,7 +48,7 @@ def test_a_cohort_flows_from_its_candidates_to_the_tasks(section: Section) -> No
     assert readmission.ends == ("4 events (13.8 %) within 30 days",)
 
 
-def test_every_cohort_has_its_badge_and_nobody_is_said(section: Section, page: Page) -> None:
+def test_every_cohort_has_its_badge_and_nobody_is_said(section: Section, site: Site) -> None:
     assert {flow.badge for flow in parts_of(section, Flow)} == {"leaks"}
     missing = [note.text for note in parts_of(section, Note) if note.tone == "missing"]
     assert [text.split(":")[0] for text in missing] == [
@@ -57,7 +57,9 @@ def test_every_cohort_has_its_badge_and_nobody_is_said(section: Section, page: P
         "Cohort ehr_holdout",
     ]
     assert all("Not available" in text for text in missing)
-    assert re.search(r'<h3>metavision, predicted at 48 h into the stay <span class="badge synthetic">leaks', page.html)
+    assert re.search(
+        r'<h3>metavision, predicted at 48 h into the stay <span class="badge synthetic">leaks', site.pages["data.html"]
+    )
 
 
 def test_events_of_each_part_and_what_stands_in_the_way(section: Section) -> None:
@@ -124,9 +126,9 @@ def test_a_difference_on_the_whole_database_is_said(
     assert text in note.text and note.tone == tone
 
 
-def test_nothing_declared_is_said(new_lake: NewLake, render: Callable[[Lake], Page]) -> None:
+def test_nothing_declared_is_said(new_lake: NewLake, render: Callable[[Lake], Site]) -> None:
     lake = new_lake({"cohort_flow": [], "prediction_events": []})
-    assert "No prediction task is declared." in render(lake).html
+    assert "No prediction task is declared." in render(lake).pages["data.html"]
 
 
 def test_everything_that_can_be_published_has_words() -> None:

@@ -1,4 +1,4 @@
-"""The page in a real browser: it renders, says nothing to the console, asks for nothing, and fits a phone."""
+"""The pages in a real browser: they render, say nothing to the console, ask for nothing, and fit a phone."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.report import Page
+from pipelines.report import Site
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -16,7 +16,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
     "--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND",
 ]  # fmt: skip
-DESKTOP, PHONE = (1200, 4600), (390, 8200)
+DESKTOP, PHONE = (1200, 4600), (390, 6400)
 PROBE = """<script>
 addEventListener("load", () => {
   const root = document.documentElement;
@@ -26,12 +26,20 @@ addEventListener("load", () => {
   });
   const charts = document.querySelectorAll("svg.chart").length;
   const requests = performance.getEntriesByType("resource").length;
-  parent.postMessage([innerWidth, root.scrollWidth, requests, charts, cut.length].join(), "*");
+  parent.postMessage([FILE, innerWidth, root.scrollWidth, requests, charts, cut.length].join(), "*");
 });
 </script></body>"""
-FRAME = """<!DOCTYPE html><title>frame</title><style>body {{ margin: 0 }} iframe {{ border: 0; display: block }}</style>
-<script>addEventListener("message", (event) => {{ document.documentElement.dataset.probe = event.data; }});</script>
-<iframe src="{name}" width="{width}" height="{height}"></iframe>"""  # a window is never narrower than 500 pixels
+FRAME = """<!DOCTYPE html><title>frame</title>
+<style>body {{ margin: 0; display: flex }} iframe {{ border: 0; flex: none }}</style>
+<script>addEventListener("message", (event) => {{
+  const shown = document.documentElement.dataset;
+  shown.probe = (shown.probe ? shown.probe + " " : "") + event.data;
+}});</script>{frames}"""  # a window is never narrower than 500 pixels
+ONE = """<iframe src="{name}" width="{width}" height="{height}"></iframe>"""
+NUM_CHARTS = {
+    "index.html": 0, "data.html": 1, "retrieval.html": 5, "predictions.html": 16, "ablation.html": 11,
+    "pretrain_checkpoint.html": 4, "pretrain_checkpoint_shared.html": 4, "lineage.html": 0,
+}  # fmt: skip
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed on this machine")
 
@@ -62,28 +70,33 @@ def artifacts(tmp_path: Path) -> Path:
     return folder
 
 
-def framed(html: str, folder: Path, size: tuple[int, int]) -> Path:
-    """Write the page, and a page that shows it in a frame of this size."""
+def framed(pages: dict[str, str], folder: Path, size: tuple[int, int]) -> Path:
+    """Write pages, and one that shows them beside each other in frames of this size."""
     folder.mkdir()
-    (folder / "report.html").write_text(html, encoding="utf-8")
+    for name, html in pages.items():
+        (folder / name).write_text(html, encoding="utf-8")
     frame = folder / "frame.html"
-    frame.write_text(FRAME.format(name="report.html", width=size[0], height=size[1]), encoding="utf-8")
+    frames = "".join(ONE.format(name=name, width=size[0], height=size[1]) for name in pages)
+    frame.write_text(FRAME.format(frames=frames), encoding="utf-8")
     return frame
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_it_renders_alone_and_fits(page: Page, tmp_path: Path, size: tuple[int, int]) -> None:
-    frame = framed(page.html.replace("</body>", PROBE), tmp_path / "pages", size)
+def test_every_page_renders_alone_and_fits(site: Site, tmp_path: Path, size: tuple[int, int]) -> None:
+    pages = {name: html.replace("</body>", PROBE.replace("FILE", f'"{name}"')) for name, html in site.pages.items()}
+    frame = framed(pages, tmp_path / "pages", size)
     dom, console = browse(frame, tmp_path / "profile", "--dump-dom", "--virtual-time-budget=2000")
     assert console == []
-    probe = re.search(r'data-probe="(\d+),(\d+),(\d+),(\d+),(\d+)"', dom)
-    assert probe is not None, "the page did not load"
-    width, scroll_width, num_requests, num_charts, num_cut = map(int, probe.groups())
-    assert width == size[0]
-    assert scroll_width <= width, "the page scrolls sideways"
-    assert num_requests == 0, "the page asks for files"
-    assert num_charts == 23
-    assert num_cut == 0, "words of a chart are cut off"
+    said = re.search(r'data-probe="([^"]*)"', dom)
+    assert said is not None, "no page did load"
+    probes = {name: tuple(map(int, numbers)) for name, *numbers in (one.split(",") for one in said[1].split())}
+    assert probes.keys() == site.pages.keys(), "a page did not load"
+    for name, (width, scroll_width, num_requests, _, num_cut) in probes.items():
+        assert width == size[0]
+        assert scroll_width <= width, f"{name} scrolls sideways"
+        assert num_requests == 0, f"{name} asks for files"
+        assert num_cut == 0, f"words of a chart of {name} are cut off"
+    assert {name: probe[3] for name, probe in probes.items()} == NUM_CHARTS
 
 
 def test_a_console_error_would_be_seen(tmp_path: Path) -> None:
@@ -93,18 +106,18 @@ def test_a_console_error_would_be_seen(tmp_path: Path) -> None:
     assert len(console) == 1 and "absent is not defined" in console[0]
 
 
-def test_screenshots_are_kept(page: Page, tmp_path: Path, artifacts: Path) -> None:
+def test_screenshots_are_kept(site: Site, tmp_path: Path, artifacts: Path) -> None:
     dark = "--blink-settings=preferredColorScheme=0"
-    alone = page.html.replace("</style>", "main > :not(#predictions, #tripod), header { display: none }</style>")
     pictures = {}
-    for name, html, size, flags in (
-        ("desktop", page.html, DESKTOP, []),
-        ("predictions", alone, DESKTOP, []),
-        ("phone", page.html, PHONE, []),
-        ("phone_dark", page.html, PHONE, [dark]),
+    shown = ("index.html", "retrieval.html", "ablation.html", "pretrain_checkpoint.html")
+    for name, files, size, flags in (
+        ("desktop", ("index.html",), DESKTOP, []),
+        ("predictions", ("predictions.html", "ablation.html"), DESKTOP, []),
+        ("phone", shown, PHONE, []),
+        ("phone_dark", shown, PHONE, [dark]),
     ):
-        frame = framed(html, tmp_path / name, size)
-        window = (max(size[0], 500), size[1])
+        frame = framed({file: site.pages[file] for file in files}, tmp_path / name, size)
+        window = (max(size[0] * len(files), 500), size[1])
         picture = artifacts / f"report_{name}.png"
         assert shot(frame, tmp_path / "profile", picture, *flags, size=window) == window
         pictures[name] = picture.read_bytes()

@@ -10,11 +10,11 @@ import pytest
 
 from data_contracts.evaluation import Report
 from lake import Lake, Measurement, TableMissing
-from pipelines.report import INPUTS, Page, write_page
+from pipelines.report import INDEX, INPUTS, Site, write_site
 from pipelines.report.content import Table
 from pipelines.report.pretraining import batches_parts
 
-Render = Callable[[Lake], Page]
+Render = Callable[[Lake], Site]
 NewLake = Callable[[Mapping[str, list[dict[str, Any]]]], Lake]
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -82,11 +82,16 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def reader(page: Page) -> Reader:
-    return Reader(page.html)
+def readers(site: Site) -> dict[str, Reader]:
+    return {file.removesuffix(".html"): Reader(html) for file, html in site.pages.items()}
 
 
-def test_counts_have_the_planted_numbers(reader: Reader) -> None:
+def whole(site: Site) -> str:
+    return "".join(site.pages.values())
+
+
+def test_counts_have_the_planted_numbers(readers: dict[str, Reader]) -> None:
+    reader = readers["data"]
     assert reader.row("Patients") == ["12", "16", "32,355", "14,620"]
     assert reader.row("Patients in both sources") == ["8 66.7 %", "8 50.0 %", "", ""]
     assert reader.row("Records") == ["18", "48", "41,230", "156,837"]
@@ -102,20 +107,23 @@ def test_counts_have_the_planted_numbers(reader: Reader) -> None:
     assert reader.row("Records without a diagnosis history") == ["0.0 %", "50.0 %", "", ""]
 
 
-def test_cohorts_count_patients_studies_and_records(reader: Reader) -> None:
+def test_cohorts_count_patients_studies_and_records(readers: dict[str, Reader]) -> None:
+    reader = readers["data"]
     assert reader.row("Pre-training") == ["10", "14", "7", "14", "21"]
     assert reader.row("Held out") == ["2", "4", "1", "2", "3"]
     assert reader.row("Retrieval evaluation") == ["0", "0", "6", "12", "18"]
     assert reader.row("Unused") == ["0", "0", "2", "4", "6"]
 
 
-def test_modalities_show_what_is_missing(reader: Reader) -> None:
+def test_modalities_show_what_is_missing(readers: dict[str, Reader]) -> None:
+    reader = readers["data"]
     assert reader.row("EHR · drug")[2:] == ["12", "14", "85.7 %"]
     assert reader.row("EHR · note")[2:] == ["0", "14", "0.0 %"]
     assert not any(row and row[0] == "CXR · records" for row in reader.rows)
 
 
-def test_databases_stand_beside_each_other(reader: Reader) -> None:
+def test_databases_stand_beside_each_other(readers: dict[str, Reader]) -> None:
+    reader = readers["data"]
     assert reader.row("drug, mimic_iii") == ["14", "1", "40", "25.0 %"]
     assert reader.row("carevue") == ["100", "2", "2", "1"]
     assert reader.row("mimic_iii, age_years") == ["0.62", "0.50", "0.25"]
@@ -123,8 +131,8 @@ def test_databases_stand_beside_each_other(reader: Reader) -> None:
     assert reader.row("pretrain") == ["20", "25.0 %", "15.0 %"]
 
 
-def test_the_gaps_fall_into_the_right_bars(page: Page) -> None:
-    bars = dict(re.findall(r"<title>([^<:]+): (\d+) pairs</title>", page.html))
+def test_the_gaps_fall_into_the_right_bars(site: Site) -> None:
+    bars = dict(re.findall(r"<title>([^<:]+): (\d+) pairs</title>", site.pages["data.html"]))
     assert bars["0 days"] == "18"
     assert bars["more than 0, at most 2 days"] == "3"  # 0.5, 1.25 and 2.0: a bar holds its upper edge
     assert bars["more than 28, at most 30 days"] == "2"
@@ -132,27 +140,32 @@ def test_the_gaps_fall_into_the_right_bars(page: Page) -> None:
     assert len(bars) == 16
 
 
-def test_the_pairs_reach_what_they_reach(reader: Reader) -> None:
+def test_the_pairs_reach_what_they_reach(readers: dict[str, Reader]) -> None:
+    reader = readers["data"]
     assert reader.row("Patients with a pair") == ["7"]
     assert reader.row("EHR records with a pair") == ["11 61.1 %"]
     assert reader.row("CXR records with a pair") == ["21 43.8 %"]
 
 
-def test_training_shows_first_and_last_step(reader: Reader) -> None:
+def test_training_shows_first_and_last_step(readers: dict[str, Reader]) -> None:
+    reader = readers["pretrain_checkpoint"]
     assert reader.row("total") == ["5.645", "2.188"]
     assert reader.row("Linked pairs per batch") == ["12.0", "12.0"]
 
 
-def test_retrieval_stands_beside_chance_and_the_paper(reader: Reader) -> None:
-    ours, chance, times = (reader.row(head) for head in ("MedCSP, this run", "Chance", "Times chance"))
+def test_retrieval_stands_beside_chance_and_the_paper(readers: dict[str, Reader]) -> None:
+    reader = readers["retrieval"]
+    ours, chance, times = (reader.row(head, 12) for head in ("MedCSP, this run", "Chance", "Times chance"))
     assert (ours[8], chance[8], times[8]) == ("50.00 42.5–56.0", "2.50", "20.0")
     assert reader.row("MedCSP, paper’s Table 2")[6:] == ["8.74", "21.91", "29.51", "38.04", "50.49", "61.74"]
     assert "another gallery" in reader.words
-    assert "Recall at 10 50.0 % 95 % interval 42.5–56.0; 20× chance; n = 240 reports synthetic data" in reader.words
+    said = "Recall at 10 50.0 % 95 % interval 42.5–56.0; 20× chance; n = 240 reports synthetic data"
+    assert said in readers["index"].words
     assert "240 reports search 400 images" in reader.words
 
 
-def test_every_number_leads_back_to_its_files(planted: Lake, reader: Reader) -> None:
+def test_every_number_leads_back_to_its_files(planted: Lake, readers: dict[str, Reader]) -> None:
+    reader = readers["lineage"]
     for table in ("metrics", "pretrain_checkpoint", "pretrain_corpus", "ehr_records"):
         manifest = planted.manifest(table)
         assert manifest is not None
@@ -167,43 +180,66 @@ def test_every_number_leads_back_to_its_files(planted: Lake, reader: Reader) -> 
     assert "Evaluation corpus What is searched or predicted, as flat arrays. retrieval_mimic_cxr_cor" in reader.words
 
 
-def test_what_is_absent_or_synthetic_is_said(reader: Reader) -> None:
-    assert reader.row("Discharge summaries")[0] == "not available"
-    assert "Written by this project in the layout of MIMIC-CXR, MIMIC-IV." in reader.words
-    assert "MIMIC-IV-Note (set MEDCSP_MIMIC_IV_NOTE)." in reader.words
+def test_what_is_absent_or_synthetic_is_said(readers: dict[str, Reader]) -> None:
+    assert readers["data"].row("Discharge summaries")[0] == "not available"
+    for reader in readers.values():
+        assert "Written by this project in the layout of MIMIC-CXR, MIMIC-IV." in reader.words
+        assert "MIMIC-IV-Note (set MEDCSP_MIMIC_IV_NOTE)." in reader.words
 
 
-def test_settings_are_listed(reader: Reader) -> None:
+def test_settings_are_listed(readers: dict[str, Reader]) -> None:
+    reader = readers["lineage"]
     assert reader.row("cohorts.ehr_holdout_share") == ["0.15"]
 
 
-def test_costs_are_listed_dearest_first(reader: Reader) -> None:
+def test_costs_are_listed_dearest_first(planted: Lake, readers: dict[str, Reader]) -> None:
+    reader = readers["lineage"]
     tables = [row for row in reader.rows if len(row) == 4 and row[2:] == ["9.00", "250"]]
-    assert tables[0][:2] == ["metrics evaluation", f"{10 + len(INPUTS) + 2:.2f}"]
-    assert len(tables) == len(INPUTS) + 3
+    num_tables = len(planted.tables())
+    assert tables[0][:2] == ["paper_tables report", f"{10 + num_tables - 1:.2f}"]
+    assert len(tables) == num_tables
 
 
-def test_the_page_stands_alone(page: Page, reader: Reader) -> None:
-    assert not re.search(r"(?:https?:)?//\w|@import|url\(|<script|<img|<iframe", page.html)
-    assert all(target.startswith("#") for target in reader.targets)
+def test_every_page_stands_alone(site: Site) -> None:
+    assert list(site.pages) == [
+        INDEX,
+        "data.html",
+        "retrieval.html",
+        "predictions.html",
+        "ablation.html",
+        "pretrain_checkpoint.html",
+        "pretrain_checkpoint_shared.html",
+        "lineage.html",
+    ]
+    assert not re.search(r"(?:https?:)?//\w|@import|url\(|<script|<img|<iframe", whole(site))
 
 
-def test_the_page_is_well_formed_and_accessible(reader: Reader) -> None:
-    assert len(reader.ids) == len(set(reader.ids))
-    assert {target[1:] for target in reader.targets} <= set(reader.ids)
-    assert reader.headings[0] == 1 and reader.headings.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(reader.headings, reader.headings[1:], strict=False))
-    assert reader.unlabelled == 0
+def test_every_link_resolves(readers: dict[str, Reader]) -> None:
+    for name, reader in readers.items():
+        for target in reader.targets:
+            file, _, anchor = target.partition("#")
+            found = readers[file.removesuffix(".html") or name]
+            assert not anchor or anchor in found.ids, f"{target} on {name}"
+        assert {f"{other}.html" for other in readers} <= set(reader.targets), "every page is reached from every other"
 
 
-def test_nothing_of_a_patient_is_on_the_page(page: Page, planted: Lake) -> None:
+def test_every_page_is_well_formed_and_accessible(readers: dict[str, Reader]) -> None:
+    for reader in readers.values():
+        assert len(reader.ids) == len(set(reader.ids))
+        assert reader.headings[0] == 1 and reader.headings.count(1) == 1
+        assert all(after <= before + 1 for before, after in zip(reader.headings, reader.headings[1:], strict=False))
+        assert reader.unlabelled == 0
+
+
+def test_nothing_of_a_patient_is_on_a_page(site: Site, planted: Lake) -> None:
+    html = whole(site)
     for table, column in (("ehr_records", "hadm_id"), ("cxr_records", "record_id"), ("cxr_reports", "text")):
         values = planted.scan(table).select(column).unique().collect()[column].to_list()
-        assert values and not any(str(value) in page.html for value in values)
+        assert values and not any(str(value) in html for value in values)
 
 
-def test_same_tables_same_bytes(planted: Lake, page: Page, render: Render) -> None:
-    assert render(planted).html == page.html
+def test_same_tables_same_bytes(planted: Lake, site: Site, render: Render) -> None:
+    assert render(planted).pages == site.pages
 
 
 def test_costs_stand_outside_every_digest(new_lake: NewLake, render: Render) -> None:
@@ -211,55 +247,60 @@ def test_costs_stand_outside_every_digest(new_lake: NewLake, render: Render) -> 
     before = render(lake)
     lake.record_timing("metrics", Measurement(seconds=4321.0, cpu_seconds=1.0, peak_mb=1.0, created_time="y"))
     after = render(lake)
-    assert "4,321.00" in after.html and "4,321.00" not in before.html
+    assert "4,321.00" in after.pages["lineage.html"] and "4,321.00" not in whole(before)
     assert after.sections.equals(before.sections)
 
 
-def test_sections_meet_their_contract(page: Page) -> None:
-    sections = Report.validate(page.sections)
+def test_sections_meet_their_contract(site: Site) -> None:
+    sections = Report.validate(site.sections)
     assert sections["section"].to_list() == [
-        "data_counts",
-        "linked_pairs",
-        "databases",
-        "cohorts",
-        "pre_training",
-        "retrieval",
-        "predictions",
-        "tripod",
-        "lineage",
-        "settings",
+        "paper_tables",
+        *("data_counts", "linked_pairs", "databases", "cohorts"),
+        *("retrieval", "zero_shot", "x_rays"),
+        *("predictions", "tripod"),
+        *("ablation", "case_studies"),
+        *("card_pretrain_checkpoint", "pre_training", "card_pretrain_checkpoint_shared", "pre_training_shared"),
+        *("lineage", "settings"),
     ]
-    assert sections["content_sha256"].n_unique() == 10
+    assert sections["content_sha256"].n_unique() == sections.height
+    assert sections["page"].unique(maintain_order=True).to_list() == list(site.pages)
     assert dict(sections.select("section", "num_rows").iter_rows())["linked_pairs"] == 32
 
 
 def test_empty_tables_are_said_to_be_empty(new_lake: NewLake, render: Render) -> None:
-    page = render(new_lake({name: [] for name in INPUTS}))
-    reader = Reader(page.html)
-    assert 'class="chart"' not in page.html
+    site = render(new_lake({name: [] for name in INPUTS}))
+    reader = Reader(whole(site))
+    assert 'class="chart' not in whole(site)
+    assert "pretrain_checkpoint_shared.html" not in site.pages, "what was not trained has no page"
     assert "There are no pairs: no patient has records of two sources inside the window." in reader.words
     assert "There is no training curve" in reader.words
     assert "There are no retrieval numbers: the gallery is empty." in reader.words
     assert "The corpus is empty" in reader.words
+    assert "paper_tables is empty" in reader.words
+    assert "zero_shot_covid19 is empty" in reader.words
+    assert "There is no ablation: no variant was trained." in reader.words
+    assert "There are no case studies: nothing was drawn." in reader.words
     assert reader.row("Patients")[:2] == ["0", "0"]
     assert not re.search(r"\bnan\b|\bNone\b|\binf\b", reader.words)
 
 
 def test_only_some_tables_empty(new_lake: NewLake, render: Render) -> None:
     lake = new_lake({"same_patient_pairs": []})
-    page = render(lake)
-    assert page.html.count('class="chart"') == 14
-    assert "There are no pairs" in page.html
+    html = render(lake).pages["data.html"]
+    assert 'class="chart"' not in html
+    assert "There are no pairs" in html
 
 
 def test_what_was_not_measured_while_training_is_not_drawn(
-    new_lake: NewLake, render: Render, planted_curve: list[dict[str, Any]], page: Page
+    new_lake: NewLake, render: Render, planted_curve: list[dict[str, Any]], site: Site
 ) -> None:
-    assert "Retrieval on validation subjects while training" in page.html
-    assert "Positives above negatives" in page.html
-    assert "Gradient norm" in page.html
+    whole_curve = site.pages["pretrain_checkpoint.html"]
+    assert "Retrieval on validation subjects while training" in whole_curve
+    assert "Positives above negatives" in whole_curve
+    assert "Gradient norm" in whole_curve
     gone = {"recall_at_10": None, "logit_d_positive": None}
-    html = render(new_lake({"pretrain_checkpoint": [{**row, **gone} for row in planted_curve]})).html
+    html = render(new_lake({"pretrain_checkpoint": [{**row, **gone} for row in planted_curve]}))
+    html = html.pages["pretrain_checkpoint.html"]
     assert "Retrieval on validation subjects while training" not in html
     chart = html[html.index("Positives above negatives") :]
     chart = chart[: chart.index("</figure>")]
@@ -287,37 +328,41 @@ def test_what_met_in_the_batches_is_told() -> None:
 
 
 def test_a_replaced_input_is_said(new_lake: NewLake, render: Render, planted_curve: list[dict[str, Any]]) -> None:
-    reader = Reader(render(new_lake({"pretrain_checkpoint": planted_curve[:-1]})).html)
+    reader = Reader(render(new_lake({"pretrain_checkpoint": planted_curve[:-1]})).pages["lineage.html"])
     assert "retrieval_mimic_cxr was made from a version of pretrain_checkpoint that has been replaced" in reader.words
 
 
 def test_numbers_of_another_checkpoint_are_said(new_lake: NewLake, render: Render, planted: Lake) -> None:
     rows = planted.scan("metrics").collect().to_dicts()
-    reader = Reader(render(new_lake({"metrics": [{**row, "fingerprint": "0ther"} for row in rows]})).html)
+    reader = Reader(
+        render(new_lake({"metrics": [{**row, "fingerprint": "0ther"} for row in rows]})).pages["lineage.html"]
+    )
     assert "Some numbers were measured on another checkpoint, fingerprint 0ther." in reader.words
 
 
 def test_rejected_rows_are_counted(new_lake: NewLake, render: Render, planted_curve: list[dict[str, Any]]) -> None:
     planted_curve[3]["grad_norm"] = -1.0
-    reader = Reader(render(new_lake({"pretrain_checkpoint": planted_curve})).html)
+    reader = Reader(render(new_lake({"pretrain_checkpoint": planted_curve})).pages["data.html"])
     assert "Rows kept aside (1)" in reader.words
     rules = [row for row in reader.rows if row[:1] == ["pretrain_checkpoint"] and row[2:] == ["1", "1.64 %"]]
     assert len(rules) == 1 and "grad_norm" in rules[0][1]
 
 
 def test_words_in_names_are_escaped(planted: Lake) -> None:
-    from pipelines.report import build_page
+    from pipelines.report import build_site
 
-    page = build_page(
+    site = build_site(
         planted,
         profile_name="<b>&",
         synthetic_sources=["<i>"],
         absent_sources={},
         settings={"note": "<script>alert(1)</script> L_A"},
     )
-    Reader(page.html)
-    assert "<script" not in page.html and "<b>" not in page.html and "<i>" not in page.html
-    assert "&lt;b&gt;&amp;" in page.html
+    html = whole(site)
+    for page in site.pages.values():
+        Reader(page)
+    assert "<script" not in html and "<b>" not in html and "<i>" not in html
+    assert "&lt;b&gt;&amp;" in html
 
 
 def test_a_missing_table_is_named(tmp_path: Path, render: Render) -> None:
@@ -325,9 +370,14 @@ def test_a_missing_table_is_named(tmp_path: Path, render: Render) -> None:
         render(Lake(tmp_path))
 
 
-def test_writing_replaces_the_page_whole(tmp_path: Path, page: Page) -> None:
-    path = tmp_path / "report" / "index.html"
-    write_page(page, path)
-    write_page(page, path)
-    assert path.read_text(encoding="utf-8") == page.html
-    assert [item.name for item in path.parent.iterdir() if not item.name.startswith(".")] == ["index.html"]
+def test_writing_replaces_pages_whole_and_takes_away_those_of_checkpoints_that_are_gone(
+    tmp_path: Path, site: Site
+) -> None:
+    folder = tmp_path / "report"
+    write_site(site, folder)
+    (folder / "mine.html").write_text("kept")
+    (folder / "pretrain_llm.html").write_text("of a run before")
+    write_site(site, folder)
+    assert {name: (folder / name).read_text(encoding="utf-8") for name in site.pages} == site.pages
+    there = {item.name for item in folder.iterdir() if not item.name.startswith(".")}
+    assert there == {*site.pages, "mine.html"}

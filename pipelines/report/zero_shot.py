@@ -1,0 +1,185 @@
+"""Zero-shot classification: what each model is worth by prompts, prompt set by prompt set, and the controls.
+
+Reads the `metrics` table; computes no metric. The tables hold areas under curves, not the curves, so none is drawn.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import polars as pl
+
+from lake import Lake
+from pipelines.report.content import (
+    Axis,
+    BarGroup,
+    Cell,
+    Column,
+    GroupedBars,
+    Note,
+    Part,
+    Reading,
+    Role,
+    Row,
+    Section,
+    Table,
+)
+from pipelines.report.formats import capital, count, release
+from pipelines.report.methods import in_order, metric_title, role, title
+from pipelines.report.prediction_numbers import ends, read_rows, share
+
+PREFIX = "zero_shot_"
+TITLES = {"zero_shot_covid19": "COVID-19 against normal", "zero_shot_chexpert": "enlarged cardiomediastinum"}
+SHOWN = ("auroc", "auprc", "f1", "precision", "recall", "balanced_accuracy", "mcc")
+ROLES: tuple[tuple[Role, str], ...] = (
+    ("ours", "this run"),
+    ("own", "its variants"),
+    ("baseline", "baselines"),
+    ("simple", "sees no image"),
+)
+CONTROLS = {"lung_only": "all but the lungs black", "border_only": "all but the border black"}
+MEAN, CONSTANT = "mean", "constant"
+Found = dict[str, Any]
+
+
+def zero_shot_section(lake: Lake) -> Section:
+    """Draw AUROC of every method, then every number by prompt set."""
+    rows = read_rows(lake, "metrics", pl.col("task").str.starts_with(PREFIX))
+    whole = [row for row in rows if "/" not in row["split"]]
+    bands: list[tuple[Part, ...]] = []
+    for task in TITLES:
+        here = [row for row in whole if row["task"] == task]
+        if here:
+            charts = _charts(task, here)
+            bands += [charts] if charts else []
+            bands += [(_means(task, here),)]
+            bands += [(table,) for table in (_by_prompts(task, here), _controls(task, here), _groups(task, rows))]
+        else:
+            bands.append((Note(text=f"{task} is empty: no number of {TITLES[task]}.", tone="missing"),))
+    if whole:
+        bands.append((Note(text="ROC and precision-recall curves are not drawn: the tables hold areas, no curves."),))
+    return Section(
+        name="zero_shot",
+        title="Zero-shot classification",
+        lead="An image is held against two sentences; the nearer one is the answer. How the sentences are put decides "
+        "much, so every set of prompts has its own numbers and their mean stands first.",
+        num_rows=len(rows),
+        bands=tuple(tuple(part for part in band if not isinstance(part, Table) or part.rows) for band in bands),
+    )
+
+
+def _charts(task: str, rows: Sequence[Found]) -> tuple[GroupedBars, ...]:
+    found = [_chart(task, rows, metric=metric) for metric in ("auroc", "auprc")]
+    return tuple(chart for chart in found if chart.groups)
+
+
+def _chart(task: str, rows: Sequence[Found], *, metric: str) -> GroupedBars:
+    groups = []
+    for mode, words in ((MEAN, "mean over prompts"), (f"{MEAN}/paper", "the same, released harness")):
+        of_mode = {r["method"]: r for r in rows if (r["mode"], r["metric"]) == (mode, metric)}
+        coin = next((r["value"] for r in rows if (r["method"], r["metric"]) == ("chance", metric)), None)
+        bars = tuple(_reading(of_mode[method]) for method in in_order(of_mode))
+        if bars:
+            any_row = next(iter(of_mode.values()))
+            detail = f"{count(any_row['num_positive'] or 0)} of {count(any_row['n'])} positive"
+            groups.append(BarGroup(title=words, detail=detail, bars=bars, mark=coin))
+    roles = {bar.role for group in groups for bar in group.bars}
+    name = metric_title(metric)
+    said = "; ".join(bar.text for group in groups for bar in group.bars)
+    return GroupedBars(
+        caption=f"{name}: {TITLES[task]}",
+        description=f"{said}.",
+        x=Axis(label=name, ticks=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
+        groups=tuple(groups),
+        start=0.0,
+        roles=tuple((each, words) for each, words in ROLES if each in roles),
+        mark="chance",
+    )
+
+
+def _reading(row: Found) -> Reading:
+    interval = ends(row["ci_low"], row["ci_high"])
+    return Reading(
+        label=title(row["method"]),
+        role=role(row["method"]),
+        value=row["value"],
+        low=row["ci_low"],
+        high=row["ci_high"],
+        text=f"{title(row['method'])} {share(row['value'])}{f' ({interval})' if interval else ''}",
+    )
+
+
+def _means(task: str, rows: Sequence[Found]) -> Table:
+    shown = [row for row in rows if row["mode"].split("/")[0] in (MEAN, CONSTANT)]
+    words = {MEAN: "", f"{MEAN}/paper": "released harness", CONSTANT: "sees no image"}
+    return _table(
+        f"{release(shown[0]['dataset']) if shown else task}, {TITLES[task]}: mean over prompt sets",
+        shown,
+        key=lambda row: (row["method"], words.get(row["mode"], row["mode"])),
+    )
+
+
+def _by_prompts(task: str, rows: Sequence[Found]) -> Table:
+    bases = (MEAN, CONSTANT)
+    shown = [r for r in rows if r["mode"].split("/")[0] not in bases and not set(r["mode"].split("/")) & set(CONTROLS)]
+    return _table(
+        f"{capital(TITLES[task])}: every prompt set",
+        shown,
+        key=lambda row: (row["method"], row["mode"].replace("/paper", ", released harness")),
+        is_folded=True,
+    )
+
+
+def _controls(task: str, rows: Sequence[Found]) -> Table:
+    shown = [row for row in rows if set(row["mode"].split("/")) & set(CONTROLS)]
+    return _table(
+        f"{capital(TITLES[task])}: controls",
+        shown,
+        key=lambda row: (row["method"], ", ".join(CONTROLS.get(part, part) for part in row["mode"].split("/"))),
+        note="What is told apart by the border alone is no finding: classes come from different collections.",
+        is_folded=True,
+    )
+
+
+def _groups(task: str, rows: Sequence[Found]) -> Table:
+    shown = [row for row in rows if row["task"] == task and "/" in row["split"]]
+    return _table(
+        f"{capital(TITLES[task])}: subgroups",
+        shown,
+        key=lambda row: (row["method"], row["split"].split("/", 1)[1].replace("=", " ")),
+        is_folded=True,
+    )
+
+
+def _table(
+    caption: str,
+    rows: Sequence[Found],
+    *,
+    key: Callable[[Found], tuple[str, str]],
+    note: str = "",
+    is_folded: bool = False,
+) -> Table:
+    """One row for each method and whatever else the key says, a column for each metric; empty without numbers."""
+    cells = {(key(row), row["metric"]): row for row in rows}
+    order = {method: index for index, method in enumerate(in_order(row["method"] for row in rows))}
+    names = sorted({key(row) for row in rows if row["metric"] in SHOWN}, key=lambda name: (order[name[0]], name[1]))
+    return Table(
+        caption=caption,
+        head="Method",
+        columns=tuple(Column(label=metric_title(metric)) for metric in SHOWN),
+        rows=tuple(
+            Row(
+                label=title(method),
+                detail=words,
+                cells=tuple(_cell(cells.get(((method, words), metric))) for metric in SHOWN),
+            )
+            for method, words in names
+        ),
+        note=note,
+        is_folded=is_folded,
+    )
+
+
+def _cell(row: Found | None) -> Cell:
+    if row is None:
+        return Cell()
+    return Cell(text=share(row["value"]), detail=ends(row["ci_low"], row["ci_high"]))
