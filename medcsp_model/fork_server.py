@@ -11,6 +11,7 @@ has may not fork.
 
 import argparse
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import socket
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from typing import NoReturn
 
 from medcsp_model.command import start
 
@@ -42,22 +44,18 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def serve(channel: socket.socket) -> int | None:
-    """Fork commands until the other end is closed.
-
-    Returns:
-        In a forked process the exit status of its command; in the server None.
-    """
+def serve(channel: socket.socket) -> None:
+    """Fork commands until the other end is closed; a forked process ends with the status of its command."""
     while True:
         request, handles, _, _ = socket.recv_fds(channel, _LARGEST_REQUEST, 2)
         if not request:
-            return None
+            return
         output, lock = handles
         server = os.getpid()
         pid = os.fork()
         if pid == 0:
             channel.close()
-            return _run(server, output, **json.loads(request))
+            _end(_run(server, output, **json.loads(request)))
         os.close(output)
         os.close(lock)
         _answer(channel, pid=pid)
@@ -67,6 +65,13 @@ def serve(channel: socket.socket) -> int | None:
             status=os.waitstatus_to_exitcode(status),
             cpu_seconds=round(usage.ru_utime + usage.ru_stime, 3),
         )
+
+
+def _end(status: int) -> NoReturn:
+    """End a forked process without taking its interpreter down, which would touch, and so copy, all that was imported."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _answer(channel: socket.socket, **values: float) -> None:
@@ -94,7 +99,10 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever launched a command decides what a ^C means for it
     for module in PRELOADED:
         import_module(module)
-    return serve(channel) or 0
+    gc.collect()
+    gc.freeze()  # no command need look for garbage among imports, which would copy their pages
+    serve(channel)
+    return 0
 
 
 if __name__ == "__main__":
