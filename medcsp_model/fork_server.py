@@ -68,7 +68,7 @@ def serve(channel: socket.socket) -> None:
 
 
 def _end(status: int) -> NoReturn:
-    """End a forked process without taking its interpreter down, which would touch, and so copy, all that was imported."""
+    """End a forked process without taking its interpreter down: to do so would copy all that was imported."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
