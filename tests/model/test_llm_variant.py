@@ -122,11 +122,10 @@ def test_the_mean_is_over_a_sequences_own_tokens(model: MedCSPLLM) -> None:
     assert torch.allclose(model.read(ids, mask), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("micro_batch", [0, 3])
-def test_checkpointing_and_caching_leave_the_gradient_as_it_is(toy, places, tmp_path, micro_batch: int) -> None:
+def test_checkpointing_and_caching_leave_the_gradient_as_it_is(toy, places, tmp_path) -> None:
     losses = []
-    for name, llm, parts in (("plain", False, 0), ("spared", True, micro_batch)):
-        settings = TRAIN.replace(optimiser={"steps": 2}, run={"micro_batch": parts, "log_every": 1})
+    for name, llm, parts in (("plain", False, 0), ("spared", True, 3)):
+        settings = TRAIN.replace(optimiser={"steps": 1}, run={"micro_batch": parts, "log_every": 1})
         chosen = LlmSettings(context_length=64, dtype="float32", checkpoint_gradients=llm)
         trainer = LlmTrainer(toy, settings=settings, llm=chosen, places=places, folder=tmp_path / name)
         trainer.run()
