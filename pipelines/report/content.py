@@ -6,8 +6,8 @@ change of layout leaves it as it was.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, Literal
 
 from lake.files import canonical_json
 from pipelines.report.formats import NONE, median, plain
@@ -327,7 +327,14 @@ class Section:
     @property
     def content_sha256(self) -> str:
         """Digest of everything the section shows."""
-        return hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()
+        return hashlib.sha256(canonical_json(_plain_values(self)).encode()).hexdigest()
+
+
+def _plain_values(value: Any) -> Any:
+    """What JSON takes; the values of `dataclasses.asdict` without its copies."""
+    if isinstance(value, tuple):
+        return [_plain_values(item) for item in value]
+    return {k: _plain_values(v) for k, v in vars(value).items()} if is_dataclass(value) else value
 
 
 def mean_cell(values: Sequence[int]) -> Cell:

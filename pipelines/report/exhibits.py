@@ -259,10 +259,12 @@ def _not_measured(published: Published, exhibit: str, measured: set[tuple[str, s
             if (way, method) in measured:
                 continue
             reason = reasons.get((way, method)) or "the profile does not name it in radiology.methods"
-            rows = [cell for cell in printed_cells if cell[0] == method] or [(method, "", 0, None)]
-            for _, metric, k, value in rows:
-                place = (f"{dataset}/{cohort}/{way}", method, column_name(metric, k))
-                yield _cell(exhibit, task, place, paper=value, reason=reason)
+            panel = f"{dataset}/{cohort}/{way}"
+            of_paper = [cell for cell in printed_cells if cell[0] == method]
+            for _, metric, k, value in of_paper:
+                yield _cell(exhibit, task, (panel, method, column_name(metric, k)), paper=value, reason=reason)
+            if not of_paper:
+                yield _cell(exhibit, task, (panel, method, ""), reason=reason)
 
 
 def _trained_here(method: str, seeds: set[int]) -> int | None:

@@ -93,7 +93,7 @@ def experiment_sections(
     parts: list[Part] = [
         _identity(experiment, manifest),
         _trained_on(lake, ancestry, experiment.table, sources, is_synthetic=is_synthetic),
-        _measured(lake, manifest),
+        _measured(lake, ancestry, manifest),
         _sentences("What it is for, and what it is not", INTENDED, _limits(manifest, is_synthetic=is_synthetic)),
     ]
     parts += [part for part in (_exposure(lake, experiment.method),) if part is not None]
@@ -182,7 +182,7 @@ def _release(ancestry: Ancestry, name: str) -> str:
     return " ".join(word for word in (release(name), ancestry.releases.get(name, "")) if word)
 
 
-def _measured(lake: Lake, manifest: Manifest) -> Part:
+def _measured(lake: Lake, ancestry: Ancestry, manifest: Manifest) -> Part:
     """Tasks that hold a number of this checkpoint."""
     counted: dict[str, int] = {}
     for row in read_rows(lake, "metrics"):
@@ -190,12 +190,12 @@ def _measured(lake: Lake, manifest: Manifest) -> Part:
             counted[row["task"]] = counted.get(row["task"], 0) + 1
     if not counted:
         return Note(text="No published number was measured on it.", tone="missing")
-    rows = [(task, _task_cell(task, number)) for task, number in sorted(counted.items())]
+    traced = {task: f"table-{task}" for task in counted if task in ancestry.manifests}
+    rows = [
+        (task, Cell(text=f"{count(number)} {'number' if number == 1 else 'numbers'}", target=traced.get(task, "")))
+        for task, number in sorted(counted.items())
+    ]
     return _facts("Where it was measured", rows)
-
-
-def _task_cell(task: str, number: int) -> Cell:
-    return Cell(text=f"{count(number)} {'number' if number == 1 else 'numbers'}", target=f"table-{task}")
 
 
 def _limits(manifest: Manifest, *, is_synthetic: bool) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Renders pages: each one file that needs no other, with links to the rest of the site. Not here: what a page says."""
 
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,6 +90,7 @@ def _of_parts(parts: Sequence[Part]) -> Iterator[str]:
                 yield from _of_parts(band)
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),

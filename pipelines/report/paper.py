@@ -9,6 +9,7 @@ from typing import Any
 from lake import Lake
 from pipelines.report.content import Cell, Column, Note, Part, Row, Section, Table
 from pipelines.report.formats import NONE, count, digest, interval, release
+from pipelines.report.lineage import Ancestry
 from pipelines.report.methods import columns_in_order, in_order, metric_title, split_column, title
 from pipelines.report.prediction_numbers import ends, read_rows, share
 
@@ -43,9 +44,9 @@ COUNTS = ("patients", "records", "codes", "examples", "events")
 Found = dict[str, Any]
 
 
-def paper_section(lake: Lake) -> Section:
+def paper_section(lake: Lake, ancestry: Ancestry) -> Section:
     """Lay out every exhibit: one table for each panel, the first of each open."""
-    rows = read_rows(lake, TABLE)
+    rows = [{**row, "is_traced": row["asset"] in ancestry.manifests} for row in read_rows(lake, TABLE)]
     bands: list[tuple[Part, ...]] = []
     for exhibit in EXHIBITS:
         found = [row for row in rows if row["exhibit"] == exhibit]
@@ -142,7 +143,7 @@ def _cell(row: Found | None, write: Callable[[float], str], *, said: set[str]) -
         lines=(_ends(row, write),) if row["ci_low"] is not None and row["ci_high"] is not None else (),
         detail=printed,
         badge=own[0] if own else "",
-        target=f"table-{row['asset']}",
+        target=f"table-{row['asset']}" if row["is_traced"] else "",
         title="; ".join(words),
     )
 

@@ -113,7 +113,7 @@ def build_site(
             file=INDEX,
             title="Summary",
             lead="The paper’s tables and figures, ours beside the printed numbers.",
-            sections=(paper_section(lake),),
+            sections=(paper_section(lake, ancestry),),
         ),
         Page(
             file="data.html",

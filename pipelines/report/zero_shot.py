@@ -110,11 +110,11 @@ def _reading(row: Found) -> Reading:
 
 def _means(task: str, rows: Sequence[Found]) -> Table:
     shown = [row for row in rows if row["mode"].split("/")[0] in (MEAN, CONSTANT)]
-    words = {MEAN: "", f"{MEAN}/paper": "released harness", CONSTANT: "sees no image"}
+    words: dict[str, str] = {MEAN: "", f"{MEAN}/paper": "released harness", CONSTANT: "sees no image"}
     return _table(
         f"{release(shown[0]['dataset']) if shown else task}, {TITLES[task]}: mean over prompt sets",
         shown,
-        key=lambda row: (row["method"], words.get(row["mode"], row["mode"])),
+        key=lambda row: (row["method"], words.get(str(row["mode"]), str(row["mode"]))),
     )
 
 

@@ -90,7 +90,7 @@ def metrics(checkpoint: str) -> list[dict[str, Any]]:
                 rows.append(
                     {
                         "task": "retrieval_mimic_cxr", "dataset": "mimic_cxr", "cohort": "all_views", "method": method,
-                        "mode": "native", "metric": metric, "k": k, "split": "retrieval_mimic_cxr", "seed": 0,
+                        "mode": "text_to_image", "metric": metric, "k": k, "split": "retrieval_mimic_cxr", "seed": 0,
                         "value": number, "ci_low": number * 0.85 if is_ours else None,
                         "ci_high": min(number * 1.12, 1.0) if is_ours else None, "n": 240, "num_positive": None,
                         "paper_value": TABLE_2[metric][k], "fingerprint": checkpoint, "synthetic": True,
@@ -322,7 +322,6 @@ def _cohorts() -> dict[str, list[dict[str, Any]]]:
 
 SHARED = "pretrain_checkpoint_shared"
 X_RAYS, STUDIES = ("retrieval_open_i", "zero_shot_covid19", "zero_shot_chexpert"), ("ablation", "case_studies")
-PREDICTED = tuple(f"prediction_{task}" for task in ("arf", "shock", "mortality", "readmission"))
 INPUTS_OF = {
     "ehr_records": {"raw:mimic_iv/hosp/admissions.csv.gz": "11" * 32, "raw:mimic_iv/icu/icustays.csv.gz": "22" * 32},
     "ehr_notes": {"raw:mimic_iv_note": "absent"},
@@ -335,18 +334,18 @@ INPUTS_OF = {
     "retrieval_mimic_cxr_corpus": ["cohort_split", "text_tokens", "cxr_images"],
     "pretrain_checkpoint": ["pretrain_corpus"],
     "retrieval_mimic_cxr": ["retrieval_mimic_cxr_corpus", "pretrain_checkpoint"],
-    **{name: ["pretrain_checkpoint", SHARED] for name in PREDICTED},
+    "prediction_arf": ["pretrain_checkpoint", SHARED],
     **{name: ["pretrain_checkpoint"] for name in X_RAYS},
     "ablation": ["pretrain_corpus"],
     "case_studies": ["ablation"],
-    "metrics": ["retrieval_mimic_cxr", *PREDICTED, *X_RAYS, *STUDIES],
+    "metrics": ["retrieval_mimic_cxr", "prediction_arf", *X_RAYS, *STUDIES],
     "paper_tables": list(BEHIND_CELLS),
 }
 LAST = (*STUDIES, "metrics", "paper_tables")
 ORDER = (
     *[name for name in INPUTS if name not in LAST],
     "retrieval_mimic_cxr",
-    *PREDICTED,
+    "prediction_arf",
     *X_RAYS,
     *LAST,
 )
@@ -354,7 +353,7 @@ ORDER = (
 
 OF_CHECKPOINTS = {
     "retrieval_mimic_cxr": lambda native, _: metrics(native),
-    **{name: lambda *names, name=name: of_task(prediction_metrics(*names), name) for name in PREDICTED},
+    "prediction_arf": lambda *names: of_task(prediction_metrics(*names), "prediction_arf"),
     "prediction_comparisons": lambda native, _: prediction_comparisons(native),
     "prediction_methods": lambda native, _: prediction_methods(native),
     **{name: lambda native, _, name=name: of_task(x_ray_metrics(native), name) for name in X_RAYS},

@@ -16,7 +16,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
     "--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND",
 ]  # fmt: skip
-DESKTOP, PHONE = (1200, 4600), (390, 6400)
+DESKTOP, PHONE = (1200, 3000), (390, 3600)
 PROBE = """<script>
 addEventListener("load", () => {
   const root = document.documentElement;
@@ -109,7 +109,7 @@ def test_a_console_error_would_be_seen(tmp_path: Path) -> None:
 def test_screenshots_are_kept(site: Site, tmp_path: Path, artifacts: Path) -> None:
     dark = "--blink-settings=preferredColorScheme=0"
     pictures = {}
-    shown = ("index.html", "retrieval.html", "ablation.html", "pretrain_checkpoint.html")
+    shown = ("index.html", "ablation.html", "pretrain_checkpoint.html")
     for name, files, size, flags in (
         ("desktop", ("index.html",), DESKTOP, []),
         ("predictions", ("predictions.html", "ablation.html"), DESKTOP, []),

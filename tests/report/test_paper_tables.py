@@ -1,0 +1,122 @@
+"""The paper's cells: what ours are taken from, what is printed beside them, and what is said of each."""
+
+from typing import Any
+
+import pytest
+
+from data_contracts.evaluation import BADGES, EXHIBITS, PaperTables
+from lake import Lake
+from pipelines.report.content import Cell, Row, Section, Table
+from pipelines.report.exhibits import column_name, paper_tables
+from pipelines.report.lineage import trace
+from pipelines.report.methods import columns_in_order, split_column
+from pipelines.report.paper import paper_section
+from pipelines.report.paper_numbers import TABLE_1, printed
+
+Found = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def rows(planted: Lake) -> list[Found]:
+    frame = paper_tables(planted, headline="description", is_synthetic=True)
+    assert not frame.select(PaperTables.key).is_duplicated().any()
+    return PaperTables.validate(frame).to_dicts()
+
+
+@pytest.fixture(scope="module")
+def section(planted: Lake) -> Section:
+    return paper_section(planted, trace(planted, ["paper_tables"]))
+
+
+def cell(rows: list[Found], exhibit: str, panel: str, row: str, column: str) -> Found:
+    names = ("exhibit", "panel", "row", "column")
+    (found,) = [each for each in rows if tuple(each[name] for name in names) == (exhibit, panel, row, column)]
+    return found
+
+
+def test_every_exhibit_has_a_row_and_every_empty_cell_a_reason(rows: list[Found]) -> None:
+    assert {row["exhibit"] for row in rows} == set(EXHIBITS)
+    assert all((row["value"] is None) == (row["reason"] is not None) for row in rows)
+    assert all((row["value"] is None) == ("not available" in row["badges"]) for row in rows)
+    assert {badge for row in rows for badge in row["badges"]} == set(BADGES)
+
+
+def test_table_1_counts_who_pre_trains(rows: list[Found]) -> None:
+    ours = cell(rows, "table_1", "pretrain", "ehr", "patients")
+    assert (ours["value"], ours["paper_value"], ours["asset"]) == (10, TABLE_1["ehr_patients"], "cohort_split")
+    assert cell(rows, "table_1", "pretrain", "cxr", "records")["value"] == 21
+    assert cell(rows, "table_1", "mimic_iii/metavision", "arf", "events")["value"] == 6
+    assert cell(rows, "table_1", "mimic_iii/metavision", "shock", "events")["reason"] is not None
+
+
+def test_x_rays_stand_beside_the_printed_number(rows: list[Found], planted: Lake) -> None:
+    checkpoint = planted.manifest("pretrain_checkpoint")
+    assert checkpoint is not None
+    ours = cell(rows, "table_2", "mimic_cxr/all_views/native", "medcsp", "recall_at_10")
+    assert ours["value"] == 0.5 and ours["paper_value"] == 0.2951 and ours["num_seeds"] == 1
+    assert ours["fingerprint"] == checkpoint.fingerprint
+    assert ours["badges"] == ["synthetic", "few seeds"]
+    open_i = [row for row in rows if row["exhibit"] == "table_5" and row["value"] is not None]
+    assert {row["panel"] for row in open_i} == {"open_i/all_views/native"}, "images that search are not the paper's"
+
+
+def test_headline_prompts_mean_and_what_sees_no_image_stand_apart(rows: list[Found]) -> None:
+    here = "covid19/covid_or_normal"
+    assert cell(rows, "table_3", f"{here}/native", "medcsp", "f1")["paper_value"] == 0.6236
+    assert cell(rows, "table_3", f"{here}/native, mean over prompts", "medcsp", "auroc")["value"] == 0.8
+    assert cell(rows, "table_3", f"{here}/paper, mean over prompts", "clip_small", "f1")["value"] == pytest.approx(0.4)
+    chance = cell(rows, "table_3", f"{here}/sees no image", "chance", "f1")
+    assert chance["num_seeds"] is None and chance["badges"] == ["synthetic"]
+    assert "contaminated" in cell(rows, "table_3", f"{here}/native", "clip_small", "f1")["badges"]
+    assert not any(row["exhibit"] == "table_3" and "lung" in row["panel"] for row in rows)
+
+
+def test_what_is_not_available_says_what_the_evaluation_said(rows: list[Found]) -> None:
+    clip = cell(rows, "table_2", "mimic_cxr/all_views/native", "clip", "precision_at_1")
+    assert clip["paper_value"] == 0.0017 and "MEDCSP_WEIGHTS" in clip["reason"]
+    other = cell(rows, "table_2", "mimic_cxr/all_views/native", "medclip", "precision_at_1")
+    assert "does not name it in radiology.methods" in other["reason"]
+    assert len([row for row in rows if row["exhibit"] == "table_6"]) == len(printed("zero_shot_chexpert"))
+    assert (
+        cell(rows, "appendix_c", "mimic_cxr/all_views/native", "medcsp_llm", "recall_at_100")["paper_value"] == 0.1619
+    )
+
+
+def test_figures_take_means_over_seeds(rows: list[Found]) -> None:
+    arf = cell(rows, "figure_5", "prediction_arf/mimic_iii/metavision/unbounded", "medcsp", "auroc")
+    assert arf["value"] == pytest.approx(0.84) and arf["num_seeds"] == 3 and "few seeds" in arf["badges"]
+    assert not any("transfer" in row["panel"] or "cross" in row["panel"] for row in rows)
+    ours = cell(rows, "figure_7", "planted/text_to_image", "a_p_d", "recall_at_10")
+    assert ours["value"] == 0.5 and ours["num_seeds"] == 2
+    assert cell(rows, "figure_7", "zero_shot_covid19", "a_p", "f1_below_the_recipe")["paper_value"] == 0.1156
+    purity = cell(rows, "figure_8", "pretrain_corpus/patients", "a", "knn_purity_at_10")
+    assert purity["asset"] == "case_studies"
+
+
+def test_a_cell_shows_both_numbers_and_leads_to_its_lineage(section: Section) -> None:
+    tables = [part for band in section.bands for part in band if isinstance(part, Table)]
+    table = next(
+        table for table in tables if table.caption == "Table 2: text to image retrieval: MIMIC-CXR, all views, native"
+    )
+    ours = table.rows[0]
+    shown = ours.cells[[column.label for column in table.columns].index("R@10")]
+    assert (shown.text, shown.lines, shown.detail) == ("50.00", ("42.5–56.0",), "paper 29.51")
+    assert shown.target == "table-retrieval_mimic_cxr" and "n = 240" in shown.title
+    clip = next(row for row in table.rows if row.label == "CLIP")
+    assert clip.badges == ("not available",) and clip.cells[0] == Cell(text="–", detail="paper 0.17")
+    counted = next(table for table in tables if table.caption.endswith("pretrain"))
+    assert counted.rows[0] == Row(
+        label="EHR",
+        cells=(
+            Cell(text="10", detail="paper 32,355", target="table-cohort_split", title="from cohort_split"),
+            Cell(text="14", detail="paper 41,230", target="table-cohort_split", title="from cohort_split"),
+            Cell(),
+        ),
+    )
+
+
+def test_columns_stand_by_metric_and_cut_off() -> None:
+    columns = ["recall_at_10", "recall_at_5", "precision_at_100", "f1", "knn_purity_at_10"]
+    assert columns_in_order(columns) == ["precision_at_100", "recall_at_5", "recall_at_10", "f1", "knn_purity_at_10"]
+    assert split_column(column_name("recall_at_k", 10)) == ("recall_at_k", 10)
+    assert split_column(column_name("knn_purity", 10)) == ("knn_purity", 10)
