@@ -6,11 +6,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from graph_runs import tiny_workspace
+from graph_runs import copy_home, tiny_workspace
 
 from data_contracts import evaluation
+from data_contracts.corpus import RetrievalOpenICorpus
 from lake import Lake
 from medcsp_model.settings import RadiologyEvaluation
+from pipelines.assets.glue import build_and_publish
 from pipelines.assets.graph import STEPS
 from pipelines.assets.radiology import TASKS, model_digests
 from pipelines.report.paper_numbers import TABLE_2, paper_value
@@ -90,6 +92,21 @@ def test_published_weights_are_part_of_what_a_number_is_of(finished_home: Path, 
     assert set(inputs[1]) - set(inputs[0]) == set(digests)
     other = replace(asked, profile=replace(asked.profile, radiology=RadiologyEvaluation(methods=("medcsp",))))
     assert model_digests(other) == {}
+
+
+def test_a_release_that_is_not_there_is_a_reason(finished_home: Path, tmp_path: Path) -> None:
+    workspace = tiny_workspace(copy_home(finished_home, tmp_path / "home"))
+    roots = {name: root for name, root in workspace.sources.roots.items() if name != "open_i"}
+    workspace = replace(workspace, sources=replace(workspace.sources, roots=roots))
+    contract = RetrievalOpenICorpus
+    workspace.lake.publish(contract, contract.create_empty(), code_version="-", inputs={}, settings={})
+    for name in ("retrieval_open_i", "radiology_methods", "radiology_duplicates", "radiology_comparisons", "exposure"):
+        step = STEPS[name]
+        build_and_publish(step, workspace, step.input_versions(workspace), log=lambda line: None)
+    assert rows(workspace.home, "retrieval_open_i").is_empty()
+    methods = rows(workspace.home, "radiology_methods").filter(pl.col("task") == "retrieval_open_i")
+    assert set(methods["reason"]) == {"open_i is not available: set MEDCSP_OPEN_I"} and methods.height == 2
+    assert "open_i" not in set(rows(workspace.home, "exposure")["dataset"].cast(pl.String))
 
 
 def test_a_method_that_no_table_knows_is_refused(tmp_path: Path) -> None:
