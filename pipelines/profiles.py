@@ -121,6 +121,24 @@ class RetrievalSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportSettings:
+    """What the report shows beyond aggregates: reports with the images that they find.
+
+    Attributes:
+        example_sets: retrieval tasks of which examples are shown.
+        shows_credentialed: show those of a set behind an agreement too. The pages then hold texts and images of
+            patients and fall under that agreement; off unless you turn it on.
+        num_examples: reports of each set.
+        num_images: images for each report.
+    """
+
+    example_sets: tuple[Literal["retrieval_open_i", "retrieval_mimic_cxr"], ...] = ()
+    shows_credentialed: bool = False
+    num_examples: int = 4
+    num_images: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """Every setting of the graph.
 
@@ -150,6 +168,7 @@ class Profile:
     ablation: AblationSettings = field(default_factory=AblationSettings)
     case_studies: CaseStudySettings = field(default_factory=CaseStudySettings)
     llm: LlmSettings = field(default_factory=LlmSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
     num_shards: int = 128
     synthetic: SyntheticSettings | None = None
 
@@ -194,7 +213,7 @@ def demo_full() -> Profile:
     families = ("clip_small", "biomedclip_small", "medclip_small", "cxr_clip_small", "llava_med_small")
     published = recipes.RadiologyEvaluation()
     x_rays = replace(published, methods=(*published.methods, *families), num_draws=1000)
-    trained = recipes.SmallModels(methods=families, steps=200, num_threads=1)
+    trained = recipes.SmallModels(methods=families, steps=90, batch_size=16, num_threads=1)
     few = AblationSettings(
         variants=("a_p_d", "a"),  # what the case studies draw; so few subjects tell nothing of the other rows
         planted_variants=(*ROWS, "random_batches"),
@@ -214,6 +233,7 @@ def demo_full() -> Profile:
         small_models=trained,
         ablation=few,
         llm=LlmSettings(language="random", steps=40, batch_size=16, lr=1e-2),
+        report=ReportSettings(example_sets=("retrieval_open_i", "retrieval_mimic_cxr")),
     )
 
 
@@ -238,6 +258,7 @@ def default() -> Profile:
         training=recipes.default(),
         ablation=AblationSettings(variants=(*ROWS, *REPAIRS)),
         llm=LlmSettings(language="llama"),
+        report=ReportSettings(example_sets=("retrieval_open_i",)),
     )
 
 
