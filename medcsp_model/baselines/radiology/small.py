@@ -93,6 +93,8 @@ class SmallGenerator(nn.Module):
         self.visual = build_towers(describe_towers(settings, vocab_size=vocab_size)).visual
         self.words = nn.Embedding(vocab_size, embed_dim)
         self.places = nn.Embedding(CONTEXT["llava_med_small"] + 1, embed_dim)
+        for table in (self.words, self.places):  # of unit variance, the first logits would be off by dozens
+            nn.init.normal_(table.weight, std=embed_dim**-0.5)
         layer = nn.TransformerEncoderLayer(embed_dim, 4, 2 * embed_dim, dropout=0.0, batch_first=True, norm_first=True)
         self.layers = nn.TransformerEncoder(layer, 2, nn.LayerNorm(embed_dim), enable_nested_tensor=False)
 
