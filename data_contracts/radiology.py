@@ -12,6 +12,8 @@ from data_contracts.evaluation import METHODS
 VIEWS = ["frontal", "lateral"]
 AGE_GROUPS = ["under_45", "45_to_64", "65_to_79", "80_and_over"]
 DATASETS = ["chexpert", "covid19", "mimic_cxr", "open_i"]
+SHOWN_TO_ANYONE = ("open_i",)
+"""Data sets whose licence lets anyone show their reports and images."""
 EXPOSURES = ["none_known", "possible", "same_release", "trained_on"]
 
 
@@ -167,3 +169,19 @@ class Exposure(Contract):
         min=0,
         description="Those of them it was trained on: counted, or the official part; null: unknown.",
     )
+
+
+class RetrievalExamples(Contract):
+    """One image that a report finds, of a few reports of sets that may be shown; empty where none is asked for."""
+
+    table = "retrieval_examples"
+    layer = "evaluation"
+    key = ("dataset", "example", "rank")
+
+    dataset = dy.Enum(DATASETS, description="Data set.")
+    example = dy.Int64(min=1, description="Number of the report.")
+    rank = dy.Int64(min=1, description="Place of the image, the most similar first.")
+    record_id = fields.record_id()
+    is_own = dy.Bool(description="True where the image is of the report's own study.")
+    text = fields.text("The report.", nullable=False)
+    picture = dy.Binary(description="The image as a small PNG file.")

@@ -220,6 +220,26 @@ class Scatter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A small image as a base64 PNG file; `is_own` where it is what was looked for."""
+
+    png: str
+    text: str
+    is_own: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """A text and the pictures that it finds, the first one first."""
+
+    caption: str
+    text: str
+    pictures: tuple[Picture, ...]
+    badge: str = ""
+    kind: Literal["gallery"] = "gallery"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Note:
     """A paragraph: what is missing and why, or how to read what follows."""
 
@@ -301,7 +321,7 @@ class Fold:
     kind: Literal["fold"] = "fold"
 
 
-Part = Table | LineChart | Histogram | GroupedBars | Scatter | Note | Chain | Flow | Fold
+Part = Table | LineChart | Histogram | GroupedBars | Scatter | Gallery | Note | Chain | Flow | Fold
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from pipelines.report.formats import maths, release
 FOLDER = Path(__file__).resolve().parent / "templates"
 TEMPLATES = tuple(sorted(path for path in FOLDER.iterdir() if path.is_file()))
 """Files that pages are rendered with: part of the code version of whatever publishes them."""
+AGGREGATES = "Aggregates only: no text, image or identifier of a patient is on this page."
 _TO_ANCHOR = re.compile(r'href="#([^"]+)"')
 
 
@@ -28,6 +29,7 @@ class Page:
         lead: what is on it, for the first page's list.
         sections: from top to bottom.
         key_numbers: for its head.
+        holds: what of patients is on it.
     """
 
     file: str
@@ -35,6 +37,7 @@ class Page:
     lead: str
     sections: tuple[Section, ...]
     key_numbers: tuple[KeyNumber, ...] = ()
+    holds: str = AGGREGATES
 
 
 def render(

@@ -18,6 +18,7 @@ from pipelines.report import (
     case_studies,
     cohorts,
     databases,
+    examples,
     paper,
     predictions,
     retrieval,
@@ -30,10 +31,11 @@ from pipelines.report.cohorts import cohorts_section
 from pipelines.report.costs import costs_section
 from pipelines.report.counts import counts_section
 from pipelines.report.databases import databases_section
+from pipelines.report.examples import examples_section
 from pipelines.report.experiments import EXPERIMENTS, experiment_sections
 from pipelines.report.experiments import TABLES as CHECKPOINTS
 from pipelines.report.lineage import Ancestry, lineage_section, trace
-from pipelines.report.page import Page, render
+from pipelines.report.page import AGGREGATES, Page, render
 from pipelines.report.pairs import pairs_section
 from pipelines.report.paper import paper_section
 from pipelines.report.predictions import predictions_section
@@ -70,6 +72,7 @@ INPUTS = (
     *x_ray_tables.TABLES,
     *ablation.TABLES,
     *case_studies.TABLES,
+    examples.TABLE,
     retrieval.TABLE,
     paper.TABLE,
 )
@@ -132,7 +135,13 @@ def build_site(
             file="retrieval.html",
             title="Retrieval and zero-shot",
             lead="Reports search images, two sentences tell films apart; what each model may have seen.",
-            sections=(retrieval_section(lake), zero_shot_section(lake), x_rays_section(lake)),
+            sections=(
+                retrieval_section(lake),
+                zero_shot_section(lake),
+                x_rays_section(lake),
+                examples_section(lake),
+            ),
+            holds=examples.HOLDS if ancestry.manifests[examples.TABLE].rows else AGGREGATES,
         ),
         Page(
             file="predictions.html",

@@ -47,7 +47,7 @@ ASSETS_BY_GROUP = {
     },
     "checkpoint": {"pretrain_checkpoint", "pretrain_checkpoint_shared", "radiology_small_models", "pretrain_llm"},
     "evaluation": {
-        *("record_embeddings", "metrics", "exposure"),
+        *("record_embeddings", "metrics", "exposure", "retrieval_examples"),
         *("retrieval_mimic_cxr", "retrieval_open_i", "zero_shot_covid19", "zero_shot_chexpert"),
         *("radiology_comparisons", "radiology_methods", "radiology_duplicates"),
         *("prediction_arf", "prediction_shock", "prediction_mortality", "prediction_aki", "prediction_readmission"),

@@ -256,7 +256,7 @@ def test_sections_meet_their_contract(site: Site) -> None:
     assert sections["section"].to_list() == [
         "paper_tables",
         *("data_counts", "linked_pairs", "databases", "cohorts"),
-        *("retrieval", "zero_shot", "x_rays"),
+        *("retrieval", "zero_shot", "x_rays", "examples"),
         *("predictions", "tripod"),
         *("ablation", "case_studies"),
         *("card_pretrain_checkpoint", "pre_training", "card_pretrain_checkpoint_shared", "pre_training_shared"),
