@@ -11,8 +11,7 @@ import numpy as np
 import polars as pl
 
 from data_contracts import radiology, training
-from medcsp_model.corpus import Corpus
-from medcsp_model.corpus.films import Films
+from medcsp_model.corpus import Corpus, Films
 from pipelines.assets.radiology import TASKS, Task
 from pipelines.assets.step import Build, Made, step
 from pipelines.features.retrieval_examples import examples

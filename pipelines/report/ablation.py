@@ -24,6 +24,7 @@ from pipelines.report.content import (
     Section,
     Table,
 )
+from pipelines.report.exhibits import FEW_SEEDS
 from pipelines.report.formats import count, plain
 from pipelines.report.methods import in_order, metric_title, role, title
 from pipelines.report.prediction_numbers import ends, read_rows, share
@@ -37,6 +38,7 @@ ROLES: tuple[tuple[Role, str], ...] = (
     ("own", "parts left out"),
     ("baseline", "one repair undone"),
 )
+FEW = ("few seeds",)
 Found = dict[str, Any]
 
 
@@ -116,8 +118,10 @@ def _reading(row: Found) -> Reading:
 def _differences(rows: Sequence[Found]) -> Table:
     order = {method: index for index, method in enumerate(in_order(row["other"] for row in rows))}
     ordered = sorted(rows, key=lambda row: (row["dataset"], row["mode"], row["metric"], order[row["other"]]))
+    everywhere = FEW if rows and all(_is_few(row) for row in rows) else ()
     return Table(
         caption="How far the recipe lies above each variant",
+        badges=everywhere,
         head="Variant",
         columns=(
             Column(label="Measure", is_number=False),
@@ -130,7 +134,7 @@ def _differences(rows: Sequence[Found]) -> Table:
             Row(
                 label=title(row["other"]),
                 detail=GROUNDS[row["dataset"]],
-                badges=_few(row["num_seeds"]),
+                badges=FEW if _is_few(row) and not everywhere else (),
                 cells=(
                     Cell(text=f"{metric_title(row['metric'], row['k'])}, {MODES.get(row['mode'], row['mode'])}"),
                     Cell(text=share(row["difference"])),
@@ -145,8 +149,8 @@ def _differences(rows: Sequence[Found]) -> Table:
     )
 
 
-def _few(num_seeds: int) -> tuple[str, ...]:
-    return ("few seeds",) if num_seeds < 5 else ()
+def _is_few(row: Found) -> bool:
+    return bool(row["num_seeds"] < FEW_SEEDS)
 
 
 def _trainings(rows: Sequence[Found]) -> Table:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
     "--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND",
 ]  # fmt: skip
-DESKTOP, PHONE = (1200, 3000), (390, 3600)
+DESKTOP, PHONE = (1200, 2600), (390, 3000)
 PROBE = """<script>
 addEventListener("load", () => {
   const root = document.documentElement;
@@ -41,6 +42,27 @@ NUM_CHARTS = {
     "pretrain_checkpoint.html": 4, "pretrain_checkpoint_shared.html": 4, "lineage.html": 0,
 }  # fmt: skip
 
+ON_PHONE = ("index.html", "ablation.html", "pretrain_checkpoint.html")
+DARK = "--blink-settings=preferredColorScheme=0"
+PICTURES: dict[str, tuple[tuple[int, int], tuple[str, ...], tuple[str, ...]]] = {
+    "desktop": (DESKTOP, ("index.html",), ()),
+    "predictions": (DESKTOP, ("predictions.html",), (DARK,)),
+    "phone": (PHONE, ON_PHONE, ()),
+    "phone_dark": (PHONE, ON_PHONE, (DARK,)),
+}
+"""By name: size of a page, pages that the picture shows, flags."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """What the browser printed, and its picture of a window of so many pixels."""
+
+    dom: str
+    console: list[str]
+    picture: bytes
+    window: tuple[int, int]
+
+
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed on this machine")
 
 
@@ -54,22 +76,6 @@ def browse(file: Path, profile: Path, *flags: str, size: tuple[int, int] = DESKT
     return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
 
 
-def shot(file: Path, profile: Path, picture: Path, *flags: str, size: tuple[int, int]) -> tuple[int, int]:
-    """Take a picture; return its width and height in pixels."""
-    _, console = browse(file, profile, f"--screenshot={picture}", *flags, size=size)
-    assert console == []
-    head = picture.read_bytes()[:24]
-    assert head.startswith(b"\x89PNG")
-    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-
-
-@pytest.fixture
-def artifacts(tmp_path: Path) -> Path:
-    folder = Path(os.environ.get("MEDCSP_ARTIFACTS") or tmp_path / "artifacts")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def framed(pages: dict[str, str], folder: Path, size: tuple[int, int]) -> Path:
     """Write pages, and one that shows them beside each other in frames of this size."""
     folder.mkdir()
@@ -81,22 +87,45 @@ def framed(pages: dict[str, str], folder: Path, size: tuple[int, int]) -> Path:
     return frame
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_every_page_renders_alone_and_fits(site: Site, tmp_path: Path, size: tuple[int, int]) -> None:
-    pages = {name: html.replace("</body>", PROBE.replace("FILE", f'"{name}"')) for name, html in site.pages.items()}
-    frame = framed(pages, tmp_path / "pages", size)
-    dom, console = browse(frame, tmp_path / "profile", "--dump-dom", "--virtual-time-budget=2000")
-    assert console == []
-    said = re.search(r'data-probe="([^"]*)"', dom)
+@pytest.fixture(scope="module")
+def visits(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Visit]:
+    """Open all pages beside each other, each with a probe, and take a picture of the first ones."""
+    folder = tmp_path_factory.mktemp("visits")
+    artifacts = Path(os.environ.get("MEDCSP_ARTIFACTS") or folder / "artifacts")
+    artifacts.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for name, (size, first, flags) in PICTURES.items():
+        names = [*first, *(file for file in site.pages if file not in first)]
+        pages = {file: site.pages[file].replace("</body>", PROBE.replace("FILE", f'"{file}"')) for file in names}
+        frame, picture = framed(pages, folder / name, size), artifacts / f"report_{name}.png"
+        window = (max(size[0] * len(first), 500), size[1])
+        more = ("--dump-dom", f"--screenshot={picture}", "--virtual-time-budget=2000", *flags)
+        dom, console = browse(frame, folder / "profile", *more, size=window)
+        found[name] = Visit(dom=dom, console=console, picture=picture.read_bytes(), window=window)
+    return found
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_page_renders_alone_and_fits(visits: dict[str, Visit], site: Site, name: str) -> None:
+    assert visits[name].console == []
+    said = re.search(r'data-probe="([^"]*)"', visits[name].dom)
     assert said is not None, "no page did load"
-    probes = {name: tuple(map(int, numbers)) for name, *numbers in (one.split(",") for one in said[1].split())}
+    probes = {file: tuple(map(int, numbers)) for file, *numbers in (one.split(",") for one in said[1].split())}
     assert probes.keys() == site.pages.keys(), "a page did not load"
-    for name, (width, scroll_width, num_requests, _, num_cut) in probes.items():
-        assert width == size[0]
-        assert scroll_width <= width, f"{name} scrolls sideways"
-        assert num_requests == 0, f"{name} asks for files"
-        assert num_cut == 0, f"words of a chart of {name} are cut off"
-    assert {name: probe[3] for name, probe in probes.items()} == NUM_CHARTS
+    for file, (width, scroll_width, num_requests, _, num_cut) in probes.items():
+        assert width == PICTURES[name][0][0]
+        assert scroll_width <= width, f"{file} scrolls sideways"
+        assert num_requests == 0, f"{file} asks for files"
+        assert num_cut == 0, f"words of a chart of {file} are cut off"
+    assert {file: probe[3] for file, probe in probes.items()} == NUM_CHARTS
+
+
+def test_pictures_are_kept(visits: dict[str, Visit]) -> None:
+    for visit in visits.values():
+        head = visit.picture[:24]
+        assert head.startswith(b"\x89PNG")
+        assert (int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")) == visit.window
+    assert visits["phone"].picture != visits["phone_dark"].picture, "dark colours change nothing"
 
 
 def test_a_console_error_would_be_seen(tmp_path: Path) -> None:
@@ -104,21 +133,3 @@ def test_a_console_error_would_be_seen(tmp_path: Path) -> None:
     file.write_text("<!DOCTYPE html><title>x</title><script>absent()</script>", encoding="utf-8")
     _, console = browse(file, tmp_path / "profile", "--dump-dom")
     assert len(console) == 1 and "absent is not defined" in console[0]
-
-
-def test_screenshots_are_kept(site: Site, tmp_path: Path, artifacts: Path) -> None:
-    dark = "--blink-settings=preferredColorScheme=0"
-    pictures = {}
-    shown = ("index.html", "ablation.html", "pretrain_checkpoint.html")
-    for name, files, size, flags in (
-        ("desktop", ("index.html",), DESKTOP, []),
-        ("predictions", ("predictions.html", "ablation.html"), DESKTOP, []),
-        ("phone", shown, PHONE, []),
-        ("phone_dark", shown, PHONE, [dark]),
-    ):
-        frame = framed({file: site.pages[file] for file in files}, tmp_path / name, size)
-        window = (max(size[0] * len(files), 500), size[1])
-        picture = artifacts / f"report_{name}.png"
-        assert shot(frame, tmp_path / "profile", picture, *flags, size=window) == window
-        pictures[name] = picture.read_bytes()
-    assert pictures["phone"] != pictures["phone_dark"], "dark colours change nothing"

@@ -3,6 +3,8 @@
 import base64
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,14 @@ import pytest
 
 from lake import Lake
 from medcsp_model.corpus import Image, Source
+from pipelines.assets.retrieval_examples import retrieval_examples
 from pipelines.features.retrieval_examples import SIDE_PIXELS, as_png, examples
+from pipelines.profiles import ReportSettings, default
 from pipelines.report import Site
 from pipelines.report.content import Gallery, Note
-from pipelines.report.examples import examples_section
+from pipelines.report.examples import HOLDS, examples_section
+from pipelines.report.page import Page, render
+from pipelines.resources import Sources, Workspace
 
 NewLake = Callable[[Mapping[str, list[dict[str, Any]]]], Lake]
 RECORDS = [b"first-1", b"first-2", b"second-1", b"bare"]
@@ -62,7 +68,7 @@ def test_a_picture_is_a_small_png() -> None:
     assert int.from_bytes(as_png(np.zeros((64, 64), np.uint8))[16:20], "big") == 64
 
 
-def test_examples_are_drawn_with_their_text(new_lake: NewLake, render: Callable[[Lake], Site]) -> None:
+def test_examples_are_drawn_with_their_text(new_lake: NewLake) -> None:
     png = as_png(np.zeros((8, 8), np.uint8))
     common = {"dataset": "open_i", "example": 1, "text": "IMPRESSION: <none>", "picture": png}
     lake = new_lake(
@@ -73,9 +79,11 @@ def test_examples_are_drawn_with_their_text(new_lake: NewLake, render: Callable[
             ]
         }
     )
-    (gallery,) = [part for band in examples_section(lake).bands for part in band if isinstance(part, Gallery)]
+    section = examples_section(lake)
+    (gallery,) = [part for band in section.bands for part in band if isinstance(part, Gallery)]
     assert [picture.text for picture in gallery.pictures] == ["1: another study", "2: its own study"]
-    html = render(lake).pages["retrieval.html"]
+    page = Page(file="retrieval.html", title="X-rays", lead="", sections=(section,), holds=HOLDS)
+    (html,) = render([page], profile_name="demo", synthetic_sources=[], absent_sources={}, engines={}).values()
     assert "IMPRESSION: &lt;none&gt;" in html and "HIDDEN" not in html
     assert base64.b64encode(png).decode() in html
     assert "Aggregates only" not in html and "licence" in html
@@ -86,3 +94,21 @@ def test_what_is_not_asked_for_is_said(planted: Lake, site: Site) -> None:
     (note,) = [part for band in examples_section(planted).bands for part in band]
     assert isinstance(note, Note) and note.text.startswith("Not shown:")
     assert "<img" not in site.pages["retrieval.html"] and "Aggregates only" in site.pages["retrieval.html"]
+
+
+@pytest.mark.parametrize(
+    ("synthetic", "shows_credentialed", "shown"),
+    [
+        ((), False, {"shown:open_i": "open"}),
+        (("mimic_cxr",), False, {"shown:open_i": "open", "shown:mimic_cxr": "synthetic"}),
+        ((), True, {"shown:open_i": "open", "shown:mimic_cxr": "asked for"}),
+    ],
+)
+def test_patients_are_shown_only_where_the_profile_says_so(
+    synthetic: tuple[str, ...], shows_credentialed: bool, shown: dict[str, str], tmp_path: Path
+) -> None:
+    sets = ("retrieval_open_i", "retrieval_mimic_cxr")
+    profile = replace(default(), report=ReportSettings(example_sets=sets, shows_credentialed=shows_credentialed))
+    sources = Sources(roots={}, synthetic=frozenset(synthetic))
+    workspace = Workspace(home=tmp_path, profile=profile, sources=sources)
+    assert retrieval_examples.raw(workspace) == shown
