@@ -114,7 +114,8 @@ def test_a_wrong_profile_is_one_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.strip().splitlines() == [
-        "error: MEDCSP_PROFILE is 'demmo': use one of demo, demo_full, paper, default, or your own module:function"
+        "error: MEDCSP_PROFILE is 'demmo': "
+        "use one of demo, demo_full, demo_ablation, paper, default, or your own module:function"
     ]
 
 
