@@ -24,7 +24,7 @@ Rendering = Literal["mimic_cxr_jpg", "voi", "percentile"]
 PERCENTILES = (0.5, 99.5)
 CONSTANT = "constant image"
 ROW_STEP = 16
-"""Rows of a fast histogram: at least one in so many, and 256 or more."""
+"""Rows of a fast histogram: at least one in so many, and 256 or more; of these every second pixel."""
 PIXELS_AT_ONCE = 1 << 18
 """Of a histogram: few enough for their counts to stay in the cache."""
 
@@ -161,8 +161,8 @@ def _shown(path: Path, header: DicomHeader, every: NDArray[Any]) -> NDArray[np.f
 
 
 def _histogram(bits: NDArray[Any], step: int) -> NDArray[np.float64]:
-    """Return how many pixels have each value, in the order of their bits; of one row in `step`."""
-    rows, num_values = bits[::step], 256**bits.dtype.itemsize
+    """Return how many pixels have each value, in the order of their bits; if `step` is not 1, of a sample."""
+    rows, num_values = bits[::step, :: min(step, 2)], 256**bits.dtype.itemsize
     counts = np.zeros(num_values)
     at_once = max(1, PIXELS_AT_ONCE // rows.shape[1])
     for first in range(0, len(rows), at_once):  # numpy widens every value to 64 bits on the way
