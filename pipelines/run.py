@@ -207,7 +207,7 @@ def _events(row: dict[str, Any]) -> str:
 
 
 def _percent(row: dict[str, Any] | None) -> str:
-    return f"{100 * row['value']:.1f}" if row else "not available"
+    return f"{100 * row['value']:.1f}" if row else "-"
 
 
 def _interval(row: dict[str, Any] | None) -> str:
