@@ -1,14 +1,13 @@
 """Settings of the evaluations: retrieval, predictions, X-rays, and the small models that stand beside ours."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Literal
 
-from medcsp_model.settings.plain import read_settings, to_plain
+from medcsp_model.settings.plain import PlainSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrievalSettings:
+class RetrievalSettings(PlainSettings):
     """How text-to-image retrieval is evaluated.
 
     Attributes:
@@ -31,21 +30,14 @@ class RetrievalSettings:
     batch_size: int = 64
     num_threads: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `json.dumps`."""
-        return to_plain(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from plain values; ValueError names an unknown key or a value of the wrong type."""
-        settings = read_settings(cls, values)
-        if not settings.ks or min(settings.ks) < 1 or settings.num_draws < 1:
+    def check(self) -> None:
+        """Refuse values that cannot be, with a ValueError."""
+        if not self.ks or min(self.ks) < 1 or self.num_draws < 1:
             raise ValueError("settings: ks and num_draws must be at least 1")
-        return settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepSettings:
+class SweepSettings(PlainSettings):
     """How methods of prediction are trained and compared: the same for every method.
 
     Attributes:
@@ -79,24 +71,17 @@ class SweepSettings:
     num_draws: int = 10_000
     bootstrap_seed: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `json.dumps`."""
-        return to_plain(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
-        settings = read_settings(cls, values)
-        lists = (settings.batch_sizes, settings.learning_rates, settings.seeds)
-        if not all(lists) or min(settings.batch_sizes) < 1 or min(settings.learning_rates) <= 0:
+    def check(self) -> None:
+        """Refuse values that cannot be, with a ValueError."""
+        lists = (self.batch_sizes, self.learning_rates, self.seeds)
+        if not all(lists) or min(self.batch_sizes) < 1 or min(self.learning_rates) <= 0:
             raise ValueError("settings: batch_sizes, learning_rates and seeds must each hold a number above 0")
-        if min(settings.search_seeds, settings.max_epochs, settings.patience, settings.num_workers) < 1:
+        if min(self.search_seeds, self.max_epochs, self.patience, self.num_workers) < 1:
             raise ValueError("settings: search_seeds, max_epochs, patience and num_workers must be at least 1")
-        return settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionEvaluation:
+class PredictionEvaluation(PlainSettings):
     """What is measured of which methods on every prediction task.
 
     Attributes:
@@ -125,28 +110,21 @@ class PredictionEvaluation:
     few_draws: int = 20
     fold_seeds: int = 1
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `json.dumps`."""
-        return to_plain(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
-        settings = read_settings(cls, values)
-        SweepSettings.from_json(settings.sweep.to_json())
-        if not settings.methods:
+    def check(self) -> None:
+        """Refuse values that cannot be, with a ValueError."""
+        self.sweep.check()
+        if not self.methods:
             raise ValueError("settings.methods: name at least one")
-        if not all(0 < threshold < 1 for threshold in settings.thresholds):
-            raise ValueError(f"settings.thresholds: must lie between 0 and 1, got {settings.thresholds}")
-        if settings.few_positives and (min(settings.few_positives) < 1 or settings.few_draws < 1):
+        if not all(0 < threshold < 1 for threshold in self.thresholds):
+            raise ValueError(f"settings.thresholds: must lie between 0 and 1, got {self.thresholds}")
+        if self.few_positives and (min(self.few_positives) < 1 or self.few_draws < 1):
             raise ValueError("settings: few_positives and few_draws must be at least 1")
-        if not 0 <= settings.fold_seeds <= len(settings.sweep.seeds):
-            raise ValueError(f"settings.fold_seeds: {settings.fold_seeds}, of {len(settings.sweep.seeds)} seeds")
-        return settings
+        if not 0 <= self.fold_seeds <= len(self.sweep.seeds):
+            raise ValueError(f"settings.fold_seeds: {self.fold_seeds}, of {len(self.sweep.seeds)} seeds")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RadiologyEvaluation:
+class RadiologyEvaluation(PlainSettings):
     """Which models are evaluated on X-rays, and how.
 
     Attributes:
@@ -177,25 +155,18 @@ class RadiologyEvaluation:
     border: float = 0.1
     most_bits: int = 4
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `json.dumps`."""
-        return to_plain(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
-        settings = read_settings(cls, values)
-        if not settings.methods or not settings.modes:
+    def check(self) -> None:
+        """Refuse values that cannot be, with a ValueError."""
+        if not self.methods or not self.modes:
             raise ValueError("settings.methods and settings.modes: name at least one of each")
-        if min(settings.num_draws, settings.batch_size, settings.smallest_group) < 1:
+        if min(self.num_draws, self.batch_size, self.smallest_group) < 1:
             raise ValueError("settings: num_draws, batch_size and smallest_group must be at least 1")
-        if not 0 < settings.border < 0.5:
-            raise ValueError(f"settings.border: must lie between 0 and 0.5, got {settings.border}")
-        return settings
+        if not 0 < self.border < 0.5:
+            raise ValueError(f"settings.border: must lie between 0 and 0.5, got {self.border}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmallModels:
+class SmallModels(PlainSettings):
     """Small models of the published families, trained on the pre-training corpus's X-rays by their own objectives.
 
     Attributes:
@@ -216,17 +187,10 @@ class SmallModels:
     seed: int = 0
     num_threads: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `json.dumps`."""
-        return to_plain(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
-        settings = read_settings(cls, values)
-        if min(settings.steps, settings.batch_size, settings.embed_dim) < 1 or settings.lr <= 0:
+    def check(self) -> None:
+        """Refuse values that cannot be, with a ValueError."""
+        if min(self.steps, self.batch_size, self.embed_dim) < 1 or self.lr <= 0:
             raise ValueError("settings: steps, batch_size, embed_dim and lr must be above 0")
-        return settings
 
 
 def demo_prediction(*, every_method: bool = False) -> PredictionEvaluation:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 Group = TypeVar("Group")
 
@@ -19,6 +19,24 @@ def to_plain(settings: Any) -> dict[str, Any]:
     """Plain dictionaries, numbers and lists of a group of settings, for `json.dumps`."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings)))
     return plain
+
+
+class PlainSettings:
+    """What groups of settings that stand alone have in common; the fields are those of the dataclass below."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`."""
+        return to_plain(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain values; ValueError names an unknown key, a wrong type, or a value that cannot be."""
+        settings = read_settings(cls, values)
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Refuse values that cannot be, with a ValueError."""
 
 
 def _build(cls: type, values: Any, path: str) -> Any:
