@@ -16,6 +16,7 @@ METHODS = [
     "a", "a_p", "a_d", "a_p_d", "single_source",
     "random_batches", "full_centroid", "any_negative", "one_positive", "one_direction", "raw_target", "own_in_d",
     "no_history_in_d",
+    "shared_head",
 ]  # fmt: skip
 
 

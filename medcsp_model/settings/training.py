@@ -64,8 +64,8 @@ class ModelSettings:
     Attributes:
         embed_dim: width of every embedding.
         hidden_dim: hidden width of the code, dense and series encoders.
-        head: the shared head: ReLU + LayerNorm + Dropout, LayerNorm + Dropout, or nothing.
-        head_dropout: dropout of the shared head.
+        head: the shared head: ReLU + LayerNorm + Dropout (the paper), LayerNorm + Dropout, or nothing.
+        head_dropout: dropout of the shared head, where there is one.
         absent: a modality that a record lacks never counts, or is encoded as if it were empty (zeros, a text without
             words, a black image) and counts like any other, as in the released code.
         series_state: which state of the second LSTM is the embedding.
@@ -320,8 +320,9 @@ def paper() -> Settings:
 
 
 def default() -> Settings:
-    """The paper's sizes with every repair on: linked batches, leave-one-out keys, both directions, sharp targets."""
+    """The paper's sizes with every repair on: linked batches, leave-one-out keys, both directions, sharp targets, no head."""
     return Settings(
+        model=ModelSettings(head="none"),
         batch=BatchSettings(validation_share=0.02),
         augmentation=Augmentation(shift=0.05, scale=0.05, rotate_degrees=5.0, brightness=0.1, contrast=0.2),
         optimiser=OptimiserSettings(
@@ -344,6 +345,7 @@ def demo() -> Settings:
         model=ModelSettings(
             embed_dim=64,
             hidden_dim=32,
+            head="none",
             head_dropout=0.1,
             image=ImageTower(timm_model_name="test_convnext", image_size=64),
             text=TextTower(

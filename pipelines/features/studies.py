@@ -19,6 +19,7 @@ REPAIRS = (
     "raw_target",
     "own_in_d",
     "no_history_in_d",
+    "shared_head",
 )
 """The recipe `default` with one of its repairs over `paper` undone."""
 

@@ -41,6 +41,7 @@ TITLES: dict[str, tuple[str, Role]] = {
     "raw_target": ("raw target", "baseline"),
     "own_in_d": ("own in D", "baseline"),
     "no_history_in_d": ("no history in D", "baseline"),
+    "shared_head": ("the paper’s head", "baseline"),
     **{name: said for name, said in METHOD_TITLES.items() if name != "medcsp"},
     "all_positive": ("all positive", "simple"),
     "all_negative": ("all negative", "simple"),

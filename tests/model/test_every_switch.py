@@ -30,7 +30,7 @@ SWITCHES = {
     "model.embed_dim": (12, MODEL, {}),
     "model.hidden_dim": (6, MODEL, {}),
     "model.head": ("norm", LOSSES, {}),
-    "model.head_dropout": (0.5, LOSSES, {}),
+    "model.head_dropout": (0.5, LOSSES, {"model.head": "relu_norm"}),
     "model.absent": ("masked", "inputs a p d total weights", {}),
     "model.series_state": ("hidden", LOSSES, {}),
     "model.average_padded_stays": (False, LOSSES, {}),

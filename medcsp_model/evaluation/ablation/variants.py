@@ -58,8 +58,9 @@ REPAIRS: dict[str, Variant] = {
     ),
     "own_in_d": Variant(what="same patients in L_D", changes={"loss": {"d_exclude_same_patient": False}}),
     "no_history_in_d": Variant(what="records without a history in L_D", changes={"loss": {"d_require_history": False}}),
+    "shared_head": Variant(what="the paper's head behind every encoder", changes={"model": {"head": "relu_norm"}}),
 }
-"""Each repair that `default()` makes over `paper()` in losses and batches, undone alone."""
+"""Each repair that `default()` makes over `paper()` in losses, batches and head, undone alone."""
 
 VARIANTS = ROWS | REPAIRS
 

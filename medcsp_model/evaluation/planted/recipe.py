@@ -25,7 +25,7 @@ class Size:
 
 
 def at_planted_size(base: Settings, *, size: Size, seed: int, schedule: Settings) -> Settings:
-    """A recipe's losses and batches with the sizes of `demo()`, and its augmentation where the recipe has any.
+    """A recipe's losses, batches and head with the sizes of `demo()`, and its augmentation where the recipe has any.
 
     Args:
         base: the recipe.
@@ -37,6 +37,7 @@ def at_planted_size(base: Settings, *, size: Size, seed: int, schedule: Settings
     small, optimiser = demo().to_json(), schedule.to_json()["optimiser"]
     rates = {"steps": size.steps, "lr": size.learning_rate, "tower_lr": size.learning_rate}
     model = small["model"] | {
+        "head": base.model.head,
         "embed_dim": size.embed_dim,
         "image": small["model"]["image"] | {"image_size": size.image_size},
         "text": small["model"]["text"] | {"pad_to": 8, "context_length": 64},
