@@ -46,6 +46,8 @@ ARMS: dict[str, Arm] = {
     "paper_optimiser": Arm(variant=Variant(what="`paper()`, its own schedule"), base="paper", own_optimiser=True),
     "random_batches": Arm(variant=REPAIRS["random_batches"]),
     "full_centroid": Arm(variant=REPAIRS["full_centroid"]),
+    "shared_head": Arm(variant=REPAIRS["shared_head"]),
+    "norm_head": _arm("head of LayerNorm and Dropout", model={"head": "norm"}),
     "quarter_a": _arm("weight of L_A a quarter", loss={"lambda_a": 0.25}),
     **{name: Arm(variant=variant) for name, variant in REPAIRS.items()},
     "row_target": _arm("sharpened alpha off: by row", loss={"d_target": "row"}, is_matched=True),
@@ -61,6 +63,8 @@ STUDY = (
     "paper",
     "random_batches",
     "full_centroid",
+    "shared_head",
+    "norm_head",
     "quarter_a",
 )
 """What the study runs where no arms are named."""

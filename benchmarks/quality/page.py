@@ -29,7 +29,7 @@ HEADINGS = {
     "cross_source_r10": "EHR to X-ray of the patient R@10",
     "agreement": "agreement with the truth",
 }
-OTHER_PAIRS = (("quarter_a", "full_centroid"), ("a_d", "a"), ("paper", "random_batches"))
+OTHER_PAIRS = (("quarter_a", "full_centroid"), ("norm_head", "shared_head"), ("a_d", "a"), ("paper", "random_batches"))
 """Arms that are compared with each other, beside each with the full recipe."""
 Lines = Sequence[Mapping[str, Any]]
 
@@ -136,6 +136,7 @@ CLAIMS = [
     ("`default()` beats `paper()` on every measure", "paper", MEASURES),
     ("Link-aware batches raise cross-source retrieval", "random_batches", ("cross_source_r10",)),
     ("The leave-one-out centroid raises text to image", "full_centroid", ("text_image_r10",)),
+    ("Without the paper's head every measure is higher", "shared_head", MEASURES),
 ]
 
 
