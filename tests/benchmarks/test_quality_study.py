@@ -14,12 +14,18 @@ from benchmarks.quality.page import BEGIN, END, Interval, difference, tables, wr
 from medcsp_model.corpus import Corpus
 from medcsp_model.evaluation.ablation.bench import MEASURES
 from medcsp_model.evaluation.ablation.variants import changed, histories, target_mass
+from medcsp_model.evaluation.planted.folder import write_planted
 from medcsp_model.evaluation.planted.recipe import Size
-from medcsp_model.evaluation.planted.world import WorldSettings
+from medcsp_model.evaluation.planted.world import WorldSettings, make_world
 from medcsp_model.settings import default, paper
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TINY, FEW = WorldSettings(num_patients=40, num_unseen=12), Size(steps=2, batch=8)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return write_planted(make_world(TINY, seed=0), tmp_path_factory.mktemp("planted") / "corpus")
 
 
 def _changed(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
