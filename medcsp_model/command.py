@@ -1,12 +1,16 @@
-"""What the three commands `train`, `embed` and `evaluate` share: reading run.json, plain logging, readable errors."""
+"""What commands share: reading run.json, plain logging, readable errors, ending with the process that started them."""
 
 import argparse
+import ctypes
 import json
 import logging
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+_PR_SET_PDEATHSIG = 1
 
 
 def read_run(keys: Sequence[str], *, optional: Sequence[str] = ()) -> dict[str, Any]:
@@ -45,3 +49,9 @@ def start(main: Callable[[], int]) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
+
+
+def die_with_parent() -> None:
+    """Ask the kernel for SIGTERM as soon as the parent is gone; where it cannot, nothing happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

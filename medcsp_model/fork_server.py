@@ -6,11 +6,11 @@ object, `{"module", "settings"}`, with two descriptors beside it: where the comm
 holds while it lives. The answers are a line each: `{"pid"}` at its start, `{"status", "cpu_seconds"}` at its end.
 
 A server ends with the socket; a command gets SIGTERM when its server dies. Nothing here touches a GPU: a process that
-has may not fork.
+has may not fork. Nothing imports this module: processes that a command starts run it again as their main module, and
+would find it imported already.
 """
 
 import argparse
-import ctypes
 import gc
 import json
 import os
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import NoReturn
 
-from medcsp_model.command import start
+from medcsp_model.command import die_with_parent, start
 
 PRELOADED = (
     *("medcsp_model.trainer", "medcsp_model.embed", "medcsp_model.evaluate"),
@@ -35,13 +35,6 @@ PRELOADED = (
     "transformers.models.bert.modeling_bert",
 )
 _LARGEST_REQUEST = 1 << 16
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Ask the kernel for SIGTERM as soon as the parent is gone; where it cannot, nothing happens."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def serve(channel: socket.socket) -> None:

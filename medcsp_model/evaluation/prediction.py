@@ -37,9 +37,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medcsp_model.checkpoint import write_tensors
+from medcsp_model.command import die_with_parent
 from medcsp_model.evaluation import scores
 from medcsp_model.evaluation.task_data import InputSizes, Ints, Part, RecordInputs, TaskData
-from medcsp_model.fork_server import die_with_parent
 from medcsp_model.settings import SweepSettings
 
 log = logging.getLogger(__name__)

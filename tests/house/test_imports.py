@@ -95,6 +95,12 @@ def test_pipelines_know_of_the_model_its_corpus_and_its_settings_alone() -> None
     }
 
 
+def test_nothing_imports_the_fork_server() -> None:
+    """A worker of a sweep runs it again as its main module: imported before by anything else, it would be two."""
+    wrong = [str(path) for path in modules("medcsp_model") if reaches(imported(path), "medcsp_model.fork_server")]
+    assert wrong == []
+
+
 def test_a_planted_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     planted = tmp_path / "pipelines" / "features" / "bad.py"
