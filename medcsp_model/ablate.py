@@ -1,7 +1,7 @@
 """Ablate: `python -m medcsp_model.ablate --settings run.json` trains and measures every variant with every seed.
 
 run.json: {"corpus", "output", "trials", "settings", "recipe", "training_code", "measuring_code"}; `settings` as in
-`medcsp_model.evaluation.ablation.settings`, `recipe` those of a training, `trials` a folder that outlives a run: what
+`medcsp_model.settings.AblationSettings`, `recipe` those of a training, `trials` a folder that outlives a run: what
 is there is neither trained nor measured again while the digests of the code that does it stay. In `output`:
 
     metrics.json       rows of dataset, method, mode, metric, k, split, seed (-1: the mean), value, ci_low, ci_high, n
@@ -25,12 +25,11 @@ from medcsp_model.command import read_run, start
 from medcsp_model.corpus import Corpus
 from medcsp_model.evaluation.ablation.bench import Values, bench_of_corpus, bench_of_world
 from medcsp_model.evaluation.ablation.report import Row, rows_of
-from medcsp_model.evaluation.ablation.settings import AblationSettings
 from medcsp_model.evaluation.ablation.trials import Ground, Trials
 from medcsp_model.evaluation.planted.folder import write_planted
 from medcsp_model.evaluation.planted.recipe import Size, at_planted_size
 from medcsp_model.evaluation.planted.world import WorldSettings, make_world
-from medcsp_model.settings import Settings, default
+from medcsp_model.settings import AblationSettings, Settings, default
 from medcsp_model.train import STOPPED, Stop
 from medcsp_model.trainer import StoppedError
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcsp_model.corpus import Corpus, Image, ragged
-from medcsp_model.settings import BatchSettings
+from medcsp_model.settings.training import BatchSettings
 
 Ints = NDArray[np.int64]
 NONE = -1

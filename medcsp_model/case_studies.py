@@ -1,7 +1,8 @@
 """Draw: `python -m medcsp_model.case_studies --settings run.json` says what embeddings of several models look like.
 
-run.json: {"corpus", "output", "checkpoints", "settings"}: `checkpoints` by name of the model, all trained without the
-validation subjects of `settings`. In `output`:
+run.json: {"corpus", "output", "checkpoints", "held_out", "settings"}: `checkpoints` by name of the model, all trained
+without the subjects that `held_out` names ({"validation_share", "validation_seed"}, as batches have them), `settings`
+as in `medcsp_model.settings.CaseStudySettings`. In `output`:
 
     numbers.json    rows of method, cohort, metric, k, value, ci_low, ci_high, n
     points.json     rows of figure, method, projection, point, case, code_index, source, modality, x, y; nobody's id
@@ -11,9 +12,9 @@ What the numbers mean, `medcsp_model.evaluation.case_studies` says.
 
 import logging
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from medcsp_model.checkpoint import write_json
 from medcsp_model.command import read_run, start
@@ -32,63 +33,22 @@ from medcsp_model.evaluation.case_studies import (
     project,
     unseen_points,
 )
-from medcsp_model.settings import BatchSettings, read_settings
+from medcsp_model.settings import BatchSettings, CaseStudySettings, read_settings
 
 log = logging.getLogger(__name__)
-KEYS = ("corpus", "output", "checkpoints", "settings")
+KEYS = ("corpus", "output", "checkpoints", "held_out", "settings")
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CaseStudySettings:
-    """What is drawn.
-
-    Attributes:
-        validation_share: share of the subjects that no model saw.
-        validation_seed: of the draw of them.
-        max_points: most points of all subjects behind the numbers.
-        per_case: most points of a patient or diagnosis in a drawing.
-        projections: `tsne` and `umap`.
-        seed: of the projections.
-        num_draws: bootstrap draws of subjects.
-        num_threads: CPU threads of the embedding; 0 takes torch's own choice.
-    """
-
-    validation_share: float
-    validation_seed: int = 0
-    max_points: int = 5000
-    per_case: int = 60
-    projections: tuple[str, ...] = ("tsne", "umap")
-    seed: int = 0
-    num_draws: int = 1000
-    num_threads: int = 0
-
-    @classmethod
-    def from_json(cls, values: Any) -> Self:
-        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
-        if "validation_share" not in values:
-            raise ValueError("settings.validation_share: say which share of the subjects no model saw")
-        settings = read_settings(cls, values)
-        if unknown := sorted(set(settings.projections) - {"tsne", "umap"}):
-            raise ValueError(f"settings.projections: no {unknown[0]!r}; known: tsne, umap")
-        if min(settings.max_points, settings.per_case, settings.num_draws) < 1:
-            raise ValueError("settings: max_points, per_case and num_draws must be at least 1")
-        return settings
-
-    @property
-    def held_out(self) -> BatchSettings:
-        """The validation subjects, as training names them."""
-        return BatchSettings(validation_share=self.validation_share, validation_seed=self.validation_seed)
-
-
-def study(corpus: Corpus, checkpoints: dict[str, str], *, settings: CaseStudySettings) -> tuple[list[Row], list[Row]]:
-    """Numbers and points of every model; points and cases are the same for all."""
+def study(
+    corpus: Corpus, checkpoints: dict[str, str], *, held_out: BatchSettings, settings: CaseStudySettings
+) -> tuple[list[Row], list[Row]]:
+    """Numbers and points of every model on subjects that none saw; points and cases are the same for all."""
     embedders = {
         name: Embedder(folder, corpus, num_threads=settings.num_threads) for name, folder in checkpoints.items()
     }
     first = next(iter(embedders.values()))
     modalities = {source: first.modalities(source) for source in corpus.sources}
-    held_out = settings.held_out
     points = unseen_points(corpus, modalities, settings=held_out, max_points=settings.max_points, seed=settings.seed)
     figures = {
         PATIENTS: choose_patients(points, per_case=settings.per_case),
@@ -124,11 +84,17 @@ def _rows(points: Points, cases: Cases, coordinates: list[list[float]]) -> list[
     ]
 
 
+def _held_out(values: Mapping[str, Any]) -> BatchSettings:
+    if not values.get("validation_share"):
+        raise ValueError("held_out.validation_share: say which share of the subjects no model saw")
+    return read_settings(BatchSettings, values)
+
+
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
     run = read_run(KEYS)
-    settings = CaseStudySettings.from_json(run["settings"])
-    numbers, points = study(Corpus.open(run["corpus"]), run["checkpoints"], settings=settings)
+    settings, held_out = CaseStudySettings.from_json(run["settings"]), _held_out(run["held_out"])
+    numbers, points = study(Corpus.open(run["corpus"]), run["checkpoints"], held_out=held_out, settings=settings)
     output = Path(run["output"])
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "numbers.json", numbers)

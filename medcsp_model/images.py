@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medcsp_model.settings import Augmentation, ImageTower
+from medcsp_model.settings.training import Augmentation, ImageTower
 
 
 def prepare_images(pixels: Tensor, *, settings: ImageTower, augmentation: Augmentation | None = None) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medcsp_model.encoders import widen
-from medcsp_model.settings import LossSettings
+from medcsp_model.settings.training import LossSettings
 from medcsp_model.tiles import LogitStatistics, sum_rows
 
 ABSENT = -1e30

@@ -21,7 +21,7 @@ from medcsp_model.corpus import Corpus
 from medcsp_model.encoders import SeriesEncoder, VectorEncoder, widen
 from medcsp_model.images import prepare_images
 from medcsp_model.losses import Embedded
-from medcsp_model.settings import Augmentation, Settings
+from medcsp_model.settings.training import Augmentation, Settings
 from medcsp_model.towers import build_towers, compile_towers, describe_towers, mark_batch
 
 TOWER_KINDS = ("text", "image")

@@ -15,7 +15,7 @@ from torch import Tensor
 from medcsp_model.distributed import Ranks
 from medcsp_model.gradient_cache import GradientCache
 from medcsp_model.losses import Embedded, compute_losses
-from medcsp_model.settings import LossSettings
+from medcsp_model.settings.training import LossSettings
 from medcsp_model.tiles import LogitStatistics
 from medcsp_model.work import Work
 

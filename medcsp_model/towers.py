@@ -15,7 +15,7 @@ import torch
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
 from transformers import BertConfig
 
-from medcsp_model.settings import ModelSettings
+from medcsp_model.settings.training import ModelSettings
 
 WEIGHTS = (
     "open_clip_model.safetensors",

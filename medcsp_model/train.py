@@ -21,7 +21,7 @@ from pathlib import Path
 
 from medcsp_model.command import read_run, start
 from medcsp_model.corpus import Corpus
-from medcsp_model.settings import Settings
+from medcsp_model.settings.training import Settings
 
 KEYS = ("corpus", "run_folder", "settings")
 STOPPED = 128 + signal.SIGTERM

@@ -25,7 +25,7 @@ from medcsp_model.gradient_cache import PROBES, GradientCache, fitting_micro_bat
 from medcsp_model.journal import append_line, cut_lines, last_line
 from medcsp_model.model import MedCSP, ModelDescription, RecordModel
 from medcsp_model.prefetch import Prefetch
-from medcsp_model.settings import OptimiserSettings, Settings
+from medcsp_model.settings.training import OptimiserSettings, Settings
 from medcsp_model.step import add_gradients
 from medcsp_model.tiles import LogitStatistics
 from medcsp_model.towers import load_tower_weights

@@ -16,7 +16,7 @@ from medcsp_model.collate import Collate
 from medcsp_model.corpus import Corpus, Image, Source, Text
 from medcsp_model.evaluation.retrieval import hits_at, relevant_ranks
 from medcsp_model.model import RecordModel
-from medcsp_model.settings import BatchSettings
+from medcsp_model.settings.training import BatchSettings
 
 TOP = 10
 

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import medcsp_model.settings as recipes
+from medcsp_model.settings import REPAIRS, ROWS, AblationSettings
+from pipelines.features.llm import LlmVariant
 from pipelines.features.prediction_questions import EvaluationSettings
 from pipelines.features.pretrain_sources import ADMISSIONS, CHEST_XRAYS, PretrainSource
 from pipelines.features.series import SeriesSettings
-from pipelines.features.studies import REPAIRS, ROWS, AblationSettings, CaseStudySettings, LlmSettings
 from pipelines.features.tasks import PredictionSettings
 from pipelines.synthetic.settings import DEMO_SUBJECTS, FOLDERS, SyntheticSettings
 
@@ -166,8 +167,8 @@ class Profile:
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     ablation: AblationSettings = field(default_factory=AblationSettings)
-    case_studies: CaseStudySettings = field(default_factory=CaseStudySettings)
-    llm: LlmSettings = field(default_factory=LlmSettings)
+    case_studies: recipes.CaseStudySettings = field(default_factory=recipes.CaseStudySettings)
+    llm: LlmVariant = field(default_factory=LlmVariant)
     report: ReportSettings = field(default_factory=ReportSettings)
     num_shards: int = 128
     synthetic: SyntheticSettings | None = None
@@ -232,7 +233,7 @@ def demo_full() -> Profile:
         radiology=x_rays,
         small_models=trained,
         ablation=few,
-        llm=LlmSettings(language="random", steps=40, batch_size=16, lr=1e-2),
+        llm=LlmVariant(language="random", steps=40, batch_size=16, lr=1e-2),
         report=ReportSettings(example_sets=("retrieval_open_i", "retrieval_mimic_cxr")),
     )
 
@@ -240,7 +241,7 @@ def demo_full() -> Profile:
 def demo_ablation() -> Profile:
     """Return the demo with the whole ablation at demo size: every variant, five seeds, about an hour of one core."""
     every = AblationSettings(
-        variants=ROWS,
+        variants=tuple(ROWS),
         planted_variants=(*ROWS, *REPAIRS),
         steps=150,
         batch_size=16,
@@ -257,7 +258,7 @@ def default() -> Profile:
         towers="biomedclip",
         training=recipes.default(),
         ablation=AblationSettings(variants=(*ROWS, *REPAIRS)),
-        llm=LlmSettings(language="llama"),
+        llm=LlmVariant(language="llama"),
         report=ReportSettings(example_sets=("retrieval_open_i",)),
     )
 
@@ -272,8 +273,8 @@ def paper() -> Profile:
         vocabularies=VocabularySettings(diagnosis_grouping="raw"),
         training=recipes.paper(),
         retrieval=RetrievalSettings(raw_towers=True),
-        ablation=AblationSettings(variants=ROWS),
-        llm=LlmSettings(language="llama"),
+        ablation=AblationSettings(variants=tuple(ROWS)),
+        llm=LlmVariant(language="llama"),
     )
 
 

@@ -1,6 +1,6 @@
 """The recipes that are compared: `default()` at small size, and what becomes of it when a part is taken away.
 
-An arm is a variant (`medcsp_model.evaluation.ablation.variants`) of a recipe. Sizes, number of steps and learning rate
+An arm is a variant (`medcsp_model.settings.VARIANTS`) of a recipe. Sizes, number of steps and learning rate
 are the same in all.
 """
 
@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medcsp_model.evaluation.ablation.variants import REPAIRS, ROWS, Variant
 from medcsp_model.evaluation.planted.recipe import Size, at_planted_size
-from medcsp_model.settings import Settings, default, paper
+from medcsp_model.settings import REPAIRS, ROWS, Settings, Variant, default, paper
 
 BASES = {"default": default, "paper": paper}
 

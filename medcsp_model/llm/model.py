@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from medcsp_model.collate import Inputs
 from medcsp_model.images import prepare_images
 from medcsp_model.llm.language import NO_TOKEN, Language
-from medcsp_model.llm.settings import LlmSettings
 from medcsp_model.model import MedCSP, RecordModel, load_model
+from medcsp_model.settings.llm import LlmSettings
 
 
 def make_projection(width: int, hidden: int) -> nn.Linear:

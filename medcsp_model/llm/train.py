@@ -1,9 +1,9 @@
 """Train the LLM variant: `python -m medcsp_model.llm.train --settings run.json`.
 
 run.json: {"corpus", "run_folder", "settings", "llm", "checkpoint", "vocabulary", "language"}: `settings` as in
-`medcsp_model.train`, `llm` as in `medcsp_model.llm.settings`, `checkpoint` a finished run of our model, `vocabulary`
-the word pieces of the corpus, one a line, `language` a folder in transformers' format, or "" for a tiny LLaMA with
-random weights, which is written to `run_folder`/language and says nothing about the variant's worth.
+`medcsp_model.train`, `llm` as in `medcsp_model.settings.LlmSettings`, `checkpoint` a finished run of our model,
+`vocabulary` the word pieces of the corpus, one a line, `language` a folder in transformers' format, or "" for a tiny
+LLaMA with random weights, which is written to `run_folder`/language and says nothing about the variant's worth.
 
 Finished, resumed and stopped as `medcsp_model.train`; the run folder holds the same files, model.safetensors being the
 projection alone. Several GPUs: under `torchrun`, each with the whole language model.
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from medcsp_model.command import read_run, start
 from medcsp_model.corpus import Corpus
-from medcsp_model.llm.settings import LlmSettings
-from medcsp_model.settings import Settings
+from medcsp_model.settings.llm import LlmSettings
+from medcsp_model.settings.training import Settings
 from medcsp_model.train import STOPPED, Stop
 
 KEYS = ("corpus", "run_folder", "settings", "llm", "checkpoint", "vocabulary", "language")

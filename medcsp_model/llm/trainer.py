@@ -10,9 +10,9 @@ from medcsp_model.collate import Collate
 from medcsp_model.corpus import Corpus
 from medcsp_model.llm.language import Language, in_words_of, read_words
 from medcsp_model.llm.model import MedCSPLLM, checkpoint_digest
-from medcsp_model.llm.settings import LlmSettings
 from medcsp_model.model import load_model
-from medcsp_model.settings import Settings
+from medcsp_model.settings.llm import LlmSettings
+from medcsp_model.settings.training import Settings
 from medcsp_model.trainer import Trainer
 
 

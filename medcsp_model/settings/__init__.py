@@ -1,6 +1,7 @@
-"""Every setting of model, losses, batches, training and evaluation, and the three recipes.
+"""Every setting of model, losses, batches, training, evaluation and studies, and the three recipes.
 
-What lives here: frozen dataclasses and their strict JSON form. What does not: anything that needs torch.
+What lives here: frozen dataclasses and their strict JSON form. What does not: anything that needs torch. What trains
+imports its own module below, so that a new setting of an evaluation makes no training another.
 """
 
 from medcsp_model.settings.evaluation import (
@@ -11,7 +12,17 @@ from medcsp_model.settings.evaluation import (
     SweepSettings,
     demo_prediction,
 )
+from medcsp_model.settings.llm import LlmSettings
 from medcsp_model.settings.plain import read_settings, to_plain
+from medcsp_model.settings.studies import (
+    FULL,
+    REPAIRS,
+    ROWS,
+    VARIANTS,
+    AblationSettings,
+    CaseStudySettings,
+    Variant,
+)
 from medcsp_model.settings.training import (
     Augmentation,
     BatchSettings,
@@ -28,9 +39,16 @@ from medcsp_model.settings.training import (
 )
 
 __all__ = [
+    "FULL",
+    "REPAIRS",
+    "ROWS",
+    "VARIANTS",
+    "AblationSettings",
     "Augmentation",
     "BatchSettings",
+    "CaseStudySettings",
     "ImageTower",
+    "LlmSettings",
     "LossSettings",
     "ModelSettings",
     "OptimiserSettings",
@@ -42,6 +60,7 @@ __all__ = [
     "SmallModels",
     "SweepSettings",
     "TextTower",
+    "Variant",
     "default",
     "demo",
     "demo_prediction",

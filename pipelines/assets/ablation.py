@@ -28,9 +28,10 @@ TRAINING, MEASURING = "medcsp_model.train", "medcsp_model.evaluation.ablation.be
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
-    if not profile.ablation.is_asked:
+    asked = profile.ablation
+    if not (asked.variants or asked.planted_variants):
         return {}
-    return {"ablation": profile.ablation.to_json(), "recipe": profile.training.to_json(), "towers": profile.towers}
+    return {"ablation": asked.to_json(), "recipe": profile.training.to_json(), "towers": profile.towers}
 
 
 @step(

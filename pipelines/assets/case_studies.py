@@ -1,7 +1,6 @@
 """Case studies: launches the drawing of embeddings of two variants and publishes numbers and points. No maths here."""
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -19,12 +18,12 @@ FILES = ("numbers.json", "points.json")
 def _settings(profile: Profile) -> dict[str, Any]:
     if not set(COMPARED) <= set(profile.ablation.variants):
         return {}
-    chosen = json.loads(json.dumps(asdict(profile.case_studies)))
     held_out = {
         "validation_share": profile.ablation.validation_share,
         "validation_seed": profile.training.batch.validation_seed,
     }
-    return {"case_studies": chosen | held_out, "seed_of_training": profile.ablation.seeds[0]}
+    chosen = profile.case_studies.to_json()
+    return {"case_studies": chosen, "held_out": held_out, "seed_of_training": profile.ablation.seeds[0]}
 
 
 @step(
@@ -50,6 +49,7 @@ def case_studies(build: Build) -> Made:
         "corpus": str(build.folder_of(corpus.PretrainCorpus)),
         "output": str(folder),
         "checkpoints": _checkpoints(build),
+        "held_out": build.settings["held_out"],
         "settings": build.settings["case_studies"],
     }
     build.launch("medcsp_model.case_studies", run)

@@ -18,11 +18,10 @@ from data_contracts.evaluation import PREDICTIONS
 from data_contracts.studies import GROUNDS
 from lake import Manifest, PublishError, measured
 from lake.sql import read_statement, table_names
-from medcsp_model.settings import PredictionEvaluation
+from medcsp_model.settings import VARIANTS, AblationSettings, PredictionEvaluation
 from pipelines.assets.column_lineage import column_lineage
 from pipelines.assets.raw import combined_version
 from pipelines.assets.step import Build, InputMissingError, Step
-from pipelines.features.studies import REPAIRS, ROWS, AblationSettings
 from pipelines.housekeeping import claim_run
 from pipelines.launcher import LaunchError
 from pipelines.resources import Workspace
@@ -51,7 +50,7 @@ ABLATION_SWEEPS = dg.AssetSpec(
     owners=OWNERS,
     partitions_def=dg.MultiPartitionsDefinition(
         {
-            "variant": dg.StaticPartitionsDefinition([f"{on}/{name}" for on in GROUNDS for name in (*ROWS, *REPAIRS)]),
+            "variant": dg.StaticPartitionsDefinition([f"{on}/{name}" for on in GROUNDS for name in VARIANTS]),
             "seed": dg.StaticPartitionsDefinition([str(seed) for seed in AblationSettings().seeds]),
         }
     ),

@@ -19,7 +19,7 @@ def _settings(profile: Profile) -> dict[str, Any]:
     if not chosen.language:
         return {}
     recipe = chosen.recipe(profile.training).to_json()
-    return {"language": chosen.language, "llm": chosen.variant(), "settings": recipe}
+    return {"language": chosen.language, "llm": chosen.settings.to_json(), "settings": recipe}
 
 
 def language_folder(workspace: Workspace) -> Path | None:

@@ -15,11 +15,10 @@ from medcsp_model.corpus import Corpus
 from medcsp_model.evaluation.ablation import trials
 from medcsp_model.evaluation.ablation.bench import MEASURES, bench_of_corpus
 from medcsp_model.evaluation.ablation.report import estimate
-from medcsp_model.evaluation.ablation.settings import AblationSettings
-from medcsp_model.evaluation.ablation.variants import FULL, REPAIRS, VARIANTS, settings_of
+from medcsp_model.evaluation.ablation.variants import settings_of
 from medcsp_model.evaluation.planted.recipe import Size, at_planted_size
 from medcsp_model.evaluation.planted.world import WorldSettings
-from medcsp_model.settings import Settings, default, paper
+from medcsp_model.settings import FULL, REPAIRS, VARIANTS, AblationSettings, Settings, default, paper
 from medcsp_model.train import Stop
 
 TINY = at_planted_size(default(), size=Size(steps=2, batch=8), seed=0, schedule=default())

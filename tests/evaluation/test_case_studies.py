@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import silhouette_score
 
 from medcsp_model import case_studies
-from medcsp_model.case_studies import CaseStudySettings, study
+from medcsp_model.case_studies import study
 from medcsp_model.corpus import Corpus
 from medcsp_model.evaluation.case_studies import (
     Points,
@@ -22,12 +22,12 @@ from medcsp_model.evaluation.case_studies import (
 from medcsp_model.evaluation.planted.folder import write_planted
 from medcsp_model.evaluation.planted.recipe import Size, at_planted_size
 from medcsp_model.evaluation.planted.world import WorldSettings, make_world
-from medcsp_model.settings import BatchSettings, default
+from medcsp_model.settings import BatchSettings, CaseStudySettings, default
 from medcsp_model.trainer import Trainer
 
 HELD_OUT = BatchSettings(validation_share=0.3)
 MODALITIES = {"ehr": ["codes", "drugs", "note"], "cxr": ["image", "report"]}
-SETTINGS = CaseStudySettings(validation_share=0.3, projections=("tsne",), num_draws=20, num_threads=1, per_case=15)
+SETTINGS = CaseStudySettings(projections=("tsne",), num_draws=20, num_threads=1, per_case=15)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_a_projection_is_a_function_of_its_seed() -> None:
 
 
 def test_every_model_is_drawn_with_the_same_points(corpus: Corpus, checkpoints: dict[str, str]) -> None:
-    numbers, points = study(corpus, checkpoints, settings=SETTINGS)
+    numbers, points = study(corpus, checkpoints, held_out=HELD_OUT, settings=SETTINGS)
     assert {(row["cohort"], row["metric"]) for row in numbers if row["method"] == "a"} == {
         *(
             (cohort, metric)
@@ -153,10 +153,13 @@ def test_the_command_writes_numbers_and_points(
 ) -> None:
     monkeypatch.setattr(case_studies, "study", lambda *_, **__: ([{"metric": "m"}], [{"x": 1.0}]))
     run = {"corpus": str(corpus.folder), "output": str(tmp_path / "out"), "checkpoints": checkpoints}
-    (tmp_path / "run.json").write_text(json.dumps(run | {"settings": {"validation_share": 0.3, "num_draws": 9}}))
+    run |= {"held_out": {"validation_share": 0.3}, "settings": {"num_draws": 9}}
+    (tmp_path / "run.json").write_text(json.dumps(run))
     monkeypatch.setattr("sys.argv", ["case_studies", "--settings", str(tmp_path / "run.json")])
     assert case_studies.main() == 0
     assert json.loads((tmp_path / "out" / "numbers.json").read_text()) == [{"metric": "m"}]
-    for wrong, match in (({}, "validation_share"), ({"validation_share": 0.1, "projections": ["pca"]}, "no 'pca'")):
-        with pytest.raises(ValueError, match=match):
-            CaseStudySettings.from_json(wrong)
+    (tmp_path / "run.json").write_text(json.dumps(run | {"held_out": {}}))
+    with pytest.raises(ValueError, match=r"held_out\.validation_share"):
+        case_studies.main()
+    with pytest.raises(ValueError, match=r"settings\.projections: 'pca' is none of 'tsne', 'umap'"):
+        CaseStudySettings.from_json({"projections": ["pca"]})

@@ -11,13 +11,10 @@ import pytest
 from graph_runs import copy_home, tiny_workspace
 
 from data_contracts import Contract, features, studies, training
-from medcsp_model.evaluation.ablation.settings import AblationSettings as Checked
-from medcsp_model.evaluation.ablation.variants import REPAIRS, ROWS
-from medcsp_model.llm.settings import LlmSettings as Variant
-from medcsp_model.settings import Settings
+from medcsp_model.settings import AblationSettings, CaseStudySettings, LlmSettings, Settings
 from pipelines.assets.glue import ABLATION_SWEEPS, build_and_publish
 from pipelines.assets.graph import STEPS
-from pipelines.features import studies as asked
+from pipelines.features.llm import LlmVariant
 from pipelines.launcher import Launcher, ProcessUsage
 from pipelines.profiles import PROFILES
 from pipelines.resources import Workspace
@@ -51,7 +48,7 @@ class StandIn(Launcher):
     def train(self, settings: dict[str, Any]) -> dict[str, Any]:
         assert Path(settings["vocabulary"]).read_text().splitlines()[0]
         Settings.from_json(settings["settings"])
-        Variant.from_json(settings["llm"])
+        LlmSettings.from_json(settings["llm"])
         return {
             "metrics.jsonl": {"step": 1, **LINE},
             "done.json": {"steps": 1},
@@ -60,7 +57,7 @@ class StandIn(Launcher):
         }
 
     def ablate(self, settings: dict[str, Any]) -> dict[str, Any]:
-        Checked.from_json(settings["settings"])
+        AblationSettings.from_json(settings["settings"])
         Settings.from_json(settings["recipe"])
         number = {"metric": "recall_at_k", "k": 10, "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 9}
         return {
@@ -128,8 +125,8 @@ def studied(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Studi
     home = copy_home(built_home, tmp_path_factory.mktemp("studies") / "home")
     return made(
         home,
-        ablation=asked.AblationSettings(variants=("a_p_d", "a"), seeds=(0,), validation_share=0.3),
-        llm=asked.LlmSettings(language="random", steps=3, lr=0.5),
+        ablation=AblationSettings(variants=("a_p_d", "a"), seeds=(0,), validation_share=0.3),
+        llm=LlmVariant(language="random", steps=3, lr=0.5),
     )
 
 
@@ -158,7 +155,7 @@ def test_the_grid_is_told_of_each_variant_and_seed(studied: Studied) -> None:
 def test_a_and_the_recipe_are_drawn_side_by_side(studied: Studied) -> None:
     told = studied.stand_in.heard["medcsp_model.case_studies"]
     assert told["checkpoints"] == {"a": "runs/a", "a_p_d": "runs/a_p_d"}
-    assert told["settings"]["validation_share"] == 0.3
+    assert told["held_out"]["validation_share"] == 0.3
     points = studied.rows(studies.CaseStudyPoints)
     first = studied.rows(features.DiagnosisVocabulary).sort("code_index").row(0, named=True)
     named = points.filter(pl.col("figure") == "diagnoses")["case_name"]
@@ -177,7 +174,7 @@ def test_the_variant_says_that_its_language_model_is_a_stand_in(studied: Studied
 
 
 def test_what_is_not_asked_for_is_empty_and_says_why(built_home: Path, tmp_path: Path) -> None:
-    studied = made(copy_home(built_home, tmp_path / "home"), llm=asked.LlmSettings(language="llama"))
+    studied = made(copy_home(built_home, tmp_path / "home"), llm=LlmVariant(language="llama"))
     assert studied.stand_in.heard == {} and studied.done == []
     for contract, reason in (
         (training.PretrainLlm, "no folder llama below MEDCSP_WEIGHTS"),
@@ -191,10 +188,11 @@ def test_what_is_not_asked_for_is_empty_and_says_why(built_home: Path, tmp_path:
 
 
 def test_profiles_name_the_variants_that_there_are() -> None:
-    assert (set(asked.ROWS), asked.REPAIRS) == (set(ROWS), tuple(REPAIRS))
     for profile in PROFILES.values():
         chosen = profile()
-        Checked.from_json(chosen.ablation.to_json())
-        Variant.from_json(chosen.llm.variant())
+        AblationSettings.from_json(chosen.ablation.to_json())
+        LlmSettings.from_json(chosen.llm.settings.to_json())
+        CaseStudySettings.from_json(chosen.case_studies.to_json())
         chosen.llm.recipe(chosen.training)
-    assert not PROFILES["demo"]().ablation.is_asked and not PROFILES["demo"]().llm.language
+    unasked = PROFILES["demo"]()
+    assert not (unasked.ablation.variants or unasked.ablation.planted_variants or unasked.llm.language)

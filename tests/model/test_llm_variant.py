@@ -15,10 +15,9 @@ from medcsp_model.evaluate import evaluate_retrieval
 from medcsp_model.llm.embed import LlmEmbedder
 from medcsp_model.llm.language import NO_TOKEN, SPECIAL, Language, in_words_of, write_random_language
 from medcsp_model.llm.model import MedCSPLLM, load_llm, make_projection
-from medcsp_model.llm.settings import LlmSettings
 from medcsp_model.llm.trainer import LlmTrainer, Places
 from medcsp_model.model import load_model
-from medcsp_model.settings import RetrievalSettings, Settings
+from medcsp_model.settings import LlmSettings, RetrievalSettings, Settings
 from medcsp_model.trainer import StoppedError, Trainer
 
 WORDS = ["[PAD]", "[CLS]", "[SEP]", *(f"w{number}" for number in range(29))]

@@ -27,9 +27,8 @@ from medcsp_model.baselines.radiology.words import TextTokenizer
 from medcsp_model.evaluation.zero_shot import PromptSet
 from medcsp_model.llm.language import Language, write_random_language
 from medcsp_model.llm.model import MedCSPLLM
-from medcsp_model.llm.settings import LlmSettings
 from medcsp_model.model import MedCSP, ModelDescription, load_model
-from medcsp_model.settings import Settings
+from medcsp_model.settings import LlmSettings, Settings
 from medcsp_model.towers import describe_towers
 from tests.radiology import published
 

@@ -26,7 +26,7 @@ from medcsp_model.evaluation.ablation.variants import films_of, histories, unit
 from medcsp_model.evaluation.agreement import rank_agreement, recall_at_k
 from medcsp_model.evaluation.bootstrap import cluster_interval
 from medcsp_model.evaluation.planted.world import World
-from medcsp_model.settings import BatchSettings
+from medcsp_model.settings.training import BatchSettings
 
 K = 10
 STUDIES_PER_PATIENT = 2

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcsp_model.evaluation.ablation.bench import AGREEMENT, CROSS_SOURCE, MEASURES, TEXT_IMAGE, Bench, K, Values
-from medcsp_model.evaluation.ablation.variants import FULL
+from medcsp_model.settings import FULL
 
 Row = dict[str, Any]
 Floats = NDArray[np.float64]

@@ -19,7 +19,7 @@ from medcsp_model.corpus import Corpus
 from medcsp_model.embed import Embedder
 from medcsp_model.evaluation.ablation.bench import MEASURES, Bench, Values, values_of
 from medcsp_model.evaluation.ablation.variants import settings_of, target_mass
-from medcsp_model.settings import Settings
+from medcsp_model.settings.training import Settings
 from medcsp_model.trainer import Trainer
 
 log = logging.getLogger(__name__)

@@ -1,68 +1,21 @@
-"""What each variant of a recipe changes, and the weight of L_D that keeps the comparison fair.
+"""The settings of each variant of a recipe, and the weight of L_D that keeps the comparison fair.
 
 Where a variant changes the target of L_D, lambda_d is scaled so that lambda_d times the mean mass of an anchor's
 targets stays that of the recipe: what is not normalised weighs much less as a mean over pairs, or much more as a sum.
 Where a loss is left out, the others keep their weights. Everything else, number of steps included, is the recipe's.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medcsp_model.batches import PlanInputs, make_plan
 from medcsp_model.corpus import Corpus, Image
-from medcsp_model.settings import Settings
+from medcsp_model.settings.studies import VARIANTS, Variant
+from medcsp_model.settings.training import Settings
 
-FULL = "a_p_d"
 MASS_BATCHES = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """One change of a recipe.
-
-    Attributes:
-        what: what differs, for tables.
-        changes: settings changed, by group.
-        films_alone: train on the source of films alone.
-        is_matched: scale lambda_d to the recipe's effective weight of L_D.
-    """
-
-    what: str
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    films_alone: bool = False
-    is_matched: bool = False
-
-
-ROWS: dict[str, Variant] = {
-    "a_p_d": Variant(what="the recipe"),
-    "a_d": Variant(what="without L_P", changes={"loss": {"lambda_p": 0.0}}),
-    "a_p": Variant(what="without L_D", changes={"loss": {"lambda_d": 0.0}}),
-    "a": Variant(what="without L_P and L_D", changes={"loss": {"lambda_p": 0.0, "lambda_d": 0.0}}),
-    "single_source": Variant(what="X-rays alone", films_alone=True),
-}
-"""The rows of the paper's Figure 7."""
-
-REPAIRS: dict[str, Variant] = {
-    "random_batches": Variant(what="link-aware batches off", changes={"batch": {"plan": "random"}}),
-    "full_centroid": Variant(what="leave-one-out centroid off", changes={"loss": {"centroid": "full"}}),
-    "any_negative": Variant(what="sibling masking off", changes={"loss": {"a_negatives": "record"}}),
-    "one_positive": Variant(what="one positive of L_P an anchor", changes={"loss": {"p_positives": "one"}}),
-    "one_direction": Variant(what="both directions off", changes={"loss": {"directions": "forward"}}),
-    "raw_target": Variant(
-        what="sharpened alpha off: unnormalised", changes={"loss": {"d_target": "unnormalised"}}, is_matched=True
-    ),
-    "own_in_d": Variant(what="same patients in L_D", changes={"loss": {"d_exclude_same_patient": False}}),
-    "no_history_in_d": Variant(what="records without a history in L_D", changes={"loss": {"d_require_history": False}}),
-    "shared_head": Variant(what="the paper's head behind every encoder", changes={"model": {"head": "relu_norm"}}),
-}
-"""Each repair that `default()` makes over `paper()` in losses, batches and head, undone alone."""
-
-VARIANTS = ROWS | REPAIRS
 
 
 def settings_of(name: str, base: Settings, corpus: Corpus) -> Settings:

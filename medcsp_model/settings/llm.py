@@ -1,13 +1,13 @@
 """Settings of the LLM variant; losses, batches, optimiser and run are those of `medcsp_model.settings.Settings`."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Literal
 
-from medcsp_model.settings import read_settings
+from medcsp_model.settings.plain import PlainSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class LlmSettings:
+class LlmSettings(PlainSettings):
     """What the variant chooses beside a training's settings.
 
     Attributes:
@@ -26,14 +26,7 @@ class LlmSettings:
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     checkpoint_gradients: bool = True
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for `json.dumps`."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Any) -> Self:
-        """Settings from plain values; ValueError names an unknown key or a value that cannot be."""
-        settings = read_settings(cls, values)
-        if settings.context_length < 1:
-            raise ValueError(f"settings.context_length: must be above 0, got {settings.context_length}")
-        return settings
+    def check(self) -> None:
+        """Refuse values that cannot be, with a ValueError."""
+        if self.context_length < 1:
+            raise ValueError(f"settings.context_length: must be above 0, got {self.context_length}")
