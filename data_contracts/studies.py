@@ -15,10 +15,12 @@ FIGURES = ["patients", "diagnoses"]
 class Ablation(_Metrics):
     """One number of one variant of the recipe (Figure 7).
 
-    dataset: pretrain_corpus, or planted records on which random draws hardly ever meet a linked pair.
-    method: the recipe (`a_p_d`), its parts taken away, or one of its repairs undone; `chance` beside them.
+    dataset: what it was trained on: pretrain_corpus, or planted records on which random draws hardly ever meet a pair.
+    method: the recipe (`a_p_d`), its parts taken away, or one of its repairs undone; `chance` beside them, and
+        `all_positive` beside f1.
     mode: text_to_image, or from the other source to the films; recall_at_k in both, agreement (Spearman's correlation
-        of the similarity of embeddings and of conditions, mean over records) in the latter.
+        of the similarity of embeddings and of conditions, mean over records) in the latter. f1 and auroc are those of
+        the films of zero_shot_covid19 (cohort and split say so) under the headline prompt set, which is the mode.
     seed: -1 the mean over seeds, with the interval over seeds and subjects; 0 and more one training, without.
     """
 
@@ -35,7 +37,7 @@ class AblationComparisons(Contract):
     dataset = dy.Enum(GROUNDS, description="What both were trained and measured on.")
     cohort = fields.text("Who was measured.", nullable=False)
     mode = fields.text("As in ablation.", nullable=False)
-    metric = dy.Enum(["recall_at_k", "agreement"], description="What differs.")
+    metric = dy.Enum(["recall_at_k", "agreement", "f1", "auroc"], description="What differs.")
     k = dy.Int32(min=0, description="Cut-off; 0: none.")
     split = fields.text("As in ablation.", nullable=False)
     method = dy.Enum(METHODS, description="The recipe.")
@@ -44,7 +46,7 @@ class AblationComparisons(Contract):
     ci_low = dy.Float64(description="Lower end of the 95 % interval, seeds and subjects resampled; not adjusted.")
     ci_high = dy.Float64(description="Upper end.")
     num_seeds = dy.Int64(min=1, description="Trainings of each; of one, the interval holds the subjects alone.")
-    n = dy.Int64(min=1, description="Queries behind it.")
+    n = dy.Int64(min=1, description="Queries or films behind it.")
     synthetic = dy.Bool(description="True where any input is synthetic.")
 
 

@@ -14,31 +14,45 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts import Contract, corpus, studies
+from data_contracts import Contract, corpus, features, studies
 from lake import code_version
+from pipelines.assets.radiology import PROMPTS, TASKS, prompt_digests, why_no_films, write_vocabulary
 from pipelines.assets.step import Build, Made, step
 from pipelines.assets.training import training_settings
 from pipelines.profiles import Profile
 
 TRIALS = "ablation_trials"
 FILES = ("metrics.json", "comparisons.json", "trials.json")
+NOT_MEASURED = "not_measured.json"
+CLASSIFIED = TASKS["zero_shot_covid19"]
+"""What the variants of the corpus classify, as in the paper's Figure 7."""
 DONE = re.compile(r"done: (\w+): (\w+), seed (\d+)")
 """What the command says when a variant is trained and measured."""
-TRAINING, MEASURING = "medcsp_model.train", "medcsp_model.evaluation.ablation.bench"
+TRAINING = ("medcsp_model.train",)
+MEASURING = ("medcsp_model.evaluation.ablation.bench", "medcsp_model.evaluation.ablation.films")
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
     asked = profile.ablation
     if not (asked.variants or asked.planted_variants):
         return {}
-    return {"ablation": asked.to_json(), "recipe": profile.training.to_json(), "towers": profile.towers}
+    radiology = profile.radiology
+    prompts = {"prompts": radiology.prompts, "headline": radiology.headline, "raw_towers": profile.retrieval.raw_towers}
+    return {
+        "ablation": asked.to_json(),
+        "recipe": profile.training.to_json(),
+        "towers": profile.towers,
+        "zero_shot": prompts if asked.variants else {},
+    }
 
 
 @step(
     studies.Ablation,
-    inputs=[corpus.PretrainCorpus],
+    inputs=[corpus.PretrainCorpus, CLASSIFIED.films, features.TokenizerVocabulary],
     settings=_settings,
+    raw=prompt_digests,
     code=("medcsp_model.ablate",),
+    data_files=tuple(sorted((PROMPTS / CLASSIFIED.dataset).glob("*.toml"))),
     leaves=FILES,
     on_device=True,
     kinds=("pytorch",),
@@ -52,17 +66,20 @@ def ablation(build: Build) -> Made:
         reason = f"the profile {build.workspace.profile.name} asks for no variant (ablation.variants)"
         build.log(f"{reason}: published empty")
         return Made(build.step.contract.create_empty(), extra={"not_available": reason})
+    reason = why_no_films(build, CLASSIFIED)
     run = {
         "corpus": str(build.folder_of(corpus.PretrainCorpus)),
         "output": str(folder),
         "trials": str(build.lake.home / "runs" / TRIALS),
         "settings": build.settings["ablation"],
         "recipe": training_settings(build),
-        "training_code": _code_of(TRAINING),
-        "measuring_code": _code_of(MEASURING),
+        "zero_shot": None if reason or not build.settings["zero_shot"] else _classified(build),
+        "training_code": _code_of(*TRAINING),
+        "measuring_code": _code_of(*MEASURING),
     }
     replace(build, log=_hear(build)).launch("medcsp_model.ablate", run)
-    return Made(_rows(build, studies.Ablation, folder / "metrics.json"))
+    said = {"zero_shot": reason} if reason else json.loads((folder / NOT_MEASURED).read_text())
+    return Made(_rows(build, studies.Ablation, folder / "metrics.json"), extra={"not_measured": said} if said else {})
 
 
 @step(studies.AblationComparisons, inputs=[studies.Ablation], on_device=True, kinds=("polars",))
@@ -77,9 +94,20 @@ def ablation_trials(build: Build) -> pl.DataFrame:
     return _rows(build, build.step.contract, build.folder_of(studies.Ablation) / "trials.json")
 
 
+def _classified(build: Build) -> dict[str, Any]:
+    """Return the films that variants classify, as `medcsp_model.evaluation.ablation.films` reads them."""
+    return {
+        "corpus": str(build.folder_of(CLASSIFIED.films)),
+        "dataset": CLASSIFIED.dataset,
+        "cohort": CLASSIFIED.cohort,
+        "vocabulary": str(write_vocabulary(build)),
+        **build.settings["zero_shot"],
+    }
+
+
 @cache
-def _code_of(module: str) -> str:
-    return code_version(module)
+def _code_of(*modules: str) -> str:
+    return code_version(*modules)
 
 
 def _hear(build: Build) -> Callable[[str], None]:

@@ -82,10 +82,14 @@ def model_digests(workspace: Workspace) -> dict[str, str]:
         folder = workspace.weights_root / method if workspace.weights_root is not None else None
         if folder is not None and folder.is_dir():
             digests |= weights_digests(workspace, folder)
-    if chosen.prompts:
-        prompts = weights_digests(workspace, Path(chosen.prompts))
-        digests |= {f"raw:prompts/{name.removeprefix(WEIGHTS)}": digest for name, digest in prompts.items()}
-    return digests
+    return digests | prompt_digests(workspace)
+
+
+def prompt_digests(workspace: Workspace) -> dict[str, str]:
+    """Return the digest of every file of a user's own prompts."""
+    folder = workspace.profile.radiology.prompts
+    found = weights_digests(workspace, Path(folder)) if folder else {}
+    return {f"raw:prompts/{name.removeprefix(WEIGHTS)}": digest for name, digest in found.items()}
 
 
 def _inputs(task: str) -> list[type[Contract]]:
@@ -198,17 +202,26 @@ def exposure(build: Build) -> pl.DataFrame:
 def _evaluate(build: Build) -> Made:
     """Run every model on the asset's films; without films, publish nothing and say why."""
     task, folder = TASKS[build.step.name], build.run_folder()
-    contents = build.scan(task.films).filter(pl.col("modality") == "image").select("num_present").collect()
-    if contents["num_present"].sum():
-        build.launch("medcsp_model.evaluate", _run(build, task, folder))
+    if reason := why_no_films(build, task):
+        _write_nothing(build, task, folder, reason)
     else:
-        _write_nothing(build, task, folder)
+        build.launch("medcsp_model.evaluate", _run(build, task, folder))
     methods = _rows(build, radiology.RadiologyMethods, folder / "methods.json", task)
     missing = methods.filter(pl.col("reason").is_not_null()).select("method", "reason")
     return Made(
         _rows(build, build.step.contract, folder / "metrics.json", task),
         extra={"not_available": dict(missing.iter_rows())},
     )
+
+
+def why_no_films(build: Build, task: Task) -> str:
+    """Return why a task's set holds no film; nothing where it holds some."""
+    contents = build.scan(task.films).filter(pl.col("modality") == "image").select("num_present").collect()
+    if contents["num_present"].sum():
+        return ""
+    if build.workspace.sources.root(task.dataset) is None:
+        return f"{task.dataset} is not available: set {SOURCES[task.dataset].variable}"
+    return "no film of it stands in evaluation (cohort_split)"
 
 
 def write_vocabulary(build: Build) -> Path:
@@ -243,12 +256,8 @@ def _run(build: Build, task: Task, folder: Path) -> dict[str, Any]:
     }
 
 
-def _write_nothing(build: Build, task: Task, folder: Path) -> None:
+def _write_nothing(build: Build, task: Task, folder: Path, reason: str) -> None:
     """Write the evaluator's files for a set without films."""
-    root = build.workspace.sources.root(task.dataset)
-    reason = "no film of it stands in evaluation (cohort_split)"
-    if root is None:
-        reason = f"{task.dataset} is not available: set {SOURCES[task.dataset].variable}"
     build.log(f"{build.step.name}: {reason}; published empty")
     chosen = build.workspace.profile.radiology
     pairs = [(method, mode) for method in chosen.methods for mode in chosen.modes]

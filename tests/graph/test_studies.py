@@ -11,7 +11,11 @@ import pytest
 from graph_runs import copy_home, tiny_workspace
 
 from data_contracts import Contract, features, studies, training
+from data_contracts.corpus import ZeroShotCovid19Corpus
+from lake import code_version
+from medcsp_model.evaluation.ablation.films import FilmBench
 from medcsp_model.settings import AblationSettings, CaseStudySettings, LlmSettings, Settings
+from pipelines.assets.ablation import MEASURING, TRAINING
 from pipelines.assets.glue import ABLATION_SWEEPS, build_and_publish
 from pipelines.assets.graph import STEPS
 from pipelines.features.llm import LlmVariant
@@ -68,6 +72,7 @@ class StandIn(Launcher):
                 {**PLACE, "metric": "recall_at_k", "k": 10, "method": "a_p_d", "other": "a", "difference": 0.1}
                 | {"ci_low": 0.0, "ci_high": 0.2, "num_seeds": 1, "n": 9}
             ],
+            "not_measured.json": {},
             "trials.json": [{**TRIAL, "method": name, "folder": f"runs/{name}"} for name in ("a_p_d", "a")],
         }
 
@@ -141,6 +146,29 @@ def test_the_numbers_are_published_with_what_they_are_of(studied: Studied) -> No
     told = studied.stand_in.heard["medcsp_model.ablate"]
     assert Path(told["trials"]).name == "ablation_trials" and Path(told["trials"]).parent.name == "runs"
     assert len(told["training_code"]) == 16 and told["training_code"] != told["measuring_code"]
+    bench = FilmBench.open(told["zero_shot"])
+    assert bench.prompts.name == "description" and len(bench.films.records) == len(bench.films.data.films.label)
+    assert "not_measured" not in studied.extra(studies.Ablation)
+
+
+def test_a_measure_trains_nothing_again() -> None:
+    measures = ("medcsp_model.evaluation.ablation", "medcsp_model.evaluation.readers", "medcsp_model.evaluation.scores")
+    later = (*measures, "medcsp_model.settings.studies", "medcsp_model.settings.evaluation")
+    assert code_version(*TRAINING) == code_version(*TRAINING, exclude=later)
+    assert code_version(*MEASURING) != code_version(*MEASURING, exclude=("medcsp_model.evaluation.readers",))
+
+
+def test_a_set_without_films_is_a_reason_and_other_films_another_ablation(studied: Studied, tmp_path: Path) -> None:
+    workspace = replace(studied.workspace, home=copy_home(studied.workspace.home, tmp_path / "home"))
+    step, before = STEPS["ablation"], STEPS["ablation"].input_versions(workspace)
+    films = ZeroShotCovid19Corpus
+    workspace.lake.publish(films, films.create_empty(), code_version="-", inputs={}, settings={})
+    assert step.current(workspace, step.input_versions(workspace)) is None
+    build_and_publish(step, workspace, step.input_versions(workspace), log=lambda line: None)
+    assert studied.stand_in.heard["medcsp_model.ablate"]["zero_shot"] is None
+    manifest = workspace.lake.manifest("ablation")
+    assert manifest is not None and "no film of it" in manifest.extra["not_measured"]["zero_shot"]
+    assert before.keys() == manifest.inputs.keys()
 
 
 def test_the_grid_is_told_of_each_variant_and_seed(studied: Studied) -> None:

@@ -9,7 +9,7 @@ The gallery is one film with a report of each study; the queries are
                   of other patients with the similarity of their conditions; mean over records
 
 Conditions are diagnosis histories, or the truth of a planted world. A model that finds everybody alike agrees with
-nothing. Every measure has one value per query, so that seeds and subjects can be resampled together.
+nothing. Each has one value per query, and is their mean.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from medcsp_model.batches import is_validation
 from medcsp_model.corpus import Corpus, Image, Text
 from medcsp_model.embed import Embedder, RecordEmbedder
+from medcsp_model.evaluation.ablation.measures import Floats, Ints, Measure, Values, mean
 from medcsp_model.evaluation.ablation.variants import films_of, histories, unit
 from medcsp_model.evaluation.agreement import rank_agreement, recall_at_k
 from medcsp_model.evaluation.bootstrap import cluster_interval
@@ -32,11 +33,8 @@ K = 10
 STUDIES_PER_PATIENT = 2
 TEXT_IMAGE, CROSS_SOURCE, AGREEMENT = "text_image_r10", "cross_source_r10", "agreement"
 MEASURES = (TEXT_IMAGE, CROSS_SOURCE, AGREEMENT)
-Floats = NDArray[np.float64]
+COHORT, SPLIT = "validation_subjects", "validation"
 Floats32 = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Values = dict[str, tuple[Floats, Ints]]
-"""By measure, the value of each query (NaN where it has none) and its subject."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,20 @@ class Bench:
         """What a random order gives."""
         recall = min(K / max(len(self.cxr), 1), 1.0)
         return {TEXT_IMAGE: recall, CROSS_SOURCE: recall, AGREEMENT: 0.0}
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Recall of both searches, and agreement."""
+        across, chance = "_to_".join(self.sources), self.chance
+        places: dict[str, dict[str, Any]] = {
+            TEXT_IMAGE: {"mode": "text_to_image", "metric": "recall_at_k", "k": K},
+            CROSS_SOURCE: {"mode": across, "metric": "recall_at_k", "k": K},
+            AGREEMENT: {"mode": across, "metric": "agreement", "k": 0},
+        }
+        common = {"cohort": COHORT, "split": SPLIT}
+        return tuple(
+            Measure(rows=name, place=common | place, of=mean, references={"chance": chance[name]})
+            for name, place in places.items()
+        )
 
 
 def bench_of_world(world: World) -> Bench:

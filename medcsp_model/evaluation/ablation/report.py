@@ -1,110 +1,117 @@
 """From trials to rows: means over seeds, intervals, and how far the whole recipe lies above each variant.
 
-A draw of the bootstrap takes seeds with replacement and subjects with all their queries, so that an interval holds both
+A draw of the bootstrap takes seeds with replacement and subjects with all their rows, so that an interval holds both
 what another training and what other patients would change; of one seed it holds the patients alone. A difference is
 paired: both sides have the same seeds, subjects and draws. Nothing is adjusted for how many variants there are.
+
+Letters: N rows, S seeds, G subjects, B draws.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medcsp_model.evaluation.ablation.bench import AGREEMENT, CROSS_SOURCE, MEASURES, TEXT_IMAGE, Bench, K, Values
+from medcsp_model.evaluation import scores
+from medcsp_model.evaluation.ablation.measures import Floats, Ints, Measure, Values
+from medcsp_model.evaluation.scores import Estimate
 from medcsp_model.settings import FULL
 
 Row = dict[str, Any]
-Floats = NDArray[np.float64]
 MEAN = -1
 """Seed of the mean over seeds."""
-COHORT, SPLIT = "validation_subjects", "validation"
+CELLS_AT_ONCE = 1 << 19
+"""Rows by draws that are held at a time."""
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """Mean over seeds and queries with its 95 % interval, and the mean of each seed."""
-
-    value: float
-    low: float
-    high: float
-    by_seed: Floats
-    num_queries: int
-
-
-def estimate(values: Sequence[tuple[Floats, NDArray[np.int64]]], *, num_draws: int) -> Estimate:
-    """Mean of the values of the same queries under several seeds.
+def estimates(
+    of: Callable[[Floats, Floats], Floats], value_SN: Mapping[str, Floats], subject_N: Ints, *, num_draws: int
+) -> dict[str, Estimate]:
+    """One measure of several variants, of all in the same draws; each draw's number is the mean over its seeds.
 
     Args:
-        values: of each seed, the value of every query (NaN where it has none, the same in all) and its subject.
+        of: the measure, (value_N, weight_NB) -> number_B.
+        value_SN: by variant, the value of every row under every seed, the same seeds for all.
+        subject_N: subject of every row.
         num_draws: bootstrap draws.
     """
-    known = ~np.isnan(values[0][0])
-    subject = values[0][1][known]
-    subjects, place = np.unique(subject, return_inverse=True)
-    value_SQ = np.stack([each[0][known] for each in values])
-    total_SG = np.zeros((len(values), len(subjects)))
-    np.add.at(total_SG.T, place, value_SQ.T)
-    count_G = np.bincount(place, minlength=len(subjects)).astype(np.float64)
+    num_seeds = len(next(iter(value_SN.values())))
+    drawn_SB = {name: np.empty((num_seeds, num_draws)) for name in value_SN}
     rng = np.random.default_rng(0)
-    drawn_BG = rng.multinomial(len(subjects), np.full(len(subjects), 1 / len(subjects)), size=num_draws)
-    drawn_BS = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=num_draws)
-    mean_BS = (drawn_BG @ total_SG.T) / (drawn_BG @ count_G)[:, None]
-    low, high = np.quantile((mean_BS * drawn_BS).sum(axis=1) / len(values), [0.025, 0.975])
-    by_seed = value_SQ.mean(axis=1)
-    return Estimate(float(by_seed.mean()), float(low), float(high), by_seed, int(known.sum()))
+    for part, weight_NB in _drawn(rng, subject_N, num_draws):
+        for name, values in value_SN.items():
+            drawn_SB[name][:, part] = [of(value_N, weight_NB) for value_N in values]
+    seeds_BS = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=num_draws)
+    once_N1 = np.ones((len(subject_N), 1))
+    found = {}
+    for name, values in value_SN.items():
+        of_seed_S = np.array([of(value_N, once_N1)[0] for value_N in values])
+        draws_B = (drawn_SB[name] * seeds_BS.T).sum(axis=0) / num_seeds
+        found[name] = Estimate(float(of_seed_S.mean()), of_seed_S, draws_B)
+    return found
+
+
+def _drawn(rng: np.random.Generator, subject_N: Ints, num_draws: int) -> Iterator[tuple[slice, Floats]]:
+    """How often each row was drawn, some draws at a time."""
+    subjects, group_N = np.unique(subject_N, return_inverse=True)
+    share_G, size = np.full(len(subjects), 1 / len(subjects)), max(1, CELLS_AT_ONCE // len(subject_N))
+    for first in range(0, num_draws, size):
+        part = slice(first, min(first + size, num_draws))
+        drawn_BG = rng.multinomial(len(subjects), share_G, size=part.stop - first)
+        yield part, np.ascontiguousarray(drawn_BG.T[group_N], dtype=np.float64)
 
 
 def rows_of(
-    dataset: str, bench: Bench, values: Mapping[str, Mapping[int, Values]], *, num_draws: int
+    dataset: str, measures: Sequence[Measure], values: Mapping[str, Mapping[int, Values]], *, num_draws: int
 ) -> tuple[list[Row], list[Row]]:
     """Rows of `metrics` and of comparisons.
 
     Args:
         dataset: name of the ground.
-        bench: its unseen records.
-        values: by variant and seed.
+        measures: what is made of the values.
+        values: by variant and seed, the same seeds for all.
         num_draws: bootstrap draws.
     """
-    metrics, comparisons = [], []
-    for measure in MEASURES:
-        place = _place(measure, bench) | {"dataset": dataset, "cohort": COHORT, "split": SPLIT}
-        for variant, by_seed in values.items():
-            seeds = sorted(by_seed)
-            found = estimate([by_seed[seed][measure] for seed in seeds], num_draws=num_draws)
-            common = {**place, "method": variant, "n": found.num_queries, "num_positive": None}
-            metrics.append({**common, "seed": MEAN, "value": found.value, "ci_low": found.low, "ci_high": found.high})
-            metrics += [
-                {**common, "seed": seed, "value": float(value), "ci_low": None, "ci_high": None}
-                for seed, value in zip(seeds, found.by_seed, strict=True)
-            ]
+    metrics: list[Row] = []
+    comparisons: list[Row] = []
+    for measure in measures:
+        value_SN, subject_N = _rows_with_a_value(measure.rows, values)
+        found = estimates(measure.of, value_SN, subject_N, num_draws=num_draws)
+        place = {"dataset": dataset, **measure.place}
+        common = {**place, "n": len(subject_N), "num_positive": measure.num_positive}
+        for variant, estimate in found.items():
+            metrics += _numbers({**common, "method": variant}, estimate, sorted(values[variant]))
             if variant != FULL:
-                comparisons.append({**place, **_difference(values, variant, measure, num_draws)})
-        number = {"seed": MEAN, "value": bench.chance[measure], "ci_low": None, "ci_high": None, "num_positive": None}
-        metrics.append({**place, "method": "chance", "n": metrics[-1]["n"], **number})
+                comparisons.append({**place, **_difference(found, variant), "n": len(subject_N)})
+        nothing = {"seed": MEAN, "ci_low": None, "ci_high": None}
+        metrics += [{**common, **nothing, "method": name, "value": value} for name, value in measure.references.items()]
     return metrics, comparisons
 
 
-def _difference(values: Mapping[str, Mapping[int, Values]], variant: str, measure: str, num_draws: int) -> Row:
-    seeds = sorted(set(values[FULL]) & set(values[variant]))
-    pairs = [(values[FULL][seed][measure], values[variant][seed][measure]) for seed in seeds]
-    found = estimate([(full[0] - less[0], full[1]) for full, less in pairs], num_draws=num_draws)
+def _rows_with_a_value(name: str, values: Mapping[str, Mapping[int, Values]]) -> tuple[dict[str, Floats], Ints]:
+    """Values by variant (S, N) and subjects, without the rows that have no value, which are the same for all."""
+    of_seed = {variant: [by_seed[seed][name] for seed in sorted(by_seed)] for variant, by_seed in values.items()}
+    first, subject_N = next(iter(of_seed.values()))[0]
+    known = ~np.isnan(first)
+    value_SN = {variant: np.stack([each[known] for each, _ in found]) for variant, found in of_seed.items()}
+    return value_SN, subject_N[known]
+
+
+def _numbers(common: Row, estimate: Estimate, seeds: Sequence[int]) -> Iterator[Row]:
+    """The mean over seeds with its interval, then each seed."""
+    low, high = estimate.interval()
+    yield {**common, "seed": MEAN, "value": estimate.value, "ci_low": low, "ci_high": high}
+    for seed, value in zip(seeds, estimate.values_S.tolist(), strict=True):
+        yield {**common, "seed": seed, "value": value, "ci_low": None, "ci_high": None}
+
+
+def _difference(found: Mapping[str, Estimate], variant: str) -> Row:
+    difference = scores.difference(found[FULL], found[variant])
     return {
         "method": FULL,
         "other": variant,
-        "difference": found.value,
-        "ci_low": found.low,
-        "ci_high": found.high,
-        "num_seeds": len(seeds),
-        "n": found.num_queries,
+        "difference": difference.value,
+        "ci_low": difference.low,
+        "ci_high": difference.high,
+        "num_seeds": len(found[FULL].values_S),
     }
-
-
-def _place(measure: str, bench: Bench) -> Row:
-    across = "_to_".join(bench.sources)
-    return {
-        TEXT_IMAGE: {"mode": "text_to_image", "metric": "recall_at_k", "k": K},
-        CROSS_SOURCE: {"mode": across, "metric": "recall_at_k", "k": K},
-        AGREEMENT: {"mode": across, "metric": "agreement", "k": 0},
-    }[measure]

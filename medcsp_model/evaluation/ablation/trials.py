@@ -1,29 +1,34 @@
 """Trains and measures one variant with one seed. Trials are kept by content, so that a killed ablation goes on.
 
 A trial's folder is named by the digest of its settings, its corpus and the code that trains. In it: `run`, the folder
-of the training without its states, and `values-<digest>.npz`, the value of every query, by the code that measures.
+of the training without its states, and `values-<digest>.npz`, the value of every query and film, by the code that
+measures and the films that are classified.
 """
 
 import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medcsp_model.corpus import Corpus
 from medcsp_model.embed import Embedder
-from medcsp_model.evaluation.ablation.bench import MEASURES, Bench, Values, values_of
+from medcsp_model.evaluation.ablation.bench import Bench, values_of
+from medcsp_model.evaluation.ablation.films import SCORES, FilmBench
+from medcsp_model.evaluation.ablation.measures import Measure, Values
 from medcsp_model.evaluation.ablation.variants import settings_of, target_mass
 from medcsp_model.settings.training import Settings
 from medcsp_model.trainer import Trainer
 
 log = logging.getLogger(__name__)
 NAME_DIGITS = 16
+OF_SUBJECT = "_subject"
 
 
 @dataclass(frozen=True)
@@ -35,17 +40,31 @@ class Ground:
         corpus: an open corpus.
         bench: its unseen records.
         base: the recipe.
+        films: films that are classified too; None where there are none.
     """
 
     name: str
     corpus: Corpus
     bench: Bench
     base: Settings
+    films: FilmBench | None = None
+
+    def measures(self) -> tuple[Measure, ...]:
+        """What is made of a variant's values."""
+        return (*self.bench.measures(), *(self.films.measures() if self.films else ()))
+
+    def values_of(self, checkpoint: Path) -> Values:
+        """Value of each query and film by a trained model."""
+        threads = self.base.run.num_threads
+        values = values_of(Embedder(checkpoint, self.corpus, num_threads=threads), self.bench)
+        if self.films is not None:
+            values[SCORES] = self.films.values_of(checkpoint, num_threads=threads)
+        return values
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One variant with one seed: the value of every query, facts of the training, and where its checkpoint is."""
+    """One variant with one seed: the values of its rows, facts of the training, and where its checkpoint is."""
 
     values: Values
     facts: dict[str, Any]
@@ -92,24 +111,26 @@ class Trials:
         return Trial(values, facts, folder / "run")
 
     def _name(self, settings: Settings, corpus: Corpus) -> str:
-        content = {"settings": settings.to_json(), "corpus": corpus.fingerprint, "code": self.training_code}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:NAME_DIGITS]
+        return _digest({"settings": settings.to_json(), "corpus": corpus.fingerprint, "code": self.training_code})
 
     def _values(self, folder: Path, ground: Ground) -> Values:
-        """Values of all queries, read where they were measured before."""
-        path = folder / f"values-{self.measuring_code[:NAME_DIGITS]}.npz"
+        """Values of all rows, read where they were measured before."""
+        films = ground.films.content if ground.films else ""
+        path = folder / f"values-{_digest({'code': self.measuring_code, 'films': films})}.npz"
         if not path.is_file():
-            threads = ground.base.run.num_threads
-            found = values_of(Embedder(folder / "run", ground.corpus, num_threads=threads), ground.bench)
+            found = ground.values_of(folder / "run")
+            arrays: dict[str, NDArray[Any]] = {name: value for name, (value, _) in found.items()}
+            arrays |= {f"{name}{OF_SUBJECT}": subject for name, (_, subject) in found.items()}
             staged = path.with_suffix(".new.npz")
-            np.savez(staged, **{key: array for name in MEASURES for key, array in _arrays(name, found).items()})
+            np.savez(staged, **arrays)  # type: ignore[arg-type]
             staged.replace(path)
         with np.load(path, allow_pickle=False) as kept:
-            return {name: (kept[name], kept[f"{name}_subject"]) for name in MEASURES}
+            names = [name for name in kept.files if not name.endswith(OF_SUBJECT)]
+            return {name: (kept[name], kept[f"{name}{OF_SUBJECT}"]) for name in names}
 
 
-def _arrays(name: str, values: Values) -> dict[str, Any]:
-    return {name: values[name][0], f"{name}_subject": values[name][1]}
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:NAME_DIGITS]
 
 
 def _effective_weights(settings: Settings, corpus: Corpus) -> dict[str, float]:
