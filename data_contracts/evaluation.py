@@ -227,7 +227,7 @@ EXHIBITS = [
     *("figure_5", "figure_6", "figure_7", "figure_8", "figure_9", "appendix_c"),
 ]
 """What the paper shows of data and results."""
-BADGES = ["synthetic", "not available", "contaminated", "few seeds"]
+BADGES = ["synthetic", "not available", "contaminated", "few seeds", "few steps"]
 
 
 class PaperTables(Contract):
@@ -247,7 +247,9 @@ class PaperTables(Contract):
     n = dy.Int64(nullable=True, min=0, description="Queries, subjects or points behind it.")
     num_seeds = dy.Int64(nullable=True, min=0, description="Trainings behind it; null: nothing was trained here.")
     paper_value = dy.Float64(nullable=True, description="What the paper prints, in the same unit; null: nothing.")
-    badges = dy.List(dy.String(), description="synthetic, not available, contaminated, few seeds; in this order.")
+    badges = dy.List(
+        dy.String(), description="synthetic, not available, contaminated, few seeds, few steps; in this order."
+    )
     reason = fields.text("Why it is not available; null: it is.")
     asset = fields.text("Table that it comes from, where its lineage begins.", nullable=False)
     fingerprint = fields.text("Fingerprint of the checkpoint; null: none stands behind it.")

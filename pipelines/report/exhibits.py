@@ -4,18 +4,17 @@ Takes numbers from published tables; computes none but counts of rows and of see
 (`paper`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
 
 from data_contracts.evaluation import PaperTables
 from lake import Lake
-from pipelines.report.paper_numbers import APPENDIX_C, FIGURE_7_LOSSES, TABLE_1, TABLE_1_COHORTS, printed
+from pipelines.report.cells import OURS, Published, Row, cell_of, column_name, nothing
+from pipelines.report.paper_numbers import APPENDIX_C, TABLE_1, TABLE_1_COHORTS, printed
+from pipelines.report.study_exhibits import CASES, ablated, cases
 
-FEW_SEEDS = 5
-"""Fewer trainings than this are few: what the spread over seeds would say, they do not."""
 X_RAYS = {
     "table_2": "retrieval_mimic_cxr",
     "table_3": "zero_shot_covid19",
@@ -36,7 +35,6 @@ FIGURES = {
     "figure_6": ("prediction_readmission",),
 }
 PREDICTED = ("auroc", "auprc")
-CASES = {"figure_8": "patients", "figure_9": "diagnoses"}
 SCALE = {"arf": "unbounded", "shock": "unbounded", "readmission": "30d"}
 """Horizon of the tasks that Table 1 counts, as labels have it."""
 COUNTED = {
@@ -48,38 +46,13 @@ COUNTED = {
     ("drugs", "codes"): TABLE_1["drugs"],
 }
 """Table 1 by row and column."""
-OURS, VARIANT = "medcsp", "medcsp_llm"
+VARIANT = "medcsp_llm"
 INPUTS = (
-    *("metrics", "radiology_methods", "prediction_methods", "exposure", "ablation", "case_studies"),
+    *("metrics", "radiology_methods", "prediction_methods", "exposure", "case_studies"),
+    *("ablation", "ablation_comparisons", "ablation_trials", "pretrain_checkpoint"),
     *("cohort_split", "diagnosis_vocabulary", "drug_vocabulary", "prediction_events"),
 )
 """Tables that the cells are made from."""
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """What the cells are made from.
-
-    Attributes:
-        metrics: rows of `metrics`, subgroups left out.
-        counts: Table 1's numbers, None where there are none, and the table each was counted in; by row and column.
-        x_ray_methods: rows of `radiology_methods`.
-        prediction_methods: rows of `prediction_methods`.
-        contaminated: method and data set that its training has seen.
-        missing: why a table is empty, by table.
-        headline: prompt set that stands for a model.
-        is_synthetic: whether a source was written by the graph.
-    """
-
-    metrics: Sequence[Row]
-    counts: Mapping[tuple[str, str], tuple[str, int | None]]
-    x_ray_methods: Sequence[Row]
-    prediction_methods: Sequence[Row]
-    contaminated: frozenset[tuple[str, str]]
-    missing: Mapping[str, str]
-    headline: str
-    is_synthetic: bool
 
 
 def paper_tables(lake: Lake, *, headline: str, is_synthetic: bool) -> pl.DataFrame:
@@ -92,18 +65,19 @@ def paper_tables(lake: Lake, *, headline: str, is_synthetic: bool) -> pl.DataFra
     """
     whole = ~pl.col("split").str.contains("/")
     exposed = _rows(lake.scan("exposure").filter(pl.col("is_contaminated")))
-    manifests = {name: lake.manifest(name) for name in ("ablation", "case_studies")}
+    extras = {name: made.extra for name in ("ablation", "case_studies") if (made := lake.manifest(name)) is not None}
+    steps = lake.scan("pretrain_checkpoint").select(pl.col("step").max()).collect().item()
     published = Published(
         metrics=_rows(lake.scan("metrics").filter(whole)),
         counts=_counts(lake),
         x_ray_methods=_rows(lake.scan("radiology_methods")),
         prediction_methods=_rows(lake.scan("prediction_methods")),
         contaminated=frozenset((row["method"], row["dataset"]) for row in exposed),
-        missing={
-            name: str(made.extra["not_available"])
-            for name, made in manifests.items()
-            if made is not None and "not_available" in made.extra
-        },
+        ablation_comparisons=_rows(lake.scan("ablation_comparisons")),
+        ablation_trials=_rows(lake.scan("ablation_trials")),
+        num_checkpoint_steps=steps or 0,
+        missing={name: str(extra["not_available"]) for name, extra in extras.items() if "not_available" in extra},
+        not_classified=extras.get("ablation", {}).get("not_measured", {}).get("zero_shot", ""),
         headline=headline,
         is_synthetic=is_synthetic,
     )
@@ -144,59 +118,17 @@ def cells(published: Published) -> list[dict[str, Any]]:
         *(cell for exhibit in X_RAYS for cell in _x_rays(published, exhibit)),
         *_appendix_c(published),
         *(cell for exhibit in FIGURES for cell in _predicted(published, exhibit)),
-        *_ablated(published),
-        *(cell for exhibit in CASES for cell in _cases(published, exhibit)),
+        *ablated(published),
+        *(cell for exhibit in CASES for cell in cases(published, exhibit)),
     ]
     shown = {cell["exhibit"] for cell in found}
     assets = {**X_RAYS, "figure_5": "prediction_arf", "figure_6": "prediction_readmission"}
     found += [
-        _nothing(exhibit, assets[exhibit], "the run measured nothing of it")
+        nothing(exhibit, assets[exhibit], "the run measured nothing of it")
         for exhibit in assets
         if exhibit not in shown
     ]
-    return [*found, _nothing("table_4", "metrics", "what the paper prints in it is not on record in this project")]
-
-
-def column_name(metric: str, k: int) -> str:
-    """`recall_at_k` and 10 as `recall_at_10`; a metric without a cut-off as it is."""
-    return f"{metric.removesuffix('_at_k')}_at_{k}" if k else metric
-
-
-def _cell(
-    exhibit: str,
-    asset: str,
-    place: tuple[str, str, str],
-    row: Row | None = None,
-    *,
-    paper: float | None = None,
-    num_seeds: int | None = None,
-    is_contaminated: bool = False,
-    reason: str | None = None,
-) -> dict[str, Any]:
-    """One cell; `place` is panel, row and column, `row` what `metrics` has of it."""
-    said = {
-        "synthetic": bool(row and row["synthetic"]),
-        "not available": row is None,
-        "contaminated": is_contaminated,
-        "few seeds": num_seeds is not None and num_seeds < FEW_SEEDS,
-    }
-    panel, name, column = place
-    return {
-        "exhibit": exhibit,
-        "panel": panel,
-        "row": name,
-        "column": column,
-        **{key: row[key] if row else None for key in ("value", "ci_low", "ci_high", "n", "fingerprint")},
-        "num_seeds": num_seeds,
-        "paper_value": paper,
-        "badges": [badge for badge, holds in said.items() if holds],
-        "reason": reason,
-        "asset": asset,
-    }
-
-
-def _nothing(exhibit: str, asset: str, reason: str) -> dict[str, Any]:
-    return _cell(exhibit, asset, ("", OURS, ""), reason=reason)
+    return [*found, nothing("table_4", "metrics", "what the paper prints in it is not on record in this project")]
 
 
 def _counted(published: Published) -> Iterator[dict[str, Any]]:
@@ -209,7 +141,7 @@ def _counted(published: Published) -> Iterator[dict[str, Any]]:
         else:
             paper, panel = COUNTED[name, column], "pretrain"
         reason = None if row else "nobody stands in this cohort"
-        yield _cell("table_1", table, (panel, name, column), row, paper=paper, reason=reason)
+        yield cell_of("table_1", table, (panel, name, column), row, paper=paper, reason=reason)
 
 
 def _x_rays(published: Published, exhibit: str) -> Iterator[dict[str, Any]]:
@@ -233,7 +165,7 @@ def _x_rays(published: Published, exhibit: str) -> Iterator[dict[str, Any]]:
         way = "paper" if harness else "native"
         what = {own: way, "mean": f"{way}, mean over prompts", "constant": "sees no image"}[base]
         measured.add((way, row["method"]))
-        yield _cell(
+        yield cell_of(
             exhibit,
             task,
             (f"{dataset}/{cohort}/{what}", row["method"], column_name(row["metric"], row["k"])),
@@ -262,9 +194,9 @@ def _not_measured(published: Published, exhibit: str, measured: set[tuple[str, s
             panel = f"{dataset}/{cohort}/{way}"
             of_paper = [cell for cell in printed_cells if cell[0] == method]
             for _, metric, k, value in of_paper:
-                yield _cell(exhibit, task, (panel, method, column_name(metric, k)), paper=value, reason=reason)
+                yield cell_of(exhibit, task, (panel, method, column_name(metric, k)), paper=value, reason=reason)
             if not of_paper:
-                yield _cell(exhibit, task, (panel, method, ""), reason=reason)
+                yield cell_of(exhibit, task, (panel, method, ""), reason=reason)
 
 
 def _trained_here(method: str, seeds: set[int]) -> int | None:
@@ -282,7 +214,7 @@ def _appendix_c(published: Published) -> Iterator[dict[str, Any]]:
     for method, value in APPENDIX_C.items():
         row = found.get(method)
         reason = reasons.get(method) or "not asked for (radiology.methods), or fewer than 100 images are searched"
-        yield _cell(
+        yield cell_of(
             "appendix_c",
             task,
             ("mimic_cxr/all_views/native", method, "recall_at_100"),
@@ -306,44 +238,11 @@ def _predicted(published: Published, exhibit: str) -> Iterator[dict[str, Any]]:
             continue
         place = (_panel(row), row["method"], row["metric"])
         num_seeds = seeds.get(tuple(row[name] for name in names))
-        yield _cell(exhibit, row["task"], place, row, paper=row["paper_value"], num_seeds=num_seeds)
+        yield cell_of(exhibit, row["task"], place, row, paper=row["paper_value"], num_seeds=num_seeds)
     for row in published.prediction_methods:
         if row["task"] in tasks and row["reason"] is not None and "transfer" not in row["mode"].split("/"):
-            yield _cell(exhibit, row["task"], (_panel(row), row["method"], ""), reason=row["reason"])
+            yield cell_of(exhibit, row["task"], (_panel(row), row["method"], ""), reason=row["reason"])
 
 
 def _panel(row: Row) -> str:
     return f"{row['task']}/{row['dataset']}/{row['cohort']}/{row['mode']}"
-
-
-def _ablated(published: Published) -> Iterator[dict[str, Any]]:
-    """Figure 7: variants of the recipe, means over seeds; the paper's own bars are F1, which no variant has here."""
-    own = [row for row in published.metrics if row["task"] == "ablation"]
-    seeds: dict[tuple[str, str], set[int]] = {}
-    for row in own:
-        if row["seed"] >= 0:
-            seeds.setdefault((row["dataset"], row["method"]), set()).add(row["seed"])
-    for row in own:
-        if row["seed"] >= 0:
-            continue
-        place = (f"{row['dataset']}/{row['mode']}", row["method"], column_name(row["metric"], row["k"]))
-        trained = seeds.get((row["dataset"], row["method"]))
-        yield _cell("figure_7", "ablation", place, row, num_seeds=len(trained) if trained else None)
-    if not own:
-        yield _nothing("figure_7", "ablation", published.missing.get("ablation", "the table ablation is empty"))
-    reason = "the ablation is measured by retrieval and agreement (docs/ablation.md), not by F1 of Table 3"
-    for variant, value in FIGURE_7_LOSSES.items():
-        place = ("zero_shot_covid19", variant, "f1_below_the_recipe")
-        yield _cell("figure_7", "ablation", place, paper=value, reason=reason)
-
-
-def _cases(published: Published, exhibit: str) -> Iterator[dict[str, Any]]:
-    """Figures 8 and 9: what the drawings show, as numbers, over what is drawn and over all unseen subjects."""
-    found = [row for row in published.metrics if row["task"] == "case_studies"]
-    for row in found:
-        if row["cohort"] in (CASES[exhibit], "all_subjects"):
-            place = (f"{row['dataset']}/{row['cohort']}", row["method"], column_name(row["metric"], row["k"]))
-            yield _cell(exhibit, "case_studies", place, row, num_seeds=1)
-    if not found:
-        reason = published.missing.get("case_studies", "the table case_studies is empty")
-        yield _nothing(exhibit, "case_studies", reason)

@@ -171,7 +171,9 @@ def _note(exhibit: str, rows: Sequence[Found]) -> str:
     unit = "Percent" if exhibit in PERCENT else "Counts" if exhibit == DATA else "Shares"
     words = [unit] + ["95 % intervals below"] * any(row["ci_low"] is not None for row in rows)
     words += ["then what the paper prints"] * any(row["paper_value"] is not None for row in rows)
-    return f"{', '.join(words)}."
+    constant = " An F1 near that of all positive, which looks at no film, says nothing."
+    has_constant = exhibit == "figure_7" and any(row["row"] == "all_positive" for row in rows)
+    return f"{', '.join(words)}.{constant if has_constant else ''}"
 
 
 def _reasons(rows: Sequence[Found]) -> Table:

@@ -1,9 +1,12 @@
 """The paper's cells: what ours are taken from, what is printed beside them, and what is said of each."""
 
+from collections.abc import Callable
 from typing import Any
 
+import polars as pl
 import pytest
 
+from data_contracts import CONTRACTS
 from data_contracts.evaluation import BADGES, EXHIBITS, PaperTables
 from lake import Lake
 from pipelines.report.content import Cell, Row, Section, Table
@@ -88,9 +91,45 @@ def test_figures_take_means_over_seeds(rows: list[Found]) -> None:
     assert not any("transfer" in row["panel"] or "cross" in row["panel"] for row in rows)
     ours = cell(rows, "figure_7", "planted/text_to_image", "a_p_d", "recall_at_10")
     assert ours["value"] == 0.5 and ours["num_seeds"] == 2
-    assert cell(rows, "figure_7", "zero_shot_covid19", "a_p", "f1_below_the_recipe")["paper_value"] == 0.1156
+    assert "few steps" not in ours["badges"], "planted trainings have a length of their own"
     purity = cell(rows, "figure_8", "pretrain_corpus/patients", "a", "knn_purity_at_10")
     assert purity["asset"] == "case_studies"
+
+
+def test_figure_7_has_its_own_measure(rows: list[Found], section: Section) -> None:
+    recipe = cell(rows, "figure_7", "zero_shot_covid19", "a_p_d", "f1")
+    assert (recipe["value"], recipe["paper_value"]) == (0.6, 0.6236), "Table 3 prints it of the whole recipe"
+    assert recipe["badges"] == ["synthetic", "few seeds", "few steps"], "40 of 300 steps"
+    less = cell(rows, "figure_7", "zero_shot_covid19", "a", "f1_below_the_recipe")
+    assert (less["value"], less["paper_value"], less["num_seeds"]) == (0.2, None, 2)
+    printed_alone = cell(rows, "figure_7", "zero_shot_covid19", "a_p", "f1_below_the_recipe")
+    assert printed_alone["paper_value"] == 0.1156 and "does not train it" in printed_alone["reason"]
+    constant = cell(rows, "figure_7", "zero_shot_covid19", "all_positive", "f1")
+    assert constant["badges"] == ["synthetic"] and constant["num_seeds"] is None
+    tables = [part for band in section.bands for part in band if isinstance(part, Table)]
+    shown = next(table for table in tables if table.caption == "Figure 7: ablation: zero shot covid19")
+    assert shown.note.endswith("An F1 near that of all positive, which looks at no film, says nothing.")
+    assert shown.rows[0].label == "A + P + D"
+
+
+def test_films_that_no_variant_classified_have_the_manifests_reason(
+    new_lake: Callable[[dict[str, list[Found]]], Lake],
+) -> None:
+    lake = new_lake({"ablation_comparisons": [], "ablation_trials": []})
+    metrics = lake.scan("metrics").filter(pl.col("task") != "ablation").collect()
+    lake.publish(CONTRACTS["metrics"], metrics, code_version="c0de" * 4, inputs={}, settings={})
+    for extra, reason in (
+        ({}, "trains no variant on the corpus"),
+        ({"not_available": "the profile asks for no variant"}, "asks for no variant"),
+        ({"not_measured": {"zero_shot": "covid19 is not available"}}, "covid19 is not available"),
+    ):
+        nothing = CONTRACTS["ablation"].create_empty()
+        named = {"inputs": {}, "settings": {"extra": str(extra)}, "extra": extra}
+        lake.publish(CONTRACTS["ablation"], nothing, code_version="c0de" * 4, **named)
+        found = paper_tables(lake, headline="description", is_synthetic=True).to_dicts()
+        for variant, column in (("a_p_d", "f1"), ("a_p", "f1_below_the_recipe")):
+            missing = cell(found, "figure_7", "zero_shot_covid19", variant, column)
+            assert missing["paper_value"] and reason in missing["reason"]
 
 
 def test_a_cell_shows_both_numbers_and_leads_to_its_lineage(section: Section) -> None:

@@ -62,6 +62,14 @@ def _ablation() -> Iterator[Row]:
             yield here | {"method": "chance", "seed": -1, "value": 0.1, "ci_low": None, "ci_high": None}
     agreement = {"dataset": "planted", "mode": "ehr_to_cxr", "metric": "agreement", "method": "a", "value": -0.01}
     yield common | agreement | {"seed": -1}
+    told = {"dataset": "pretrain_corpus", "cohort": "covid_or_normal", "split": "zero_shot_covid19", "metric": "f1"}
+    told |= {"task": "ablation", "mode": "description", "num_positive": 24}
+    for method, value in VARIANTS.items():
+        for seed in (-1, 0, 1):
+            yield told | {"method": method, "seed": seed, "value": value + 0.1}
+    nothing = {"ci_low": None, "ci_high": None}
+    for method, value in (("chance", 0.4), ("all_positive", 0.57)):
+        yield told | nothing | {"method": method, "seed": -1, "value": value}
 
 
 def _cases() -> Iterator[Row]:
@@ -121,9 +129,15 @@ def _studies() -> dict[str, list[Row]]:
             {**compared, "dataset": "planted", "mode": "text_to_image", "method": "a_p_d", "other": other, "n": 60,
              "difference": 0.5 - VARIANTS[other], "ci_low": 0.05, "ci_high": 0.3, "num_seeds": 2, "synthetic": True}
             for other in ("a", "random_batches")
+        ]
+        + [
+            {"cohort": "covid_or_normal", "metric": "f1", "k": 0, "split": "zero_shot_covid19", "mode": "description",
+             "dataset": "pretrain_corpus", "method": "a_p_d", "other": "a", "n": 60, "difference": 0.2,
+             "ci_low": 0.05, "ci_high": 0.3, "num_seeds": 2, "synthetic": True}
         ],
         "ablation_trials": [
-            {"dataset": "planted", "method": method, "seed": seed, "steps": 40, "batch_size": 16, **weights, **losses}
+            {"dataset": ground, "method": method, "seed": seed, "steps": 40, "batch_size": 16, **weights, **losses}
+            for ground in ("pretrain_corpus", "planted")
             for method in VARIANTS
             for seed in (0, 1)
         ],
