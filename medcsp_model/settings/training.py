@@ -320,7 +320,7 @@ def paper() -> Settings:
 
 
 def default() -> Settings:
-    """The paper's sizes with every repair on: linked batches, leave-one-out keys, both directions, sharp targets, no head."""
+    """The paper's sizes with every repair on: linked batches, leave-one-out keys, both ways, sharp targets, no head."""
     return Settings(
         model=ModelSettings(head="none"),
         batch=BatchSettings(validation_share=0.02),

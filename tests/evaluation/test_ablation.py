@@ -48,7 +48,11 @@ def _flat(settings: Settings) -> dict[str, Any]:
 
 def test_each_repair_of_losses_and_batches_has_a_row_that_undoes_it_alone() -> None:
     repaired, published = _flat(default()), _flat(paper())
-    differing = {key for key in repaired if repaired[key] != published[key]} - {"batch.validation_share", "model.absent", "model.average_padded_stays"}
+    differing = {key for key in repaired if repaired[key] != published[key]} - {
+        "batch.validation_share",
+        "model.absent",
+        "model.average_padded_stays",
+    }
     undone = {}
     for name, variant in REPAIRS.items():
         ((group, fields),) = variant.changes.items()
