@@ -24,29 +24,40 @@ log = logging.getLogger(__name__)
 KEPT_STATES = 2
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, is_durable: bool = True) -> None:
     """Write a text so that a reader sees the old file or the new one, never half of it."""
     staged = path.with_name(f".{path.name}.part")
     staged.write_text(text)
-    _sync(staged)
+    if is_durable:
+        _sync(staged)
     staged.replace(path)
-    _sync(path.parent)
+    if is_durable:
+        _sync(path.parent)
 
 
-def write_json(path: Path, values: Mapping[str, Any] | list[Any]) -> None:
+def write_json(path: Path, values: Mapping[str, Any] | list[Any], *, is_durable: bool = True) -> None:
     """Write JSON, whole or not at all."""
-    write_text(path, json.dumps(values, indent=2, sort_keys=True) + "\n")
+    write_text(path, json.dumps(values, indent=2, sort_keys=True) + "\n", is_durable=is_durable)
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Write tensors as safetensors, whole or not at all; returns the file's sha256."""
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, is_durable: bool = True) -> str:
+    """Write tensors as safetensors, whole or not at all; returns the file's sha256.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        is_durable: wait until the disk holds them; otherwise the operating system brings them there on its own time,
+            and only a machine that loses power before leaves a torn file.
+    """
     staged = path.with_name(f".{path.name}.part")
     save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, staged)
     with ThreadPoolExecutor(max_workers=1) as beside:  # both take seconds at full size, one the disk, one a core
         digest = beside.submit(file_sha256, staged)
-        _sync(staged)
+        if is_durable:
+            _sync(staged)
     staged.replace(path)
-    _sync(path.parent)
+    if is_durable:
+        _sync(path.parent)
     return digest.result()
 
 
@@ -64,7 +75,15 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def save_state(folder: Path, *, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, facts: dict) -> None:
+def save_state(
+    folder: Path,
+    *,
+    step: int,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    facts: dict[str, Any],
+    is_durable: bool = True,
+) -> None:
     """Save the state after `step` steps and drop all but the last two.
 
     Args:
@@ -73,6 +92,7 @@ def save_state(folder: Path, *, step: int, model: nn.Module, optimiser: torch.op
         model: its parameters and buffers.
         optimiser: AdamW; a parameter that never got a gradient has no moments.
         facts: plain values kept beside, such as the fingerprint and the number of threads.
+        is_durable: as in `write_tensors`; a torn state is recognised, and the one before it is on the disk.
     """
     target = folder / "states" / f"{step:08d}"
     shutil.rmtree(target, ignore_errors=True)
@@ -83,11 +103,9 @@ def save_state(folder: Path, *, step: int, model: nn.Module, optimiser: torch.op
         for parameter, values in optimiser.state.items()
         for key, value in values.items()
     }
-    sums = {
-        "weights.safetensors": write_tensors(target / "weights.safetensors", model.state_dict()),
-        "moments.safetensors": write_tensors(target / "moments.safetensors", moments),
-    }
-    write_json(target / "state.json", {"step": step, "sha256": sums, **facts})
+    tensors = {"weights.safetensors": model.state_dict(), "moments.safetensors": moments}
+    sums = {name: write_tensors(target / name, values, is_durable=is_durable) for name, values in tensors.items()}
+    write_json(target / "state.json", {"step": step, "sha256": sums, **facts}, is_durable=is_durable)
     for old in sorted((folder / "states").iterdir())[:-KEPT_STATES]:
         shutil.rmtree(old)
 

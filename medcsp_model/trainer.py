@@ -151,7 +151,7 @@ class Trainer:
                     lines = []
                 stop = self.ranks.any(self.should_stop())
                 if last or stop or (step + 1) % self.settings.run.save_every == 0:
-                    self._save(step + 1, histogram, lines)
+                    self._save(step + 1, histogram, lines, is_durable=not stop)
                 if stop and not last:
                     raise StoppedError(f"{self.folder}: stopped after step {step + 1} of {self.total}, state saved")
         return self._finish(time.perf_counter() - began, self.total - start, histogram)
@@ -290,7 +290,8 @@ class Trainer:
             f"the batch's record ids are in {path}. Lower the learning rate or set clip_norm in a new folder"
         )
 
-    def _save(self, step: int, histogram: dict[str, int], lines: list[dict[str, Any]]) -> None:
+    def _save(self, step: int, histogram: dict[str, int], lines: list[dict[str, Any]], *, is_durable: bool) -> None:
+        """Save the state; who asks to stop gives seconds, so that the disk is not waited for."""
         facts = {
             "num_threads": torch.get_num_threads(),
             "num_ranks": self.ranks.size,
@@ -299,7 +300,14 @@ class Trainer:
             "unreported": lines,
         }
         if self.ranks.is_first:
-            save_state(self.folder, step=step, model=self.trained, optimiser=self.optimiser, facts=facts)
+            save_state(
+                self.folder,
+                step=step,
+                model=self.trained,
+                optimiser=self.optimiser,
+                facts=facts,
+                is_durable=is_durable,
+            )
         self.ranks.from_first(step)
 
     def _read_progress(self, start: int) -> tuple[dict[str, int], list[dict[str, Any]]]:

@@ -117,6 +117,17 @@ def test_a_stopped_run_goes_on_to_the_same_bits(toy, undisturbed, tmp_path, step
     assert curves[0] == curves[1], "a line covers the same steps, whether the run stopped between them or not"
 
 
+def test_a_state_on_request_does_not_wait_for_the_disk(toy, tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr("medcsp_model.checkpoint._sync", synced.append)
+    settings = recipe(run={"save_every": 2})
+    with pytest.raises(StoppedError):
+        Trainer(toy, settings=settings, folder=tmp_path, should_stop=stop_after(3)).run()
+    assert last_state(tmp_path)[1]["step"] == 3
+    waited_for = {path.relative_to(tmp_path).parts[1] for path in synced if "states" in path.parts[:-1]}
+    assert waited_for == {"00000002"}
+
+
 class Killed(BaseException):
     """Stands for SIGKILL: no handler of ours sees it."""
 
