@@ -200,6 +200,37 @@ class PredictionMethods(Contract):
     synthetic = dy.Bool(description="True where any input is synthetic.")
 
 
+class Curves(Contract):
+    """One point of the ROC and precision-recall curves of one method at the headline of one task: a group's, no one's.
+
+    A point is a cell of `recall`, from the point before to this one: the mean of both curves over it, so that the areas
+    of the curves drawn as steps are the task's auroc and auprc. A cell stands for five positives or more, and there are
+    no more cells than a fifth of the negatives; a task with fewer than ten of a class has no curve.
+
+    mode: of a prediction the first horizon, with codes; of a classification the headline prompts, then `/paper`.
+    """
+
+    table = "curves"
+    layer = "evaluation"
+    key = ("task", "dataset", "cohort", "mode", "method", "point")
+
+    task = fields.text("Evaluation task, prediction_arf and so on.", nullable=False)
+    dataset = fields.text("Data set.", nullable=False)
+    cohort = fields.text("Cohort of the data set.", nullable=False)
+    mode = fields.text("As in the tasks' tables.", nullable=False)
+    method = dy.Enum(METHODS, description="The method.")
+    split = fields.text("Subjects or films it was measured on, as in the tasks' tables.", nullable=False)
+    point = dy.Int64(min=1, max=100, description="Number of the cell, that of the highest scores first.")
+    recall = dy.Float64(min=0, max=1, description="Share of positives found at the end of the cell: of both curves.")
+    false_positive_rate = dy.Float64(min=0, max=1, description="Share of negatives called with them, mean of the cell.")
+    precision = dy.Float64(min=0, max=1, description="Share of positives among all that are called, mean of the cell.")
+    num_seeds = dy.Int64(min=1, description="Trainings whose curves were averaged, cell by cell.")
+    n = dy.Int64(min=20, description="Examples or films behind it.")
+    num_positive = dy.Int64(min=10, description="Positives among them.")
+    fingerprint = fields.text("Fingerprint of the checkpoint.", nullable=False)
+    synthetic = dy.Bool(description="True where any input is synthetic.")
+
+
 class Metrics(_Metrics):
     """One number of any evaluation."""
 
@@ -246,6 +277,8 @@ class PaperTables(Contract):
     ci_high = dy.Float64(nullable=True, description="Upper end.")
     n = dy.Int64(nullable=True, min=0, description="Queries, subjects or points behind it.")
     num_seeds = dy.Int64(nullable=True, min=0, description="Trainings behind it; null: nothing was trained here.")
+    num_steps = dy.Int64(nullable=True, min=1, description="Steps of each, of models on X-rays that were trained here.")
+    batch_size = dy.Int64(nullable=True, min=1, description="Records or films of a step, of the same.")
     paper_value = dy.Float64(nullable=True, description="What the paper prints, in the same unit; null: nothing.")
     badges = dy.List(
         dy.String(), description="synthetic, not available, contaminated, few seeds, few steps; in this order."

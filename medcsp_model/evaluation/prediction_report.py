@@ -10,10 +10,10 @@ is trained there is never trained again (`medcsp_model.evaluation.prediction`). 
     corpus            the corpus that it was trained on, for MedHMP's own stages; empty: the training records
     towers_folder     what our text tower starts from when it is trained from scratch; empty: random weights
     text_folder       text encoder of the baselines; empty: a random one
-    is_whole          label efficiency and cross-validation too
+    is_whole          label efficiency, cross-validation and curves too
 
-In `output`: metrics.json, comparisons.json and methods.json, rows as in the contracts of the same names without what
-the caller knows of the run.
+In `output`: metrics.json, comparisons.json, methods.json and, of whole questions, curves.json: rows as in the contracts
+of these names without what the caller knows of the run.
 """
 
 import json
@@ -33,6 +33,7 @@ from medcsp_model.baselines.ehr.registry import COMPARISONS, demo_methods, metho
 from medcsp_model.baselines.ehr.text import TextSettings
 from medcsp_model.checkpoint import write_json
 from medcsp_model.evaluation import scores
+from medcsp_model.evaluation.curves import curve
 from medcsp_model.evaluation.prediction import Method, Result, Sweep, Workers, pick_device, train_all
 from medcsp_model.evaluation.scores import Estimate, Floats
 from medcsp_model.evaluation.task_data import Part, TaskData, TaskError
@@ -114,6 +115,7 @@ class Numbers:
     metrics: list[Row] = field(default_factory=list)
     comparisons: list[Row] = field(default_factory=list)
     methods: list[Row] = field(default_factory=list)
+    curves: list[Row] = field(default_factory=list)
 
     def write(self, output: Path) -> None:
         """Write one file each."""
@@ -213,6 +215,10 @@ class Answer:
                 if not each.division and metric in AREAS and method == name:
                     areas.setdefault(name, {})[metric] = each.estimate
         self._compare(areas, Basis(split=TEST, n=len(rows), num_positive=int(label.sum())))
+        for name, result in results.items() if self.question.is_whole else ():
+            common = {**self.question.labels, "method": name, "split": TEST, "num_seeds": len(result.trials)}
+            common |= {"n": len(rows), "num_positive": int(label.sum())}
+            self.numbers.curves += [common | point for point in curve(label, result.score_SN)]
 
     def _few(
         self, data: TaskData, usable: Mapping[str, Method], results: Mapping[str, Result], workers: Workers

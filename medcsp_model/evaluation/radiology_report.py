@@ -12,8 +12,9 @@ run.json of `python -m medcsp_model.evaluate`: {"task": "retrieval" or "zero_sho
     llm           folder that holds the folder medcsp_llm, the variant with a language model; empty: there is none
     vocabulary    folder of our tokenizer (vocab.txt), for prompts
 
-In `output`: metrics.json, comparisons.json, methods.json, duplicates.json, exposure.json, rows as in the contracts
-without what the caller knows of the run. A model that cannot be had is a row of methods.json with the reason.
+In `output`: metrics.json, comparisons.json, methods.json, duplicates.json, exposure.json and, of a classification,
+curves.json: rows as in the contracts without what the caller knows of the run. A model that cannot be had is a row of
+methods.json with the reason.
 """
 
 import logging
@@ -140,7 +141,7 @@ class RadiologyRun:
         pairs = [(method, mode) for method in self.settings.methods for mode in self.settings.modes]
         methods = [self.facts(method, mode, reason, num_images=0, num_texts=0) for method, mode in pairs]
         exposed = exposure_rows(dataset, self.settings.methods)
-        self.write(metrics=[], comparisons=[], duplicates=[], exposure=exposed)
+        self.write(metrics=[], comparisons=[], duplicates=[], exposure=exposed, curves=[])
         self.write(methods=[{"cohort": cohort, **row} for row in methods])
 
     def duplicates(self, groupings: Mapping[str, Any]) -> list[Row]:
@@ -225,6 +226,7 @@ def evaluate_zero_shot(run: Mapping[str, Any]) -> None:
     opened.write(
         metrics=numbers.metrics,
         comparisons=numbers.comparisons,
+        curves=numbers.curves,
         methods=[{"cohort": cohort, **row} for row in methods],
         duplicates=opened.duplicates(groups),
         exposure=exposure_rows(asked["dataset"], opened.settings.methods),

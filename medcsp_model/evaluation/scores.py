@@ -25,7 +25,7 @@ _LARGEST_SLOPE = 100.0
 
 def auroc(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
     """Area under the ROC curve, ties counted half; NaN where a class has no weight."""
-    c = _counts(label_N, score_N, weight_NB)
+    c = counts(label_N, score_N, weight_NB)
     beaten_KB = c.negatives_B - (c.fp_before_KB + c.fp_after_KB) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         return (c.step_KB * beaten_KB).sum(axis=0) / (c.tp_after_KB[-1] * c.negatives_B)
@@ -33,15 +33,15 @@ def auroc(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
 
 def average_precision(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
     """Mean precision at each positive, the area under precision and recall by steps; NaN without a class."""
-    c = _counts(label_N, score_N, weight_NB)
-    return c.share_of_positives((c.step_KB * _precision(c.tp_after_KB, c.fp_after_KB)).sum(axis=0))
+    c = counts(label_N, score_N, weight_NB)
+    return c.share_of_positives((c.step_KB * precision(c.tp_after_KB, c.fp_after_KB)).sum(axis=0))
 
 
 def trapezoid_aupr(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
     """Area under precision and recall by trapezoids, as the released code has it: optimistic."""
-    c = _counts(label_N, score_N, weight_NB)
-    before_KB = _precision(c.tp_after_KB - c.step_KB, c.fp_before_KB)
-    return c.share_of_positives((c.step_KB * (before_KB + _precision(c.tp_after_KB, c.fp_after_KB)) / 2).sum(axis=0))
+    c = counts(label_N, score_N, weight_NB)
+    before_KB = precision(c.tp_after_KB - c.step_KB, c.fp_before_KB)
+    return c.share_of_positives((c.step_KB * (before_KB + precision(c.tp_after_KB, c.fp_after_KB)) / 2).sum(axis=0))
 
 
 def prevalence(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
@@ -349,7 +349,7 @@ def averaged_over_folds(metric: Metric, fold_N: NDArray[np.int64]) -> Metric:
 
 
 @dataclass(frozen=True)
-class _Counts:
+class Counts:
     """Weights of each class above and among the K distinct scores that a positive has, falling."""
 
     step_KB: Floats
@@ -364,7 +364,8 @@ class _Counts:
         return np.where(held_B, area_B / np.where(held_B, self.tp_after_KB[-1], 1.0), np.nan)
 
 
-def _counts(label_N: Bools, score_N: Floats, weight_NB: Floats) -> _Counts:
+def counts(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Counts:
+    """What stands above and among each distinct score of a positive, from which every area is made."""
     order = np.argsort(-score_N, kind="stable")
     positives, negatives = order[label_N[order]], order[~label_N[order]]
     distinct_K, first_K = np.unique(-score_N[positives], return_index=True)
@@ -375,7 +376,7 @@ def _counts(label_N: Bools, score_N: Floats, weight_NB: Floats) -> _Counts:
         step_KB = np.add.reduceat(weight_NB[positives], first_K, axis=0)
     else:  # nobody is positive: one step of nothing
         distinct_K, step_KB = np.zeros(1), np.zeros((1, weight_NB.shape[1]))
-    return _Counts(
+    return Counts(
         step_KB=step_KB,
         tp_after_KB=np.cumsum(step_KB, axis=0),
         fp_before_KB=fp_NB[np.searchsorted(falling, distinct_K, side="left")],
@@ -384,7 +385,7 @@ def _counts(label_N: Bools, score_N: Floats, weight_NB: Floats) -> _Counts:
     )
 
 
-def _precision(tp_KB: Floats, fp_KB: Floats) -> Floats:
+def precision(tp_KB: Floats, fp_KB: Floats) -> Floats:
     """Precision at each count; 1 where nothing is above."""
     total_KB = tp_KB + fp_KB
     return np.where(total_KB > 0, tp_KB / np.maximum(total_KB, 1e-300), 1.0)

@@ -1,7 +1,7 @@
 """Zero-shot classification from models over an evaluation set to rows of plain values: prompts, controls, subgroups.
 
 A model says of every film how much nearer it is to the positive prompt than to the negative one, under each prompt set.
-Numbers are given of each set and of their mean; of the headline set alone also of subgroups, and under two controls:
+Numbers are given of each set and of their mean; of the headline set alone also curves, subgroups, and two controls:
 the lungs alone, and the border alone, where what is still told apart was told by something else than the finding.
 
 Letters: N films, D width.
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcsp_model.evaluation import scores
+from medcsp_model.evaluation.curves import curve
 from medcsp_model.evaluation.readers import Control, EvaluationSet, Reader
 from medcsp_model.evaluation.scores import Bools, Estimate, Floats
 from medcsp_model.evaluation.zero_shot import MEAN, METRICS, PromptSet, constant_scores, estimate
@@ -92,7 +93,7 @@ class Labelled:
 
 @dataclass
 class ZeroShotNumbers:
-    """Rows of metrics and comparisons, as they come.
+    """Rows of metrics, comparisons and curves, as they come.
 
     Args:
         films: what is classified.
@@ -111,6 +112,7 @@ class ZeroShotNumbers:
     paired_with: Sequence[str] = ()
     metrics: list[Row] = field(default_factory=list)
     comparisons: list[Row] = field(default_factory=list)
+    curves: list[Row] = field(default_factory=list)
     _found: dict[tuple[str, str], dict[str, Estimates]] = field(default_factory=dict)
 
     def add(self, reader: Reader) -> None:
@@ -133,9 +135,15 @@ class ZeroShotNumbers:
                     **self._draws(),
                 )
                 self._add(reader.method, name + suffix, rate)
+        self._add_curve(reader.method, self.radiology.headline + suffix, by_set[self.radiology.headline])
         self._add_groups(reader.method, self.radiology.headline + suffix, by_set[self.radiology.headline])
         for control in CONTROLS:
             self._add_control(reader, control, suffix)
+
+    def _add_curve(self, method: str, mode: str, score: Floats) -> None:
+        common = {"cohort": self.cohort, "method": method, "mode": mode, "split": self.split, "num_seeds": 1}
+        common |= {"n": len(self.films.label), "num_positive": int(self.films.label.sum())}
+        self.curves += [common | point for point in curve(self.films.label, score)]
 
     def _draws(self) -> dict[str, int]:
         return {"num_draws": self.radiology.num_draws, "seed": self.radiology.seed}

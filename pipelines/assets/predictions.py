@@ -23,7 +23,7 @@ from pipelines.profiles import Profile
 from pipelines.resources import Workspace
 
 TRIALS = "prediction_trials"
-FILES = ("metrics.json", "comparisons.json", "methods.json")
+FILES = ("metrics.json", "comparisons.json", "methods.json", "curves.json")
 DONE = re.compile(r"done: (\w+): ")
 """What the evaluator says when it has trained a method for a question."""
 CHECKPOINTS = {
@@ -100,13 +100,13 @@ def prediction_readmission(build: Build) -> Made:
 @step(evaluation.PredictionComparisons, inputs=evaluation.PREDICTIONS, on_device=True, kinds=("polars",))
 def prediction_comparisons(build: Build) -> pl.DataFrame:
     """Gather how methods differ."""
-    return _gather(build, "comparisons")
+    return gather(build, "comparisons")
 
 
 @step(evaluation.PredictionMethods, inputs=evaluation.PREDICTIONS, on_device=True, kinds=("polars",))
 def prediction_methods(build: Build) -> pl.DataFrame:
     """Gather what validation chose, and why a method has no number."""
-    return _gather(build, "methods")
+    return gather(build, "methods")
 
 
 def _evaluate(build: Build, contract: type[Contract]) -> Made:
@@ -176,7 +176,8 @@ def _rows(build: Build, contract: type[Contract], path: Path) -> pl.DataFrame:
     return rows.with_columns(**known).select(empty.columns)
 
 
-def _gather(build: Build, name: str) -> pl.DataFrame:
+def gather(build: Build, name: str) -> pl.DataFrame:
+    """Return what every task's process wrote to one of its `FILES`, under the contract of the step."""
     folders = [build.folder_of(contract) for contract in evaluation.PREDICTIONS]
     return pl.concat([_rows(build, build.step.contract, folder / f"{name}.json") for folder in folders])
 

@@ -20,6 +20,7 @@ from pipelines.resources import REPOSITORY, Workspace
 from pipelines.sources import SOURCES
 
 FILES = ("metrics.json", "comparisons.json", "methods.json", "duplicates.json", "exposure.json")
+WITH_CURVES = (*FILES, "curves.json")
 WEIGHTS = "raw:weights/"
 PACKAGE = "medcsp_model.baselines.radiology"
 FAMILIES = ("clip", "cxr_clip", "llava_med", "medclip", "open_clip_folder", "ours_llm", "siglip", "small")
@@ -109,6 +110,7 @@ ON_X_RAYS: dict[str, Any] = {
     "on_device": True,
     "kinds": ("pytorch",),
 }
+BY_PROMPTS = ON_X_RAYS | {"leaves": WITH_CURVES}
 
 
 @step(
@@ -155,13 +157,13 @@ def retrieval_open_i(build: Build) -> Made:
     return _evaluate(build)
 
 
-@step(evaluation.ZeroShotCovid19, inputs=_inputs("zero_shot_covid19"), **ON_X_RAYS)
+@step(evaluation.ZeroShotCovid19, inputs=_inputs("zero_shot_covid19"), **BY_PROMPTS)
 def zero_shot_covid19(build: Build) -> Made:
     """Tell COVID-19 from normal films by two prompts (Table 3)."""
     return _evaluate(build)
 
 
-@step(evaluation.ZeroShotChexpert, inputs=_inputs("zero_shot_chexpert"), **ON_X_RAYS)
+@step(evaluation.ZeroShotChexpert, inputs=_inputs("zero_shot_chexpert"), **BY_PROMPTS)
 def zero_shot_chexpert(build: Build) -> Made:
     """Tell films with an enlarged cardiomediastinum from others by two prompts (Table 6)."""
     return _evaluate(build)
@@ -170,19 +172,19 @@ def zero_shot_chexpert(build: Build) -> Made:
 @step(radiology.RadiologyComparisons, inputs=evaluation.RADIOLOGY, on_device=True, kinds=("polars",))
 def radiology_comparisons(build: Build) -> pl.DataFrame:
     """Gather how methods differ."""
-    return _gather(build, "comparisons")
+    return gather(build, "comparisons")
 
 
 @step(radiology.RadiologyMethods, inputs=evaluation.RADIOLOGY, on_device=True, kinds=("polars",))
 def radiology_methods(build: Build) -> pl.DataFrame:
     """Gather what each method is, and why it has no number."""
-    return _gather(build, "methods")
+    return gather(build, "methods")
 
 
 @step(radiology.RadiologyDuplicates, inputs=evaluation.RADIOLOGY, on_device=True, kinds=("polars",))
 def radiology_duplicates(build: Build) -> pl.DataFrame:
     """Gather how many films of a set are copies."""
-    return _gather(build, "duplicates")
+    return gather(build, "duplicates")
 
 
 @step(
@@ -265,7 +267,7 @@ def _write_nothing(build: Build, task: Task, folder: Path, reason: str) -> None:
         ("pictures", "texts", "embed_dim", "context_length", "num_parameters", "num_images", "num_texts")
     )
     said = {"cohort": task.cohort, "reason": reason, **nothing}
-    for name in FILES:
+    for name in build.step.leaves:
         rows = [{**said, "method": method, "mode": mode} for method, mode in pairs] if name == "methods.json" else []
         (folder / name).write_text(json.dumps(rows) + "\n")
 
@@ -318,8 +320,10 @@ def _paper_values(rows: pl.DataFrame, task: Task, headline: str) -> pl.Series:
     return pl.Series(values, dtype=pl.Float64)
 
 
-def _gather(build: Build, name: str) -> pl.DataFrame:
-    found = [(build.folder_of(task.contract) / f"{name}.json", task) for task in TASKS.values()]
+def gather(build: Build, name: str, *, kinds: tuple[str, ...] = ("retrieval", "zero_shot")) -> pl.DataFrame:
+    """Return what every task's process wrote to one of its `FILES`, under the contract of the step."""
+    tasks = [task for task in TASKS.values() if task.kind in kinds]
+    found = [(build.folder_of(task.contract) / f"{name}.json", task) for task in tasks]
     return pl.concat(_rows(build, build.step.contract, path, task) for path, task in found)
 
 

@@ -1,26 +1,24 @@
 """The paper's tables, lineage and the report. Not here: what a page says or looks like (`pipelines.report`)."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
 
 from data_contracts import CONTRACTS, evaluation
 from lake import Lake
-from pipelines.assets.step import Build, Made, step
+from pipelines.assets.step import Build, Made, made_by, step
 from pipelines.report import INDEX, TEMPLATES, build_site, exhibits, write_site
-from pipelines.resources import Workspace
 
 BEFORE_LINEAGE = tuple(c for c in CONTRACTS.values() if c not in (evaluation.Lineage, evaluation.Report))
 BEFORE = tuple(contract.table for contract in BEFORE_LINEAGE)
-SAYING_WHY = ("ablation", "case_studies")
-"""Tables whose manifest says why they are empty."""
+BESIDE_ROWS = ("ablation", "case_studies", "pretrain_checkpoint", "pretrain_llm")
+"""Tables whose manifest is read too: why they are empty, or in which batches they were trained."""
 
 
 @step(
     evaluation.PaperTables,
     inputs=tuple(CONTRACTS[name] for name in exhibits.INPUTS),
-    raw=lambda workspace: _fingerprints(workspace, SAYING_WHY),
+    raw=lambda workspace: made_by(workspace, BESIDE_ROWS),
     settings=lambda profile: {"headline": profile.radiology.headline},
     on_device=True,
     kinds=("polars",),
@@ -34,7 +32,7 @@ def paper_tables(build: Build) -> pl.DataFrame:
 @step(
     evaluation.Lineage,
     inputs=BEFORE_LINEAGE,
-    raw=lambda workspace: _fingerprints(workspace, BEFORE),
+    raw=lambda workspace: made_by(workspace, BEFORE),
     on_device=True,
     kinds=("parquet",),
 )
@@ -61,7 +59,7 @@ def lineage(build: Build) -> pl.DataFrame:
 @step(
     evaluation.Report,
     inputs=(*BEFORE_LINEAGE, evaluation.Lineage),
-    raw=lambda workspace: {**_fingerprints(workspace, BEFORE), "absent": ",".join(sorted(workspace.sources.absent))},
+    raw=lambda workspace: {**made_by(workspace, BEFORE), "absent": ",".join(sorted(workspace.sources.absent))},
     settings=lambda profile: {"profile": profile.name},
     data_files=TEMPLATES,
     on_device=True,
@@ -86,11 +84,6 @@ def report(build: Build) -> Made:
 def page_path(lake: Lake) -> Path:
     """Return where the first page lies."""
     return lake.home / "report" / INDEX
-
-
-def _fingerprints(workspace: Workspace, tables: Iterable[str]) -> dict[str, str]:
-    found = workspace.lake.tables()
-    return {f"made:{name}": found[name].fingerprint for name in sorted(found.keys() & set(tables))}
 
 
 STEPS = (paper_tables, lineage, report)

@@ -5,7 +5,7 @@ A step whose code, inputs and settings are those of the published table is curre
 
 import functools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -130,6 +130,15 @@ class Build:
         manifest = self.lake.manifest(contract.table)
         assert manifest is not None
         return self.lake.run_folder(contract.table, manifest.fingerprint)
+
+
+def made_by(workspace: Workspace, tables: Iterable[str]) -> dict[str, str]:
+    """Return the fingerprint of what each table was made by, as inputs of a step that reads more of it than its rows.
+
+    A version is named by rows alone: files beside them, or what a manifest says, may change where they do not.
+    """
+    found = workspace.lake.tables()
+    return {f"made:{name}": found[name].fingerprint for name in sorted(found.keys() & set(tables))}
 
 
 def _no_settings(profile: Profile) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from data_contracts.evaluation import METHODS
 from medcsp_model.baselines.ehr.gated import Gated
 from medcsp_model.baselines.ehr.registry import NAMES
 from medcsp_model.baselines.ehr.text import TextSettings
-from medcsp_model.evaluation import prediction_report
+from medcsp_model.evaluation import curves, prediction_report
 from medcsp_model.evaluation.prediction_report import evaluate_prediction, why_not
 from medcsp_model.evaluation.task_data import TaskData
 from medcsp_model.settings import PredictionEvaluation, SweepSettings
@@ -143,9 +143,30 @@ def test_nothing_is_trained_twice(rows: Rows, folders: Mapping[str, Path], check
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_curves_have_the_areas_of_the_means(
+    rows: Rows, folders: Mapping[str, Path], tasks: Mapping[str, TaskData], checkpoint: Path, output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    assert rows["curves"] == [], "eight positives are too few for a curve"
+    monkeypatch.setattr(curves, "FEWEST", 2)
+    found = run(folders["mortality"], checkpoint, output)["curves"]
+    label = tasks["mortality"].label_N[tasks["mortality"].part().test]
+    areas = {
+        (row["method"], row["metric"]): row["value"]
+        for row in rows["metrics"]
+        if (row["split"], row["k"], row["seed"]) == ("test", 0, -1)
+    }
+    for method in USED:
+        curve = [row for row in found if row["method"] == method]
+        assert len(curve) == label.sum() // 2
+        assert {(row["n"], row["num_positive"], row["num_seeds"]) for row in curve} == {(len(label), label.sum(), 2)}
+        assert np.mean([1 - row["false_positive_rate"] for row in curve]) == pytest.approx(areas[method, "auroc"])
+        assert np.mean([row["precision"] for row in curve]) == pytest.approx(areas[method, "auprc"])
+
+
 def test_what_cannot_be_answered_says_why(folders: Mapping[str, Path], checkpoint: Path, tmp_path: Path) -> None:
     found = run(folders["mortality"], checkpoint, tmp_path, cohort="metavision")
-    assert (found["metrics"], found["comparisons"]) == ([], [])
+    assert (found["metrics"], found["comparisons"], found["curves"]) == ([], [], [])
     assert {row["method"] for row in found["methods"]} == set(SETTINGS.methods)
     assert all("no example of mortality/unbounded/metavision" in row["reason"] for row in found["methods"])
 

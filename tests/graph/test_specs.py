@@ -51,7 +51,7 @@ ASSETS_BY_GROUP = {
         *("retrieval_mimic_cxr", "retrieval_open_i", "zero_shot_covid19", "zero_shot_chexpert"),
         *("radiology_comparisons", "radiology_methods", "radiology_duplicates"),
         *("prediction_arf", "prediction_shock", "prediction_mortality", "prediction_aki", "prediction_readmission"),
-        *("prediction_comparisons", "prediction_methods"),
+        *("prediction_comparisons", "prediction_methods", "curves"),
         *("ablation", "ablation_comparisons", "ablation_trials", "case_studies", "case_study_points"),
     },
     "report": {"paper_tables", "lineage", "report"},

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from medcsp_model.corpus import Corpus, CorpusWriter, write_films
 from medcsp_model.embed import Embedder
 from medcsp_model.evaluate import evaluate_retrieval, main
+from medcsp_model.evaluation import curves
 from medcsp_model.evaluation.exposure import SEEN, exposure_rows
 from medcsp_model.evaluation.readers import EvaluationSet, Ours, Published, keep_of
 from medcsp_model.evaluation.zero_shot import PROMPTS, read_prompts
@@ -208,6 +209,26 @@ def test_prompts_controls_subgroups_and_constants_of_a_classification(home, monk
     )
 
 
+def test_curves_of_the_headline_have_its_areas(home, monkeypatch, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves, "FEWEST", 2)
+        said = run(home, "zero_shot", monkeypatch, tmp_path, dataset="covid19")
+    value = {(row["method"], row["mode"], row["metric"], row["split"]): row["value"] for row in said["metrics"]}
+    places = keys(said["curves"], "method", "mode", "split")
+    assert places == {
+        (method, mode, "zero_shot_x"): 2
+        for method in ("medcsp", "clip")
+        for mode in ("description", "description/paper")
+    }, "four positives are two cells of two"
+    for method, mode, split in places:
+        cells = [row for row in said["curves"] if (row["method"], row["mode"]) == (method, mode)]
+        assert {(row["n"], row["num_positive"], row["num_seeds"]) for row in cells} == {(12, 4, 1)}
+        false_positive_rate = np.mean([row["false_positive_rate"] for row in cells])
+        assert value[method, mode, "auroc", split] == pytest.approx(1 - false_positive_rate)
+        precision = np.mean([row["precision"] for row in cells])
+        assert value[method, mode, "auprc", split] == pytest.approx(precision)
+
+
 def test_one_class_alone_is_a_reason_and_no_failure(home, monkeypatch, tmp_path):
     folder = write_set(tmp_path / "classified", with_reports=False)
     told = json.loads((folder / "films.json").read_text())
@@ -216,7 +237,9 @@ def test_one_class_alone_is_a_reason_and_no_failure(home, monkeypatch, tmp_path)
     for name in ("checkpoint", "words", "weights"):
         (tmp_path / name).symlink_to(home / name)
     said = run(tmp_path, "zero_shot", monkeypatch, tmp_path, dataset="chexpert")
-    assert said["metrics"] == said["comparisons"] == [] and {row["method"] for row in said["methods"]} == set(METHODS)
+    assert said["metrics"] == said["comparisons"] == said["curves"] == [] and {
+        row["method"] for row in said["methods"]
+    } == set(METHODS)
     assert {row["reason"] for row in said["methods"]} == {
         "12 of 12 labelled films are positive: there is nothing to tell apart"
     }

@@ -125,6 +125,46 @@ def test_retrieval_needs_chance_beside_it(database) -> None:
     assert failing.select("method", "k").rows() == [("chance", 10), ("medcsp", 5)]
 
 
+def test_curves_are_of_groups_and_have_the_published_areas(database) -> None:
+    """Two cells of ten positives: halves of 0.2 and 0.6, precision 0.9 and 0.5."""
+    task = {"task": "prediction_arf", "dataset": "mimic_iv", "cohort": "ehr_holdout", "mode": "unbounded"}
+    task |= {"split": "test", "n": 40, "num_positive": 10, "fingerprint": "f", "synthetic": True}
+    cells = [{"false_positive_rate": 0.2, "precision": 0.9}, {"false_positive_rate": 0.6, "precision": 0.5}]
+    curve = [
+        {**task, **cell, "point": 1 + at, "recall": 0.5 + 0.5 * at, "num_seeds": 2} for at, cell in enumerate(cells)
+    ]
+    by_prompts = {"task": "zero_shot_covid19", "mode": "description", "split": "zero_shot_covid19"}
+    number = {**task, "k": 0, "seed": -1, "value": 0.0}
+    database.fill(
+        {
+            "curves": [
+                *({**row, "method": method} for method in ("medcsp", "raim", "dcmn") for row in curve),
+                *({**row, **by_prompts, "method": "clip"} for row in curve),
+                *({**row, "method": "f_cnn", "n": 19} for row in curve),
+                {**curve[0], "method": "bert_cnn", "recall": 1.0},
+                {**curve[1], "method": "f_lstm"},
+                *({**row, "method": "medhmp", "num_positive": 9} for row in curve),
+            ],
+            "prediction_arf": [
+                *({**number, "method": method, "metric": "auroc", "value": 0.6} for method in ("medcsp", "raim")),
+                {**number, "method": "medcsp", "metric": "auroc", "seed": 0, "value": 0.7},
+                {**number, "method": "medcsp", "metric": "auroc", "k": 10, "value": 0.5},
+                {**number, "method": "medcsp", "metric": "auprc", "value": 0.7},
+                {**number, "method": "raim", "metric": "auprc", "value": 0.7001},
+            ],
+            "zero_shot_covid19": [
+                {**number, **by_prompts, "method": "clip", "metric": metric, "seed": 3, "value": value}
+                for metric, value in (("auroc", 0.6), ("auprc", 0.7))
+            ],
+        }
+    )
+    alone = database.run("checks/curves__nobody_alone.sql")
+    assert alone["method"].to_list() == ["bert_cnn", "f_cnn", "f_lstm", "medhmp"]
+    failing = database.run("checks/curves__areas_are_the_published.sql").select("method", "metric", "value").rows()
+    assert ("raim", "auprc", 0.7001) in failing and ("dcmn", "auroc", None) in failing
+    assert not {"medcsp", "clip"} & {method for method, *_ in failing} and ("raim", "auroc", 0.6) not in failing
+
+
 def test_pretraining_records_without_history(database) -> None:
     row = {"source": "cxr", "subject_id": 1}
     database.fill(
