@@ -9,6 +9,7 @@ from pipelines.profiles import (
     ImageSettings,
     LinkSettings,
     Profile,
+    ReportSettings,
     RetrievalSettings,
     VocabularySettings,
 )
@@ -46,6 +47,7 @@ def tiny() -> Profile:
                 few_positives=(),
             ),
         ),
+        report=ReportSettings(example_sets=("retrieval_open_i",), num_examples=2, num_images=3),
         num_shards=3,
         synthetic=SyntheticSettings(
             num_ehr_subjects=24,
