@@ -57,6 +57,7 @@ class RadiologySmallModels(Contract):
     method = dy.Enum(METHODS, description="The model.")
     num_studies = dy.Int64(min=1, description="Studies that it was trained on.")
     num_steps = dy.Int64(min=1, description="Steps of training.")
+    batch_size = dy.Int64(min=1, description="Studies of a step, where there are so many.")
     num_parameters = dy.Int64(min=1, description="Parameters.")
     first_loss = dy.Float64(description="Mean loss of the first tenth of the steps, under the family's own objective.")
     last_loss = dy.Float64(description="Of the last tenth.")

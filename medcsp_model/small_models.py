@@ -211,6 +211,7 @@ def train_small(family: str, data: Studies, folder: Path, *, settings: SmallMode
     return {
         "method": family,
         "num_steps": settings.steps,
+        "batch_size": settings.batch_size,
         "num_studies": len(data),
         "num_parameters": count_parameters(model),
         "first_loss": float(np.mean(losses[:part])),

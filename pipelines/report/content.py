@@ -128,6 +128,7 @@ class LineChart:
     y: Axis
     lines: tuple[Line, ...]
     note: str = ""
+    badges: tuple[str, ...] = ()
     kind: Literal["chart"] = "chart"
 
 
@@ -152,6 +153,7 @@ class Histogram:
     y: Axis
     bars: tuple[Bar, ...]
     note: str = ""
+    badges: tuple[str, ...] = ()
     kind: Literal["chart"] = "chart"
 
 

@@ -12,6 +12,8 @@ import polars as pl
 from data_contracts.evaluation import PaperTables
 from lake import Lake
 from pipelines.report.cells import OURS, Published, Row, cell_of, column_name, nothing
+from pipelines.report.efforts import TABLES as TRAINED
+from pipelines.report.efforts import read_efforts, with_effort
 from pipelines.report.paper_numbers import APPENDIX_C, TABLE_1, TABLE_1_COHORTS, printed
 from pipelines.report.study_exhibits import CASES, ablated, cases
 
@@ -49,8 +51,9 @@ COUNTED = {
 VARIANT = "medcsp_llm"
 INPUTS = (
     *("metrics", "radiology_methods", "prediction_methods", "exposure", "case_studies"),
-    *("ablation", "ablation_comparisons", "ablation_trials", "pretrain_checkpoint"),
+    *("ablation", "ablation_comparisons", "ablation_trials"),
     *("cohort_split", "diagnosis_vocabulary", "drug_vocabulary", "prediction_events"),
+    *TRAINED,
 )
 """Tables that the cells are made from."""
 
@@ -65,8 +68,8 @@ def paper_tables(lake: Lake, *, headline: str, is_synthetic: bool) -> pl.DataFra
     """
     whole = ~pl.col("split").str.contains("/")
     exposed = _rows(lake.scan("exposure").filter(pl.col("is_contaminated")))
+    trained = read_efforts(lake)
     extras = {name: made.extra for name in ("ablation", "case_studies") if (made := lake.manifest(name)) is not None}
-    steps = lake.scan("pretrain_checkpoint").select(pl.col("step").max()).collect().item()
     published = Published(
         metrics=_rows(lake.scan("metrics").filter(whole)),
         counts=_counts(lake),
@@ -75,13 +78,14 @@ def paper_tables(lake: Lake, *, headline: str, is_synthetic: bool) -> pl.DataFra
         contaminated=frozenset((row["method"], row["dataset"]) for row in exposed),
         ablation_comparisons=_rows(lake.scan("ablation_comparisons")),
         ablation_trials=_rows(lake.scan("ablation_trials")),
-        num_checkpoint_steps=steps or 0,
+        num_checkpoint_steps=trained[OURS].num_steps if OURS in trained else 0,
         missing={name: str(extra["not_available"]) for name, extra in extras.items() if "not_available" in extra},
         not_classified=extras.get("ablation", {}).get("not_measured", {}).get("zero_shot", ""),
         headline=headline,
         is_synthetic=is_synthetic,
     )
-    return pl.DataFrame(cells(published), schema=PaperTables.create_empty().schema)
+    rows = [with_effort(cell, trained) for cell in cells(published)]
+    return pl.DataFrame(rows, schema=PaperTables.create_empty().schema)
 
 
 def _counts(lake: Lake) -> dict[tuple[str, str], tuple[str, int | None]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lake import Lake
 from pipelines.report.content import Cell, Column, Note, Part, Row, Section, Table
+from pipelines.report.efforts import Effort
 from pipelines.report.formats import NONE, count, digest, interval, release
 from pipelines.report.lineage import Ancestry
 from pipelines.report.methods import columns_in_order, in_order, metric_title, split_column, title
@@ -113,12 +114,18 @@ def _row(
     write = _in_words(exhibit)
     cells = [_cell(by_cell.get((name, column)), write, said={*badges, *everywhere}) for column in columns]
     seeds = {row["num_seeds"] for row in own if row["num_seeds"] is not None}
+    trained = [f"{count(min(seeds))} {'training' if seeds == {1} else 'trainings'}"] if seeds else []
+    trained += sorted({_effort(row).words for row in own if row["num_steps"] is not None})
     return Row(
         label=COUNTED.get(name, name) if exhibit == DATA else title(name),
-        detail=f"{count(min(seeds))} {'training' if seeds == {1} else 'trainings'}" if seeds else "",
+        detail=", ".join(trained),
         badges=tuple(badge for badge in badges if badge not in everywhere),
         cells=tuple(cells),
     )
+
+
+def _effort(row: Found) -> Effort:
+    return Effort(num_steps=row["num_steps"], batch_size=row["batch_size"])
 
 
 def _common(rows: Sequence[Found]) -> tuple[str, ...]:

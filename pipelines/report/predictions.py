@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from data_contracts.labels import COHORT_NOTES
 from lake import Lake
+from pipelines.report import curves
 from pipelines.report.cohorts import TASKS as TASK_TITLES
 from pipelines.report.content import Fold, GroupedBars, KeyNumber, Note, Part, Section
 from pipelines.report.formats import count
+from pipelines.report.prediction_curves import Curves, curves_fold
 from pipelines.report.prediction_differences import comparison_tables, transfer_table
 from pipelines.report.prediction_figures import Group, bar_charts, label_efficiency, net_benefit
 from pipelines.report.prediction_numbers import (
@@ -51,11 +53,12 @@ Band = tuple[Part, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """What was published: rows of `metrics`, of `prediction_comparisons` and of `prediction_methods`."""
+    """What was published: rows of `metrics`, of `prediction_comparisons`, of `prediction_methods` and of `curves`."""
 
     numbers: Numbers
     compared: Sequence[Row]
     methods: Sequence[Row]
+    curves: Curves
 
     def compared_at(self, place: Place) -> list[Row]:
         """Differences in a place, those of models of another cohort left out."""
@@ -74,7 +77,12 @@ def _is_at(row: Row, place: Place) -> bool:
 
 def predictions_section(lake: Lake) -> Section:
     """Draw every evaluation of the prediction tasks, cohort by cohort."""
-    run = _Run(numbers=read_numbers(lake), compared=read_rows(lake, COMPARISONS), methods=read_rows(lake, METHODS))
+    run = _Run(
+        numbers=read_numbers(lake),
+        compared=read_rows(lake, COMPARISONS),
+        methods=read_rows(lake, METHODS),
+        curves=curves.read_curves(lake),
+    )
     places = run.numbers.places()
     moved = comparison_tables([row for row in run.compared if Mode.of(row["mode"]).is_transfer])
     parts: list[Part | None] = [
@@ -120,7 +128,8 @@ def _fold(run: _Run, place: Place, *, is_open: bool) -> Fold:
     tasks = [task for task in TASKS if numbers.modes(place, task)]
     main = [(task, numbers.modes(place, task)[0]) for task in tasks]
     declared, few, others = comparison_tables(run.compared_at(place))
-    curves = _in_pairs(
+    drawn = curves_fold(numbers, run.curves, place, main, is_open=is_open)
+    efficiency = _in_pairs(
         label_efficiency(numbers, place, task, mode, num_positive=run.num_positive(place, task, mode))
         for task, mode in main
     )
@@ -132,7 +141,7 @@ def _fold(run: _Run, place: Place, *, is_open: bool) -> Fold:
         subgroup_table(numbers, place, tasks),
         others,
     ]
-    bands = [*_figures(numbers, place), *_bands(declared, few), *curves, *_bands(*tables)]
+    bands = [*_figures(numbers, place), *_bands(declared, few, drawn), *efficiency, *_bands(*tables)]
     return Fold(caption=place.words, badge=place.badge, note=place.note, bands=tuple(bands), is_open=is_open)
 
 

@@ -3,7 +3,7 @@
 Reads the `metrics` table; computes no metric. Other numbers of the table are listed as they are.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import polars as pl
@@ -23,7 +23,9 @@ from pipelines.report.content import (
     Section,
     Table,
 )
+from pipelines.report.efforts import Effort, beside, read_efforts, trained_here
 from pipelines.report.formats import count, interval, percent, plain, release
+from pipelines.report.methods import in_order, metric_title, title
 from pipelines.report.paper_numbers import TABLE_2, TABLE_2_NUM_CANDIDATES, TABLE_2_NUM_QUERIES
 
 TABLE, PREFIX = "metrics", "retrieval_"
@@ -32,7 +34,7 @@ GALLERY = "retrieval_mimic_cxr_corpus"
 OURS, CHANCE = "medcsp", "chance"
 CURVES = {"precision_at_k": ("P", "Precision at K"), "recall_at_k": ("R", "Recall at K")}
 GROUP = ("task", "dataset", "cohort", "mode", "split")
-METHOD_TITLES = {"medcsp": "MedCSP, this run", "chance": "Chance"}
+THIS_RUN = "MedCSP, this run"
 ROLES: tuple[Literal["main", "first", "second", "third", "fourth"], ...] = (
     "main",
     "first",
@@ -41,6 +43,7 @@ ROLES: tuple[Literal["main", "first", "second", "third", "fourth"], ...] = (
     "fourth",
 )
 HEADLINE_K = 10
+Efforts = Mapping[str, Effort]
 
 
 def retrieval_section(lake: Lake) -> Section:
@@ -50,11 +53,13 @@ def retrieval_section(lake: Lake) -> Section:
     metrics = metrics.with_columns(pl.col("method").cast(pl.String))
     curves = metrics.filter(pl.col("metric").is_in(list(CURVES)))
     bands: list[tuple[Part, ...]] = []
+    trained = read_efforts(lake)
     if not curves.height:
         bands.append((Note(text="There are no retrieval numbers: the gallery is empty.", tone="missing"),))
     for group in sorted(set(curves.select(GROUP).iter_rows())):
         keys = [pl.col(name) == value for name, value in zip(GROUP, group, strict=True)]
-        bands += _group_bands(curves.filter(*keys), group=dict(zip(GROUP, group, strict=True)), gallery=_gallery(lake))
+        here = dict(zip(GROUP, group, strict=True))
+        bands += _group_bands(curves.filter(*keys), group=here, gallery=_gallery(lake), trained=trained)
     others = metrics.filter(~pl.col("metric").is_in(list(CURVES)))
     if others.height:
         bands.append((_other_table(others),))
@@ -86,38 +91,54 @@ def _gallery(lake: Lake) -> int:
     return int(images["num_present"].sum())
 
 
-def _group_bands(rows: pl.DataFrame, *, group: dict[str, str], gallery: int) -> list[tuple[Part, ...]]:
+def _group_bands(
+    rows: pl.DataFrame, *, group: dict[str, str], gallery: int, trained: Efforts
+) -> list[tuple[Part, ...]]:
     is_main = group["task"] == TASK
     ks = tuple(sorted(set(rows["k"].to_list())))
     num_queries = max(rows["n"].to_list())
     size = f"{count(num_queries)} reports search {count(gallery)} images" if is_main else f"n = {count(num_queries)}"
-    name = f"{release(group['dataset'])}, {group['cohort'].replace('_', ' ')}, {group['mode']} mode"
+    name = f"{release(group['dataset'])}, {group['cohort'].replace('_', ' ')}, {group['mode'].replace('_', ' ')} mode"
     charts = [
-        _chart(rows.filter(pl.col("metric") == metric), metric=metric, ks=ks, size=size, has_paper=is_main)
+        _chart(
+            rows.filter(pl.col("metric") == metric),
+            metric=metric,
+            ks=ks,
+            size=size,
+            has_paper=is_main,
+            trained=trained,
+        )
         for metric in CURVES
         if metric in rows["metric"].to_list()
     ]
-    table = _table(rows, ks=ks, caption=f"Text to image on {name}: {size}", has_paper=is_main)
+    table = _table(rows, ks=ks, caption=f"Text to image on {name}: {size}", has_paper=is_main, trained=trained)
     return [tuple(charts), (table,)]
 
 
 def _series(rows: pl.DataFrame) -> list[tuple[str, str, pl.DataFrame]]:
-    """`(method, name to show, its rows by k)`: ours first, then others by name, chance last; seeds apart if several."""
+    """`(method, name to show, its rows by k)` in the order in which methods stand; seeds apart if several."""
     found = sorted(set(rows.select("method", "seed").iter_rows()))
-    found.sort(key=lambda pair: (pair[0] == CHANCE, pair[0] != OURS, pair))
+    order = {method: place for place, method in enumerate(in_order(method for method, _ in found))}
+    found.sort(key=lambda pair: (order[pair[0]], pair[1]))
     has_seeds = {method: len([1 for m, _ in found if m == method]) > 1 for method, _ in found}
     return [
         (
             method,
-            METHOD_TITLES.get(method, method) + (f", seed {seed}" if has_seeds[method] else ""),
+            _name(method) + (f", seed {seed}" if has_seeds[method] else ""),
             rows.filter(pl.col("method") == method, pl.col("seed") == seed).sort("k"),
         )
         for method, seed in found
     ]
 
 
-def _chart(rows: pl.DataFrame, *, metric: str, ks: tuple[int, ...], size: str, has_paper: bool) -> LineChart:
-    letter, title = CURVES[metric]
+def _name(method: str) -> str:
+    return THIS_RUN if method == OURS else title(method)
+
+
+def _chart(
+    rows: pl.DataFrame, *, metric: str, ks: tuple[int, ...], size: str, has_paper: bool, trained: Efforts
+) -> LineChart:
+    letter, caption = CURVES[metric]
     roles = iter(ROLES * rows.height)
     lines = [
         Line(
@@ -129,12 +150,13 @@ def _chart(rows: pl.DataFrame, *, metric: str, ks: tuple[int, ...], size: str, h
         for method, name, found in _series(rows)
     ]
     note = f"Bands are 95 % intervals, patients resampled. {size}."
+    note = f"{note} {trained_here(rows['method'].to_list(), trained)}".strip()
     if has_paper:
         printed = {k: value for k, value in TABLE_2[metric].items() if k in ks}
         points = tuple(Point(x=k, y=v, text=f"{letter}@{k} in the paper: {percent(v)}") for k, v in printed.items())
         lines.append(Line(name="Paper, another gallery", role="paper", points=points, has_marks=True))
     return LineChart(
-        caption=title,
+        caption=caption,
         description=". ".join(f"{line.name}: {'; '.join(p.text for p in line.points)}" for line in lines) + ".",
         x=Axis(label="K (images looked at, logarithmic)", ticks=tuple(float(k) for k in ks), is_log=True),
         y=Axis(label=f"{letter}@K (%)", is_percent=True),
@@ -152,13 +174,13 @@ def _point(row: dict[str, object], letter: str, name: str) -> Point:
     return Point(x=float(str(row["k"])), y=value, low=low, high=high, text=words)
 
 
-def _table(rows: pl.DataFrame, *, ks: tuple[int, ...], caption: str, has_paper: bool) -> Table:
+def _table(rows: pl.DataFrame, *, ks: tuple[int, ...], caption: str, has_paper: bool, trained: Efforts) -> Table:
     wanted = [(metric, k) for metric in CURVES for k in ks]
     series = _series(rows)
     lines = [
         Row(
             label=name,
-            detail=_row_detail(found),
+            detail="; ".join(filter(None, (_row_detail(found), beside(method, trained)))),
             badge="synthetic" if method != CHANCE and found["synthetic"].any() else "",
             cells=tuple(_value_cell(found, metric, k) for metric, k in wanted),
         )
@@ -215,10 +237,10 @@ def _other_table(metrics: pl.DataFrame) -> Table:
     ordered = metrics.sort("task", "dataset", "cohort", "mode", "split", "metric", "k", "method", "seed")
     rows = [
         Row(
-            label=row["metric"] + (f" at {row['k']}" if row["k"] else ""),
-            detail=f"{row['task']}, {row['dataset']}, {row['cohort']}, {row['mode']}",
+            label=metric_title(row["metric"], row["k"]),
+            detail=", ".join((release(row["dataset"]), *_plain_words(row["cohort"], row["mode"]))),
             cells=(
-                Cell(text=METHOD_TITLES.get(row["method"], row["method"])),
+                Cell(text=_name(row["method"])),
                 Cell(text=f"{row['value']:.4g}"),
                 Cell(text="" if row["ci_low"] is None else f"{row['ci_low']:.4g}–{row['ci_high']:.4g}"),
                 Cell(text=count(row["n"])),
@@ -228,6 +250,10 @@ def _other_table(metrics: pl.DataFrame) -> Table:
     ]
     columns = (Column(label="Method", is_number=False), Column(label="Value"), Column(label="95 %"), Column(label="n"))
     return Table(caption="Other numbers", head="Metric", columns=columns, rows=tuple(rows))
+
+
+def _plain_words(*names: str) -> tuple[str, ...]:
+    return tuple(name.replace("_", " ") for name in names)
 
 
 def _key_numbers(curves: pl.DataFrame) -> tuple[KeyNumber, ...]:

@@ -3,11 +3,12 @@
 Reads what the evaluation published; computes no metric.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lake import Lake
 from pipelines.report.content import Cell, Column, Note, Part, Row, Section, Table
+from pipelines.report.efforts import SMALL, Effort, beside, read_efforts
 from pipelines.report.formats import NONE, count, release
 from pipelines.report.methods import in_order, metric_title, title
 from pipelines.report.prediction_numbers import ends, read_rows, share
@@ -15,7 +16,6 @@ from pipelines.report.prediction_numbers import ends, read_rows, share
 COMPARISONS, METHODS, EXPOSURE, COPIES = (
     *("radiology_comparisons", "radiology_methods", "exposure", "radiology_duplicates"),
 )
-SMALL = "radiology_small_models"
 TABLES = (COMPARISONS, METHODS, EXPOSURE, COPIES, SMALL)
 EXPOSURES = {
     "none_known": "none known",
@@ -29,9 +29,10 @@ Found = dict[str, Any]
 def x_rays_section(lake: Lake) -> Section:
     """List differences, exposure, copies and models."""
     read = {name: read_rows(lake, name) for name in TABLES}
+    trained = read_efforts(lake)
     tables = (
-        _differences(read[COMPARISONS], is_declared=True),
-        _differences(read[COMPARISONS], is_declared=False),
+        _differences(read[COMPARISONS], trained, is_declared=True),
+        _differences(read[COMPARISONS], trained, is_declared=False),
         _exposure(read[EXPOSURE]),
         _copies(read[COPIES]),
         _models(read[METHODS]),
@@ -50,7 +51,7 @@ def x_rays_section(lake: Lake) -> Section:
     )
 
 
-def _differences(rows: Sequence[Found], *, is_declared: bool) -> Table:
+def _differences(rows: Sequence[Found], trained: Mapping[str, Effort], *, is_declared: bool) -> Table:
     found = [row for row in rows if row["is_declared"] == is_declared and "/" not in row["split"]]
     found.sort(key=lambda row: (row["task"], row["cohort"], row["mode"], row["metric"], row["k"], row["other"]))
     columns = (
@@ -69,7 +70,7 @@ def _differences(rows: Sequence[Found], *, is_declared: bool) -> Table:
         rows=tuple(
             Row(
                 label=f"{title(row['method'])} less {title(row['other'])}",
-                detail=f"{row['task']}, {row['cohort']}, {row['mode']}".replace("_", " "),
+                detail=_of_difference(row, trained),
                 cells=(
                     Cell(text=metric_title(row["metric"], row["k"])),
                     Cell(text=share(row["difference"])),
@@ -84,6 +85,12 @@ def _differences(rows: Sequence[Found], *, is_declared: bool) -> Table:
         note="" if is_declared else "Nothing is adjusted here: look at intervals, claim nothing.",
         is_folded=not is_declared,
     )
+
+
+def _of_difference(row: Found, trained: Mapping[str, Effort]) -> str:
+    words = f"{row['task']}, {row['cohort']}, {row['mode']}".replace("_", " ")
+    effort = beside(row["other"], trained)
+    return f"{words}; {title(row['other'])} {effort}" if effort else words
 
 
 def _p_cell(value: float | None) -> Cell:
@@ -196,6 +203,7 @@ def _small(rows: Sequence[Found]) -> Table:
         columns=(
             Column(label="Studies"),
             Column(label="Steps"),
+            Column(label="Batch"),
             Column(label="Parameters"),
             Column(label="Loss, first tenth"),
             Column(label="Loss, last tenth"),
@@ -204,7 +212,10 @@ def _small(rows: Sequence[Found]) -> Table:
             Row(
                 label=title(row["method"]),
                 cells=(
-                    *(Cell(text=count(row[name])) for name in ("num_studies", "num_steps", "num_parameters")),
+                    *(
+                        Cell(text=count(row[name]))
+                        for name in ("num_studies", "num_steps", "batch_size", "num_parameters")
+                    ),
                     *(Cell(text=f"{row[name]:.3f}") for name in ("first_loss", "last_loss")),
                 ),
             )

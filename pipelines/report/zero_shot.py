@@ -1,9 +1,10 @@
 """Zero-shot classification: what each model is worth by prompts, prompt set by prompt set, and the controls.
 
-Reads the `metrics` table; computes no metric. The tables hold areas under curves, not the curves, so none is drawn.
+Reads what was published; computes no metric. Curves of the headline prompts: `zero_shot_curves`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -23,9 +24,12 @@ from pipelines.report.content import (
     Section,
     Table,
 )
+from pipelines.report.curves import read_curves
+from pipelines.report.efforts import Effort, beside, read_efforts, trained_here
 from pipelines.report.formats import capital, count, release
 from pipelines.report.methods import in_order, metric_title, role, title
 from pipelines.report.prediction_numbers import ends, read_rows, share
+from pipelines.report.zero_shot_curves import curve_bands
 
 PREFIX = "zero_shot_"
 TITLES = {"zero_shot_covid19": "COVID-19 against normal", "zero_shot_chexpert": "enlarged cardiomediastinum"}
@@ -39,24 +43,27 @@ ROLES: tuple[tuple[Role, str], ...] = (
 CONTROLS = {"lung_only": "all but the lungs black", "border_only": "all but the border black"}
 MEAN, CONSTANT = "mean", "constant"
 Found = dict[str, Any]
+Efforts = Mapping[str, Effort]
 
 
 def zero_shot_section(lake: Lake) -> Section:
     """Draw AUROC of every method, then every number by prompt set."""
     rows = read_rows(lake, "metrics", pl.col("task").str.starts_with(PREFIX))
     whole = [row for row in rows if "/" not in row["split"]]
+    curves, trained = read_curves(lake), read_efforts(lake)
+    seen = {(row["method"], row["dataset"]) for row in read_rows(lake, "exposure", pl.col("is_contaminated"))}
     bands: list[tuple[Part, ...]] = []
     for task in TITLES:
         here = [row for row in whole if row["task"] == task]
         if here:
-            charts = _charts(task, here)
+            charts = _charts(task, here, trained)
             bands += [charts] if charts else []
-            bands += [(_means(task, here),)]
-            bands += [(table,) for table in (_by_prompts(task, here), _controls(task, here), _groups(task, rows))]
+            bands += [(_means(task, here, trained),)]
+            bands += curve_bands(here, curves, what=capital(TITLES[task]), name=partial(_name, seen, trained, here))
+            tables = (_by_prompts(task, here, trained), _controls(task, here, trained), _groups(task, rows, trained))
+            bands += [(table,) for table in tables]
         else:
             bands.append((Note(text=f"{task} is empty: no number of {TITLES[task]}.", tone="missing"),))
-    if whole:
-        bands.append((Note(text="ROC and precision-recall curves are not drawn: the tables hold areas, no curves."),))
     return Section(
         name="zero_shot",
         title="Zero-shot classification",
@@ -67,12 +74,19 @@ def zero_shot_section(lake: Lake) -> Section:
     )
 
 
-def _charts(task: str, rows: Sequence[Found]) -> tuple[GroupedBars, ...]:
-    found = [_chart(task, rows, metric=metric) for metric in ("auroc", "auprc")]
+def _name(seen: Collection[tuple[str, str]], trained: Efforts, rows: Sequence[Found], method: str) -> str:
+    """What a curve is called: contaminated and small models say so where they are named."""
+    effort = beside(method, trained)
+    words = ["contaminated"] * ((method, rows[0]["dataset"]) in seen) + [effort] * bool(effort)
+    return f"{title(method)} ({'; '.join(words)})" if words else title(method)
+
+
+def _charts(task: str, rows: Sequence[Found], trained: Efforts) -> tuple[GroupedBars, ...]:
+    found = [_chart(task, rows, trained, metric=metric) for metric in ("auroc", "auprc")]
     return tuple(chart for chart in found if chart.groups)
 
 
-def _chart(task: str, rows: Sequence[Found], *, metric: str) -> GroupedBars:
+def _chart(task: str, rows: Sequence[Found], trained: Efforts, *, metric: str) -> GroupedBars:
     groups = []
     for mode, words in ((MEAN, "mean over prompts"), (f"{MEAN}/paper", "the same, released harness")):
         of_mode = {r["method"]: r for r in rows if (r["mode"], r["metric"]) == (mode, metric)}
@@ -93,6 +107,7 @@ def _chart(task: str, rows: Sequence[Found], *, metric: str) -> GroupedBars:
         start=0.0,
         roles=tuple((each, words) for each, words in ROLES if each in roles),
         mark="chance",
+        note=trained_here({row["method"] for row in rows}, trained),
     )
 
 
@@ -108,43 +123,50 @@ def _reading(row: Found) -> Reading:
     )
 
 
-def _means(task: str, rows: Sequence[Found]) -> Table:
+def _means(task: str, rows: Sequence[Found], trained: Efforts) -> Table:
     shown = [row for row in rows if row["mode"].split("/")[0] in (MEAN, CONSTANT)]
     words: dict[str, str] = {MEAN: "", f"{MEAN}/paper": "released harness", CONSTANT: "sees no image"}
     return _table(
         f"{release(shown[0]['dataset']) if shown else task}, {TITLES[task]}: mean over prompt sets",
         shown,
+        trained,
         key=lambda row: (row["method"], words.get(str(row["mode"]), str(row["mode"]))),
     )
 
 
-def _by_prompts(task: str, rows: Sequence[Found]) -> Table:
+def _by_prompts(task: str, rows: Sequence[Found], trained: Efforts) -> Table:
     bases = (MEAN, CONSTANT)
     shown = [r for r in rows if r["mode"].split("/")[0] not in bases and not set(r["mode"].split("/")) & set(CONTROLS)]
     return _table(
         f"{capital(TITLES[task])}: every prompt set",
         shown,
-        key=lambda row: (row["method"], row["mode"].replace("/paper", ", released harness")),
+        trained,
+        key=lambda row: (row["method"], row["mode"].replace("/paper", ", released harness").replace("_", " ")),
         is_folded=True,
     )
 
 
-def _controls(task: str, rows: Sequence[Found]) -> Table:
+def _controls(task: str, rows: Sequence[Found], trained: Efforts) -> Table:
     shown = [row for row in rows if set(row["mode"].split("/")) & set(CONTROLS)]
     return _table(
         f"{capital(TITLES[task])}: controls",
         shown,
-        key=lambda row: (row["method"], ", ".join(CONTROLS.get(part, part) for part in row["mode"].split("/"))),
+        trained,
+        key=lambda row: (
+            row["method"],
+            ", ".join(CONTROLS.get(part, part.replace("_", " ")) for part in row["mode"].split("/")),
+        ),
         note="What is told apart by the border alone is no finding: classes come from different collections.",
         is_folded=True,
     )
 
 
-def _groups(task: str, rows: Sequence[Found]) -> Table:
+def _groups(task: str, rows: Sequence[Found], trained: Efforts) -> Table:
     shown = [row for row in rows if row["task"] == task and "/" in row["split"]]
     return _table(
         f"{capital(TITLES[task])}: subgroups",
         shown,
+        trained,
         key=lambda row: (row["method"], row["split"].split("/", 1)[1].replace("=", " ")),
         is_folded=True,
     )
@@ -153,6 +175,7 @@ def _groups(task: str, rows: Sequence[Found]) -> Table:
 def _table(
     caption: str,
     rows: Sequence[Found],
+    trained: Efforts,
     *,
     key: Callable[[Found], tuple[str, str]],
     note: str = "",
@@ -169,7 +192,7 @@ def _table(
         rows=tuple(
             Row(
                 label=title(method),
-                detail=words,
+                detail="; ".join(filter(None, (words, beside(method, trained)))),
                 cells=tuple(_cell(cells.get(((method, words), metric))) for metric in SHOWN),
             )
             for method, words in names

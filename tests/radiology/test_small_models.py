@@ -68,7 +68,7 @@ def test_every_family_learns_and_can_be_opened(trained):
     pictures = [Image.fromarray(np.full((64, 64), 10 * number, dtype=np.uint8)) for number in range(3)]
     for family, row in rows.items():
         assert row["last_loss"] < row["first_loss"], family
-        assert (row["num_studies"], row["num_steps"]) == (6, 8) and row["num_parameters"] > 0
+        assert (row["num_studies"], row["num_steps"], row["batch_size"]) == (6, 8, 6) and row["num_parameters"] > 0
         model = Small(trained / "output" / family, mode="native").eval()
         images, texts = embed_images(model, pictures), embed_texts(model, ["no effusion", "a"])
         assert images.shape == (3, 16) and texts.shape == (2, 16)

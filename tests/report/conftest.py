@@ -19,8 +19,15 @@ from pipelines.report.paper_numbers import TABLE_2
 
 sys.path.insert(0, str(Path(__file__).parent))  # rows, here and on workers
 
-from prediction_rows import MEASURED, prediction_comparisons, prediction_methods, prediction_metrics, study_tables
-from x_ray_rows import study_metrics, x_ray_metrics, x_ray_tables
+from prediction_rows import (
+    MEASURED,
+    prediction_comparisons,
+    prediction_curves,
+    prediction_methods,
+    prediction_metrics,
+    study_tables,
+)
+from x_ray_rows import study_metrics, x_ray_curves, x_ray_metrics, x_ray_tables
 
 START = datetime(2150, 1, 1)
 DIGEST = "ab" * 32
@@ -358,6 +365,7 @@ OF_CHECKPOINTS = {
     "prediction_methods": lambda native, _: prediction_methods(native),
     **{name: lambda native, _, name=name: of_task(x_ray_metrics(native), name) for name in X_RAYS},
     **{name: lambda native, _, name=name: of_task(study_metrics(native), name) for name in STUDIES},
+    "curves": lambda *names: [*prediction_curves(*names), *x_ray_curves(names[0])],
     "metrics": lambda *names: [
         *metrics(names[0]),
         *x_ray_metrics(names[0]),
@@ -370,6 +378,7 @@ SETTINGS_OF: dict[str, dict[str, Any]] = {
     "same_patient_pairs": {"theta_days": 30.0},
     "series_features": {"fit_on": "train"},
     "prediction_arf": {"measured": MEASURED},
+    "pretrain_checkpoint": {"batch": {"size": 32}},
 }
 
 

@@ -132,6 +132,40 @@ def _number(
         yield {**row, "seed": seed, "value": round(value + 0.01 * (seed - 1), 6), "ci_low": None, "ci_high": None}
 
 
+def prediction_curves(checkpoint: str, shared: str) -> list[Row]:
+    """Curves of every method with an area on the test part, at each task's first horizon, with that area."""
+    areas: dict[tuple[str, ...], dict[str, float]] = {}
+    headlines = [row for row in prediction_metrics(checkpoint, shared) if _is_headline(row)]
+    for row in headlines:
+        areas.setdefault((row["task"], row["mode"], row["method"]), {})[row["metric"]] = row["value"]
+    of = {(row["task"], row["mode"]): row for row in headlines}
+    names = ("task", "dataset", "cohort", "mode", "split", "n", "num_positive", "fingerprint", "synthetic")
+    return [
+        {name: of[task, mode][name] for name in names} | {"method": method, "num_seeds": NUM_SEEDS} | point
+        for (task, mode, method), found in areas.items()
+        for point in curve_points(POSITIVES[task], **found)
+    ]
+
+
+def _is_headline(row: Row) -> bool:
+    is_first = row["mode"] in ("unbounded", "within_30d") and row["metric"] in ("auroc", "auprc")
+    return is_first and (row["k"], row["split"], row["seed"]) == (0, "test", -1)
+
+
+def curve_points(num_positive: int, *, auroc: float, auprc: float) -> list[Row]:
+    """Points of straight curves that have these areas, one for every five positives."""
+    cells = num_positive // 5
+    return [
+        {
+            "point": at + 1,
+            "recall": (at + 1) / cells,
+            "false_positive_rate": min((1 - auroc) * (2 * at + 1) / cells, 1.0),
+            "precision": auprc + min(auprc, 1 - auprc) * (1 - (2 * at + 1) / cells),
+        }
+        for at in range(cells)
+    ]
+
+
 def prediction_comparisons(checkpoint: str) -> list[Row]:
     """Differences: declared ones on the test part and over folds, few positives, and one that was not declared."""
     common = {"metric": "auroc", "k": 0, "split": "test", "n": N, "num_positive": 40, "fingerprint": checkpoint}

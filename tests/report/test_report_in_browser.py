@@ -38,7 +38,7 @@ FRAME = """<!DOCTYPE html><title>frame</title>
 }});</script>{frames}"""  # a window is never narrower than 500 pixels
 ONE = """<iframe src="{name}" width="{width}" height="{height}"></iframe>"""
 NUM_CHARTS = {
-    "index.html": 0, "data.html": 1, "retrieval.html": 5, "predictions.html": 16, "ablation.html": 12,
+    "index.html": 0, "data.html": 1, "retrieval.html": 9, "predictions.html": 24, "ablation.html": 12,
     "pretrain_checkpoint.html": 4, "pretrain_checkpoint_shared.html": 4, "lineage.html": 0,
 }  # fmt: skip
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from prediction_rows import curve_points
+
 Row = dict[str, Any]
 DIGEST = "cd" * 32
 PROMPTS = ("description", "name")
@@ -26,7 +28,7 @@ def _number(row: Row, fingerprint: str) -> Row:
 
 def _open_i() -> Iterator[Row]:
     common = {"task": "retrieval_open_i", "dataset": "open_i", "cohort": "all_views", "split": "retrieval_open_i"}
-    for method, value, paper in (("medcsp", 0.3, 0.0049), ("chance", 0.1, None)):
+    for method, value, paper in (("medcsp", 0.3, 0.0049), ("clip_small", 0.2, None), ("chance", 0.1, None)):
         for mode in ("text_to_image", "image_to_text"):
             row = {**common, "method": method, "mode": mode, "metric": "recall_at_k", "k": 1, "value": value}
             yield row | {"paper_value": paper if mode == "text_to_image" else None}
@@ -44,6 +46,18 @@ def _covid19() -> Iterator[Row]:
         yield {**whole, "method": "chance", "mode": "constant", "metric": metric, "value": 0.5, "ci_low": None}
     group = {"split": "zero_shot_covid19/sex=F", "n": 30}
     yield {**common, **group, "method": "medcsp", "mode": "description", "metric": "auroc", "value": 0.77}
+
+
+def x_ray_curves(checkpoint: str) -> list[Row]:
+    """Curves of both models in both modes by the headline prompts; 24 of 60 films are positive."""
+    common = {"task": "zero_shot_covid19", "dataset": "covid19", "cohort": "covid_or_normal", "num_seeds": 1}
+    common |= {"split": "zero_shot_covid19", "n": 60, "num_positive": 24, "fingerprint": checkpoint, "synthetic": True}
+    return [
+        {**common, "method": method, "mode": mode, **point}
+        for method, value in MODELS.items()
+        for mode in ("description", "description/paper")
+        for point in curve_points(24, auroc=value, auprc=value - 0.1)
+    ]
 
 
 def study_metrics(checkpoint: str) -> list[Row]:
@@ -113,8 +127,8 @@ def x_ray_tables(checkpoint: str) -> dict[str, list[Row]]:
              "num_exact_across": 0, "num_near_pairs": 2, "num_near_across": 1}
         ],
         "radiology_small_models": [
-            {"method": "clip_small", "num_studies": 20, "num_steps": 50, "num_parameters": 1000, "first_loss": 3.0,
-             "last_loss": 1.5, "model_sha256": DIGEST}
+            {"method": "clip_small", "num_studies": 20, "num_steps": 50, "batch_size": 8, "num_parameters": 1000,
+             "first_loss": 3.0, "last_loss": 1.5, "model_sha256": DIGEST}
         ],
         **_studies(),
     }  # fmt: skip
