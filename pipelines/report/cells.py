@@ -9,6 +9,8 @@ from typing import Any
 
 FEW_SEEDS = 5
 """Fewer trainings than this are few: what the spread over seeds would say, they do not."""
+FEW_STEPS = 0.5
+"""A training of less than this share of the checkpoint's steps is short."""
 OURS = "medcsp"
 Row = Mapping[str, Any]
 

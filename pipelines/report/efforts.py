@@ -7,12 +7,13 @@ from typing import Any
 import polars as pl
 
 from lake import Lake
+from pipelines.report.cells import FEW_STEPS, OURS
 from pipelines.report.formats import count
 from pipelines.report.methods import in_order, title
 from pipelines.report.prediction_numbers import read_rows
 
 SMALL, SUFFIX = "radiology_small_models", "_small"
-CHECKPOINTS = {"medcsp": "pretrain_checkpoint", "medcsp_llm": "pretrain_llm"}
+CHECKPOINTS = {OURS: "pretrain_checkpoint", "medcsp_llm": "pretrain_llm"}
 TABLES = (SMALL, *CHECKPOINTS.values())
 
 
@@ -47,10 +48,15 @@ def read_efforts(lake: Lake) -> dict[str, Effort]:
 def with_effort(cell: Mapping[str, Any], efforts: Mapping[str, Effort]) -> dict[str, Any]:
     """Return a cell of `paper_tables` that knows how long its X-ray model was trained; null where nobody says."""
     effort = efforts.get(cell["row"]) if cell["value"] is not None and _is_of_x_rays(cell["exhibit"]) else None
+    if effort is None:
+        return {**cell, "num_steps": None, "batch_size": None}
+    ours = efforts.get(OURS)
+    is_short = ours is not None and cell["row"].endswith(SUFFIX) and effort.num_steps < FEW_STEPS * ours.num_steps
     return {
         **cell,
-        "num_steps": effort.num_steps if effort else None,
-        "batch_size": effort.batch_size if effort else None,
+        "num_steps": effort.num_steps,
+        "batch_size": effort.batch_size,
+        "badges": [*cell["badges"], *(["few steps"] * is_short)],
     }
 
 
@@ -60,7 +66,7 @@ def _is_of_x_rays(exhibit: str) -> bool:
 
 def beside(method: str, efforts: Mapping[str, Effort]) -> str:
     """`90 steps of 16; ours 300 of 64` for a small model, so that nobody takes them for equals; else nothing."""
-    own, ours = efforts.get(method), efforts.get("medcsp")
+    own, ours = efforts.get(method), efforts.get(OURS)
     if not method.endswith(SUFFIX) or own is None:
         return ""
     return f"{own.words}; ours {ours.words.replace(' steps', '')}" if ours else own.words

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines.report.cells import OURS, Published, Row, cell_of, column_name, nothing
+from pipelines.report.cells import FEW_STEPS, OURS, Published, Row, cell_of, column_name, nothing
 from pipelines.report.paper_numbers import FIGURE_7_LOSSES, paper_value
 
 ABLATION, COMPARISONS, CASE_STUDIES = "ablation", "ablation_comparisons", "case_studies"
@@ -11,8 +11,6 @@ CORPUS, FILMS = "pretrain_corpus", "zero_shot_covid19"
 """What variants are trained on, and what those of the corpus classify, as in the paper."""
 FULL, F1, LOSS = "a_p_d", "f1", "f1_below_the_recipe"
 CASES = {"figure_8": "patients", "figure_9": "diagnoses"}
-FEW_STEPS = 0.5
-"""A training of less than this share of the checkpoint's steps is short."""
 
 
 def ablated(published: Published) -> Iterator[dict[str, Any]]:

@@ -74,6 +74,14 @@ def test_headline_prompts_mean_and_what_sees_no_image_stand_apart(rows: list[Fou
     assert not any(row["exhibit"] == "table_3" and "lung" in row["panel"] for row in rows)
 
 
+def test_models_trained_here_say_their_steps_and_who_has_few(rows: list[Found]) -> None:
+    found = [cell(rows, "table_3", "covid19/covid_or_normal/native", name, "f1") for name in ("clip_small", "medcsp")]
+    assert [(row["num_steps"], row["batch_size"]) for row in found] == [(50, 8), (300, 32)]
+    assert ["few steps" in row["badges"] for row in found] == [True, False], "50 of 300 steps"
+    others = [row for row in rows if row["row"] not in ("clip_small", "medcsp") or row["exhibit"].startswith("figure")]
+    assert {row["num_steps"] for row in others} == {None}
+
+
 def test_what_is_not_available_says_what_the_evaluation_said(rows: list[Found]) -> None:
     clip = cell(rows, "table_2", "mimic_cxr/all_views/native", "clip", "precision_at_1")
     assert clip["paper_value"] == 0.0017 and "MEDCSP_WEIGHTS" in clip["reason"]
