@@ -51,6 +51,8 @@ def compare_neighbours(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[pl.
 def num_duplicates(frame: pl.DataFrame, tied: pl.Series, lead: Sequence[str]) -> int:
     """Rows of a frame in total order that equal the row above in every column, as they do in the leading ones."""
     at = tied.arg_true()
+    if not at.len():
+        return 0
     rest = frame.select(name for name in frame.columns if name not in lead)
     here, above = rest[at + 1], rest[at]
     same = [here[name].eq_missing(above[name]) for name in rest.columns]

@@ -17,7 +17,7 @@ import polars as pl
 from data_contracts import Contract, corpus, features, studies
 from lake import code_version
 from pipelines.assets.radiology import PROMPTS, TASKS, prompt_digests, why_no_films, write_vocabulary
-from pipelines.assets.step import Build, Made, step
+from pipelines.assets.step import Build, Made, beside, step
 from pipelines.assets.training import training_settings
 from pipelines.profiles import Profile
 
@@ -30,6 +30,12 @@ DONE = re.compile(r"done: (\w+): (\w+), seed (\d+)")
 """What the command says when a variant is trained and measured."""
 TRAINING = ("medcsp_model.train",)
 MEASURING = ("medcsp_model.evaluation.ablation.bench", "medcsp_model.evaluation.ablation.films")
+GATHERED: dict[str, Any] = {
+    "inputs": [studies.Ablation],
+    "raw": beside(studies.Ablation),
+    "on_device": True,
+    "kinds": ("polars",),
+}
 
 
 def _settings(profile: Profile) -> dict[str, Any]:
@@ -82,13 +88,13 @@ def ablation(build: Build) -> Made:
     return Made(_rows(build, studies.Ablation, folder / "metrics.json"), extra={"not_measured": said} if said else {})
 
 
-@step(studies.AblationComparisons, inputs=[studies.Ablation], on_device=True, kinds=("polars",))
+@step(studies.AblationComparisons, **GATHERED)
 def ablation_comparisons(build: Build) -> pl.DataFrame:
     """Gather how far the recipe lies above each variant."""
     return _rows(build, build.step.contract, build.folder_of(studies.Ablation) / "comparisons.json")
 
 
-@step(studies.AblationTrials, inputs=[studies.Ablation], on_device=True, kinds=("polars",))
+@step(studies.AblationTrials, **GATHERED)
 def ablation_trials(build: Build) -> pl.DataFrame:
     """Gather what each training was."""
     return _rows(build, build.step.contract, build.folder_of(studies.Ablation) / "trials.json")

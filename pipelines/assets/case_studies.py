@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from data_contracts import corpus, features, studies
-from pipelines.assets.step import Build, Made, step
+from pipelines.assets.step import Build, Made, beside, step
 from pipelines.profiles import Profile
 
 COMPARED = ("a", "a_p_d")
@@ -59,6 +59,7 @@ def case_studies(build: Build) -> Made:
 @step(
     studies.CaseStudyPoints,
     inputs=[studies.CaseStudies, features.DiagnosisVocabulary],
+    raw=beside(studies.CaseStudies),
     on_device=True,
     kinds=("polars",),
 )

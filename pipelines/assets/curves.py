@@ -4,7 +4,7 @@ import polars as pl
 
 from data_contracts import Contract, evaluation
 from pipelines.assets import predictions, radiology
-from pipelines.assets.step import Build, Made, made_by, step
+from pipelines.assets.step import Build, Made, beside, step
 
 BY_PROMPTS = "zero_shot"
 TASKS: tuple[type[Contract], ...] = (
@@ -17,7 +17,7 @@ TASKS: tuple[type[Contract], ...] = (
 @step(
     evaluation.Curves,
     inputs=TASKS,
-    raw=lambda workspace: made_by(workspace, [contract.table for contract in TASKS]),
+    raw=beside(*TASKS),
     on_device=True,
     kinds=("polars",),
 )

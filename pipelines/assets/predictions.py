@@ -16,7 +16,7 @@ import polars as pl
 
 from data_contracts import Contract, corpus, evaluation, prediction, training
 from pipelines.assets.prediction import task_folder
-from pipelines.assets.step import Build, Made, step
+from pipelines.assets.step import Build, Made, beside, step
 from pipelines.assets.training import weights_digests
 from pipelines.features.prediction_questions import Places, questions
 from pipelines.profiles import Profile
@@ -64,6 +64,12 @@ AT_48H: dict[str, Any] = {
     "on_device": True,
     "kinds": ("pytorch", "scikitlearn"),
 }
+GATHERED: dict[str, Any] = {
+    "inputs": evaluation.PREDICTIONS,
+    "raw": beside(*evaluation.PREDICTIONS),
+    "on_device": True,
+    "kinds": ("polars",),
+}
 AT_DISCHARGE = AT_48H | {"inputs": [prediction.DischargeCorpus, *MODELS], "raw": _text_digests}
 
 
@@ -97,13 +103,13 @@ def prediction_readmission(build: Build) -> Made:
     return _evaluate(build, prediction.DischargeCorpus)
 
 
-@step(evaluation.PredictionComparisons, inputs=evaluation.PREDICTIONS, on_device=True, kinds=("polars",))
+@step(evaluation.PredictionComparisons, **GATHERED)
 def prediction_comparisons(build: Build) -> pl.DataFrame:
     """Gather how methods differ."""
     return gather(build, "comparisons")
 
 
-@step(evaluation.PredictionMethods, inputs=evaluation.PREDICTIONS, on_device=True, kinds=("polars",))
+@step(evaluation.PredictionMethods, **GATHERED)
 def prediction_methods(build: Build) -> pl.DataFrame:
     """Gather what validation chose, and why a method has no number."""
     return gather(build, "methods")

@@ -9,7 +9,7 @@ import polars as pl
 
 from data_contracts import Contract, corpus, evaluation, features, links, radiology, records, tables, training
 from lake import short_hash
-from pipelines.assets.step import Build, Made, step
+from pipelines.assets.step import Build, Made, beside, step
 from pipelines.assets.training import weights_digests
 from pipelines.features.evaluation_sets import study_facts
 from pipelines.features.exposure import exposure_of
@@ -111,6 +111,12 @@ ON_X_RAYS: dict[str, Any] = {
     "kinds": ("pytorch",),
 }
 BY_PROMPTS = ON_X_RAYS | {"leaves": WITH_CURVES}
+GATHERED: dict[str, Any] = {
+    "inputs": evaluation.RADIOLOGY,
+    "raw": beside(*evaluation.RADIOLOGY),
+    "on_device": True,
+    "kinds": ("polars",),
+}
 
 
 @step(
@@ -169,19 +175,19 @@ def zero_shot_chexpert(build: Build) -> Made:
     return _evaluate(build)
 
 
-@step(radiology.RadiologyComparisons, inputs=evaluation.RADIOLOGY, on_device=True, kinds=("polars",))
+@step(radiology.RadiologyComparisons, **GATHERED)
 def radiology_comparisons(build: Build) -> pl.DataFrame:
     """Gather how methods differ."""
     return gather(build, "comparisons")
 
 
-@step(radiology.RadiologyMethods, inputs=evaluation.RADIOLOGY, on_device=True, kinds=("polars",))
+@step(radiology.RadiologyMethods, **GATHERED)
 def radiology_methods(build: Build) -> pl.DataFrame:
     """Gather what each method is, and why it has no number."""
     return gather(build, "methods")
 
 
-@step(radiology.RadiologyDuplicates, inputs=evaluation.RADIOLOGY, on_device=True, kinds=("polars",))
+@step(radiology.RadiologyDuplicates, **GATHERED)
 def radiology_duplicates(build: Build) -> pl.DataFrame:
     """Gather how many films of a set are copies."""
     return gather(build, "duplicates")
@@ -189,9 +195,7 @@ def radiology_duplicates(build: Build) -> pl.DataFrame:
 
 @step(
     radiology.Exposure,
-    inputs=[*evaluation.RADIOLOGY, radiology.EvaluationFilms, links.CohortSplit],
-    on_device=True,
-    kinds=("polars",),
+    **GATHERED | {"inputs": [*evaluation.RADIOLOGY, radiology.EvaluationFilms, links.CohortSplit]},
 )
 def exposure(build: Build) -> pl.DataFrame:
     """Say for every model what it has seen of every set, and count it where that can be done."""

@@ -141,6 +141,11 @@ def made_by(workspace: Workspace, tables: Iterable[str]) -> dict[str, str]:
     return {f"made:{name}": found[name].fingerprint for name in sorted(found.keys() & set(tables))}
 
 
+def beside(*contracts: type[Contract]) -> Callable[[Workspace], dict[str, str]]:
+    """Return what a step depends on that reads files which lie beside the rows of these inputs; see `made_by`."""
+    return lambda workspace: made_by(workspace, [contract.table for contract in contracts])
+
+
 def _no_settings(profile: Profile) -> dict[str, Any]:
     return {}
 

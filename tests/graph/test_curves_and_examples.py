@@ -31,7 +31,29 @@ def test_few_positives_leave_no_curve_and_a_reason(finished_home: Path) -> None:
     manifest = lake.manifest("curves")
     assert manifest is not None and manifest.rows == 0
     assert manifest.extra["not_available"] == "every task was measured on fewer than ten positives or negatives"
-    assert {f"made:{name}" for name in STEPS["curves"].inputs} <= manifest.inputs.keys()
+
+
+GATHERERS = {
+    "curves": "prediction_arf",
+    "prediction_comparisons": "prediction_arf",
+    "prediction_methods": "prediction_arf",
+    "radiology_comparisons": "zero_shot_covid19",
+    "radiology_methods": "zero_shot_covid19",
+    "radiology_duplicates": "zero_shot_covid19",
+    "exposure": "zero_shot_covid19",
+    "ablation_comparisons": "ablation",
+    "ablation_trials": "ablation",
+    "case_study_points": "case_studies",
+}
+"""Steps that read files beside the rows of their inputs, and one of these inputs."""
+
+
+@pytest.mark.parametrize("name", GATHERERS)
+def test_what_reads_files_beside_rows_follows_what_wrote_them(finished_home: Path, name: str) -> None:
+    lake = Lake(finished_home)
+    manifest, read = lake.manifest(name), lake.manifest(GATHERERS[name])
+    assert manifest is not None and read is not None
+    assert manifest.inputs[f"made:{GATHERERS[name]}"] == read.fingerprint
 
 
 @pytest.fixture
