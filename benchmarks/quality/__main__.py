@@ -1,7 +1,7 @@
 """Runs the quality study: `python -m benchmarks.quality --out <folder> [--arms a_p_d,a_p] [--seeds 0,1,2,3,4]`.
 
-Five seeds of the eleven arms take a quarter to half an hour of one core; a run that was stopped goes on where it was. The last
-line printed is one JSON object: mean of each measure by arm.
+Five seeds of the eleven arms take a quarter to half an hour of one core; a run that was stopped goes on where it was.
+The last line printed is one JSON object: mean of each measure by arm.
 """
 
 import argparse
