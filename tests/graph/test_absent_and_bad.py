@@ -57,7 +57,7 @@ def test_a_root_that_is_no_folder_is_refused_before_anything_runs(tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nothing", "MEDCSP_PROFILE is 'nothing': use one of demo, demo_full, demo_ablation, paper, default"),
+        ("nothing", "use one of demo, demo_full, demo_ablation, paper, default, default_ablation, or your own"),
         ("tiny:nothing", "has no attribute 'nothing': is the module on PYTHONPATH"),
         ("no_such_module:profile", "No module named 'no_such_module'"),
         ("tiny:not_a_profile", "which returns str, not a Profile"),

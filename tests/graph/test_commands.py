@@ -115,7 +115,7 @@ def test_a_wrong_profile_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.strip().splitlines() == [
         "error: MEDCSP_PROFILE is 'demmo': "
-        "use one of demo, demo_full, demo_ablation, paper, default, or your own module:function"
+        "use one of demo, demo_full, demo_ablation, paper, default, default_ablation, or your own module:function"
     ]
 
 
