@@ -44,6 +44,7 @@ ROLES: tuple[Literal["main", "first", "second", "third", "fourth"], ...] = (
 )
 HEADLINE_K = 10
 Efforts = Mapping[str, Effort]
+Series = tuple[str, str, pl.DataFrame]
 
 
 def retrieval_section(lake: Lake) -> Section:
@@ -115,7 +116,7 @@ def _group_bands(
     return [tuple(charts), (table,)]
 
 
-def _series(rows: pl.DataFrame) -> list[tuple[str, str, pl.DataFrame]]:
+def _series(rows: pl.DataFrame) -> list[Series]:
     """`(method, name to show, its rows by k)` in the order in which methods stand; seeds apart if several."""
     found = sorted(set(rows.select("method", "seed").iter_rows()))
     order = {method: place for place, method in enumerate(in_order(method for method, _ in found))}
@@ -131,6 +132,19 @@ def _series(rows: pl.DataFrame) -> list[tuple[str, str, pl.DataFrame]]:
     ]
 
 
+def _drawn(series: list[Series]) -> list[Series]:
+    """What a chart shows: chance, ours and, of the others, as many as there are colours, those that find most."""
+    others = [each for each in series if each[0] not in (OURS, CHANCE)]
+    best = sorted(others, key=lambda each: -_headline(each[2]))[: len(ROLES) - 1]
+    names = {name for _, name, _ in best}
+    return [each for each in series if each[0] in (OURS, CHANCE) or each[1] in names]
+
+
+def _headline(found: pl.DataFrame) -> float:
+    at = found.filter(pl.col("k") == HEADLINE_K)["value"]
+    return float(at[0]) if at.len() else float(found["value"].max() or 0.0)
+
+
 def _name(method: str) -> str:
     return THIS_RUN if method == OURS else title(method)
 
@@ -139,7 +153,8 @@ def _chart(
     rows: pl.DataFrame, *, metric: str, ks: tuple[int, ...], size: str, has_paper: bool, trained: Efforts
 ) -> LineChart:
     letter, caption = CURVES[metric]
-    roles = iter(ROLES * rows.height)
+    series = _series(rows)
+    drawn, roles = _drawn(series), iter(ROLES * rows.height)
     lines = [
         Line(
             name=name,
@@ -147,10 +162,12 @@ def _chart(
             points=tuple(_point(row, letter, name) for row in found.iter_rows(named=True)),
             has_marks=method != CHANCE,
         )
-        for method, name, found in _series(rows)
+        for method, name, found in drawn
     ]
     note = f"Bands are 95 % intervals, patients resampled. {size}."
-    note = f"{note} {trained_here(rows['method'].to_list(), trained)}".strip()
+    if len(drawn) < len(series):
+        note = f"{note} Of other methods the {len(ROLES) - 1} that find most; the table has all."
+    note = f"{note} {trained_here([method for method, _, _ in drawn], trained)}".strip()
     if has_paper:
         printed = {k: value for k, value in TABLE_2[metric].items() if k in ks}
         points = tuple(Point(x=k, y=v, text=f"{letter}@{k} in the paper: {percent(v)}") for k, v in printed.items())

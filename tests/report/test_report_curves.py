@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from prediction_rows import POSITIVES, prediction_curves
 
@@ -15,9 +16,9 @@ from pipelines.report.charts import Drawing, draw
 from pipelines.report.content import Fold, LineChart, Note, Section, Table
 from pipelines.report.curves import Curve, curve_charts, read_curves
 from pipelines.report.efforts import read_efforts
-from pipelines.report.methods import TITLES
+from pipelines.report.methods import TITLES, title
 from pipelines.report.predictions import predictions_section
-from pipelines.report.retrieval import retrieval_section
+from pipelines.report.retrieval import _chart, retrieval_section
 from pipelines.report.zero_shot import zero_shot_section
 from pipelines.report.zero_shot_curves import curve_bands
 
@@ -152,3 +153,19 @@ def test_no_page_shows_a_method_by_its_raw_name(site: Site) -> None:
         text = re.sub(r"<style.*?</style>", "", html, flags=re.S)
         shown = set(re.findall(r"\w+", re.sub(r"<[^>]+>", " ", text))) & raw
         assert shown == set(), f"{file} shows {shown}"
+
+
+def test_a_retrieval_chart_has_a_colour_for_each_method_and_says_who_is_left_out(planted: Lake) -> None:
+    ours = planted.scan("metrics").filter(pl.col("task") == "retrieval_mimic_cxr").collect()
+    ours = ours.filter(pl.col("method").cast(pl.String).is_in(["medcsp", "chance"]), pl.col("metric") == "recall_at_k")
+    share = {"clip": 0.1, "medclip": 0.5, "biomedclip": 0.4, "pubmedclip": 0.3, "cxr_clip": 0.2, "llava_med": 0.6}
+    row = ours.filter(pl.col("method").cast(pl.String) == "medcsp").with_columns(pl.col("method").cast(pl.String))
+    others = [row.with_columns(method=pl.lit(name), value=pl.col("value") * part) for name, part in share.items()]
+    rows = pl.concat([ours.with_columns(pl.col("method").cast(pl.String)), *others])
+    ks = tuple(sorted(set(rows["k"].to_list())))
+    chart = _chart(rows, metric="recall_at_k", ks=ks, size="240 reports", has_paper=False, trained={})
+    assert len({line.role for line in chart.lines}) == len(chart.lines) == 6
+    drawn = {line.name for line in chart.lines}
+    assert not drawn & {title("clip"), title("cxr_clip")}
+    assert {title("llava_med"), title("medclip")} <= drawn
+    assert "the 4 that find most" in chart.note
