@@ -141,8 +141,8 @@ def _drawn(series: list[Series]) -> list[Series]:
 
 
 def _headline(found: pl.DataFrame) -> float:
-    at = found.filter(pl.col("k") == HEADLINE_K)["value"]
-    return float(at[0]) if at.len() else float(found["value"].max() or 0.0)
+    at = found.filter(pl.col("k") == HEADLINE_K)
+    return max((at if at.height else found)["value"].to_list(), default=0.0)
 
 
 def _name(method: str) -> str:
