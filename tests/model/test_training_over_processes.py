@@ -124,10 +124,10 @@ def spoil(trainer, place):
     name = {"input": "_work", "step": "_step", "save": "_save"}[place]
     method = getattr(trainer, name)
 
-    def spoiled(step, *values):
+    def spoiled(step, *values, **named):
         if step == 2:
             raise OSError("shard 3 is gone")
-        return method(step, *values)
+        return method(step, *values, **named)
 
     setattr(trainer, name, spoiled)
 
