@@ -10,8 +10,8 @@ torch's own choice). In `output`:
     <source>__<modality>.npy            float32 (n, d), length 1
     <source>__<modality>__present.npy   bool (n,)
 
-Embeddings pass the shared head as in training and have length 1, so that inner products are cosine similarities; what a
-record does not have is a row of zeros.
+Embeddings pass the shared head, where the model has one, as in training, and have length 1, so that inner products are
+cosine similarities; what a record does not have is a row of zeros.
 """
 
 import logging

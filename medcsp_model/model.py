@@ -1,4 +1,4 @@
-"""The model: an encoder per modality, one shared head, record embeddings as means over what a record has.
+"""The model: an encoder per modality, a shared head or none, record embeddings as means over what a record has.
 
 No source or modality is named here: kinds and sizes come from the corpus. The kind chooses the encoder: codes, dense
 and series have one each; every text goes through the one text tower, every image through the one image tower.
