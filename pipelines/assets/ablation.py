@@ -17,7 +17,7 @@ import polars as pl
 from data_contracts import Contract, corpus, features, studies
 from lake import code_version
 from pipelines.assets.radiology import PROMPTS, TASKS, prompt_digests, why_no_films, write_vocabulary
-from pipelines.assets.step import Build, Made, beside, step
+from pipelines.assets.step import Build, Made, gathering, step
 from pipelines.assets.training import training_settings
 from pipelines.profiles import Profile
 
@@ -30,12 +30,7 @@ DONE = re.compile(r"done: (\w+): (\w+), seed (\d+)")
 """What the command says when a variant is trained and measured."""
 TRAINING = ("medcsp_model.train",)
 MEASURING = ("medcsp_model.evaluation.ablation.bench", "medcsp_model.evaluation.ablation.films")
-GATHERED: dict[str, Any] = {
-    "inputs": [studies.Ablation],
-    "raw": beside(studies.Ablation),
-    "on_device": True,
-    "kinds": ("polars",),
-}
+GATHERED = gathering(studies.Ablation)
 
 
 def _settings(profile: Profile) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from data_contracts import corpus, features, studies
-from pipelines.assets.step import Build, Made, beside, step
+from pipelines.assets.step import Build, Made, gathering, step
 from pipelines.profiles import Profile
 
 COMPARED = ("a", "a_p_d")
@@ -58,10 +58,7 @@ def case_studies(build: Build) -> Made:
 
 @step(
     studies.CaseStudyPoints,
-    inputs=[studies.CaseStudies, features.DiagnosisVocabulary],
-    raw=beside(studies.CaseStudies),
-    on_device=True,
-    kinds=("polars",),
+    **gathering(studies.CaseStudies) | {"inputs": [studies.CaseStudies, features.DiagnosisVocabulary]},
 )
 def case_study_points(build: Build) -> pl.DataFrame:
     """Gather the points of the drawings, with the codes that they stand for."""

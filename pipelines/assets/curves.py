@@ -4,7 +4,7 @@ import polars as pl
 
 from data_contracts import Contract, evaluation
 from pipelines.assets import predictions, radiology
-from pipelines.assets.step import Build, Made, beside, step
+from pipelines.assets.step import Build, Made, gathering, step
 
 BY_PROMPTS = "zero_shot"
 TASKS: tuple[type[Contract], ...] = (
@@ -14,13 +14,7 @@ TASKS: tuple[type[Contract], ...] = (
 """Tasks that have curves."""
 
 
-@step(
-    evaluation.Curves,
-    inputs=TASKS,
-    raw=beside(*TASKS),
-    on_device=True,
-    kinds=("polars",),
-)
+@step(evaluation.Curves, **gathering(*TASKS))
 def curves(build: Build) -> Made:
     """Gather the curves of every task that has any, or say why none has."""
     rows = pl.concat([predictions.gather(build, "curves"), radiology.gather(build, "curves", kinds=(BY_PROMPTS,))])

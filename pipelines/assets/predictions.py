@@ -16,7 +16,7 @@ import polars as pl
 
 from data_contracts import Contract, corpus, evaluation, prediction, training
 from pipelines.assets.prediction import task_folder
-from pipelines.assets.step import Build, Made, beside, step
+from pipelines.assets.step import Build, Made, gathering, step
 from pipelines.assets.training import weights_digests
 from pipelines.features.prediction_questions import Places, questions
 from pipelines.profiles import Profile
@@ -64,12 +64,7 @@ AT_48H: dict[str, Any] = {
     "on_device": True,
     "kinds": ("pytorch", "scikitlearn"),
 }
-GATHERED: dict[str, Any] = {
-    "inputs": evaluation.PREDICTIONS,
-    "raw": beside(*evaluation.PREDICTIONS),
-    "on_device": True,
-    "kinds": ("polars",),
-}
+GATHERED = gathering(*evaluation.PREDICTIONS)
 AT_DISCHARGE = AT_48H | {"inputs": [prediction.DischargeCorpus, *MODELS], "raw": _text_digests}
 
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from data_contracts import Contract, corpus, evaluation, features, links, radiology, records, tables, training
 from lake import short_hash
-from pipelines.assets.step import Build, Made, beside, step
+from pipelines.assets.step import Build, Made, gathering, step
 from pipelines.assets.training import weights_digests
 from pipelines.features.evaluation_sets import study_facts
 from pipelines.features.exposure import exposure_of
@@ -111,12 +111,7 @@ ON_X_RAYS: dict[str, Any] = {
     "kinds": ("pytorch",),
 }
 BY_PROMPTS = ON_X_RAYS | {"leaves": WITH_CURVES}
-GATHERED: dict[str, Any] = {
-    "inputs": evaluation.RADIOLOGY,
-    "raw": beside(*evaluation.RADIOLOGY),
-    "on_device": True,
-    "kinds": ("polars",),
-}
+GATHERED = gathering(*evaluation.RADIOLOGY)
 
 
 @step(

@@ -141,9 +141,14 @@ def made_by(workspace: Workspace, tables: Iterable[str]) -> dict[str, str]:
     return {f"made:{name}": found[name].fingerprint for name in sorted(found.keys() & set(tables))}
 
 
-def beside(*contracts: type[Contract]) -> Callable[[Workspace], dict[str, str]]:
-    """Return what a step depends on that reads files which lie beside the rows of these inputs; see `made_by`."""
-    return lambda workspace: made_by(workspace, [contract.table for contract in contracts])
+def gathering(*contracts: type[Contract]) -> dict[str, Any]:
+    """Return what steps have in common that gather files which lie beside the rows of these inputs; see `made_by`."""
+    return {
+        "inputs": contracts,
+        "raw": lambda workspace: made_by(workspace, [contract.table for contract in contracts]),
+        "on_device": True,
+        "kinds": ("polars",),
+    }
 
 
 def _no_settings(profile: Profile) -> dict[str, Any]:
