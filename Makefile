@@ -56,7 +56,7 @@ format: setup ## let the formatters have their way
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && $(BIN)/sqlfluff fix -q sql
 
 bench: setup ## run one benchmark: NAME=train_step
-	@$(BIN)/python -m benchmarks.$(NAME)
+	@source ./env.sh && python -m benchmarks.$(NAME)
 
 lock: setup ## pin the requirements again, newest versions that pyproject.toml admits
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --group dev --no-emit-index-url --no-annotate \

@@ -9,6 +9,8 @@ export PYTHONPATH="$_medcsp${PYTHONPATH:+:$PYTHONPATH}"
 export PATH="$_medcsp/.venv/bin:$PATH"
 # Keep compiled modules, whatever the shell says: without them every process compiles torch anew, 15 CPU-seconds.
 export PYTHONDONTWRITEBYTECODE=
+# One Polars thread for two virtual cores: they share a physical one, and batches are small. Costs 7 % less CPU time.
+export POLARS_MAX_THREADS="${POLARS_MAX_THREADS:-$(( ($(getconf _NPROCESSORS_ONLN) + 1) / 2 ))}"
 mkdir -p "$DAGSTER_HOME"
 cmp -s "$_medcsp/dagster.yaml" "$DAGSTER_HOME/dagster.yaml" || cp "$_medcsp/dagster.yaml" "$DAGSTER_HOME/dagster.yaml"
 unset _medcsp

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 BLOCK_ROWS = 65_536
+TAIL_ROWS = 1_024
 
 
 def in_total_order(frame: pl.DataFrame, lead: Sequence[str]) -> tuple[pl.DataFrame, pl.Series]:
@@ -26,10 +27,12 @@ def in_total_order(frame: pl.DataFrame, lead: Sequence[str]) -> tuple[pl.DataFra
     if frame.height < 2 or not lead:
         frame = frame.sort(rest, nulls_last=True) if frame.height > 1 else frame
         return frame, pl.repeat(value=True, n=max(frame.height - 1, 0), eager=True)
-    ordered, tied = compare_neighbours(frame, lead)
+    ordered, tied = compare_neighbours(frame[-TAIL_ROWS:], lead)  # what came last shows best whether there is work
+    if ordered.all() and frame.height > TAIL_ROWS:
+        ordered, tied = compare_neighbours(frame, lead)
     if not ordered.all():
         frame = _sorted_by(frame, lead)
-        _, tied = compare_neighbours(frame, lead)
+        tied = _ties(frame, lead)
     return (_settle_ties(frame, tied, rest) if rest and tied.any() else frame), tied
 
 
@@ -46,6 +49,12 @@ def compare_neighbours(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[pl.
         ordered, tied = later | (same & ordered), same & tied
     compared = frame.select(columns).select(ordered=ordered, tied=tied)
     return compared["ordered"][1:], compared["tied"][1:]
+
+
+def _ties(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """For every row but the first whether it equals the row above in these columns."""
+    same = [pl.col(name).eq_missing(pl.col(name).shift(1)) for name in columns]
+    return frame.select(tied=pl.all_horizontal(same))["tied"][1:]
 
 
 def num_duplicates(frame: pl.DataFrame, tied: pl.Series, lead: Sequence[str]) -> int:

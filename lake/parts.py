@@ -138,7 +138,7 @@ class Parts:
             of_run, lengths = of_run[:1], np.array([batch.height])
         elif len(of_run) > FEW_RUNS:
             of_row = np.repeat(of_run, lengths)
-            batch = batch[np.argsort(of_row, kind="stable")]
+            batch = batch.rechunk()[np.argsort(of_row, kind="stable")]  # text in several chunks is slow to gather
             lengths = np.bincount(of_row, minlength=self._num_shards)
             of_run = np.arange(self._num_shards)
         stop = 0

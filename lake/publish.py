@@ -26,6 +26,7 @@ from lake.columns import contract_columns
 from lake.files import canonical_json, fsync_path, link_or_copy, locked, sha256_file
 from lake.fingerprints import NUM_HEX_DIGITS
 from lake.manifest import DataFile, Manifest, Shard, commit_manifest, read_manifest
+from lake.memory import keep_freed_memory
 from lake.parts import Parts, num_parquet_rows, part_name
 from lake.sql import name_of, quoted, statement_of, table_names, unordered
 
@@ -119,6 +120,7 @@ def publish(
         checks: SQL that returns failing rows, by name.
         max_rejected_share: more than this share of rejected rows, and at least ten, fail the publish.
     """
+    keep_freed_memory()
     staging = folder / ".staging"
     with locked(folder / ".lock"):
         shutil.rmtree(staging, ignore_errors=True)  # what a killed run left

@@ -60,11 +60,12 @@ class SeriesEncoder(nn.Module):
             record_S: record of each stay, int64.
             num_records: records in the batch; each has at least one stay.
         """
-        e_SD = self.encode_stays(x_SLF)
+        if self.padded_stays:  # one absent stay stands for all of them, behind those there are
+            x_SLF = torch.cat([x_SLF, torch.zeros_like(x_SLF[:1])])
+        e_SD, absent_SD = self.encode_stays(x_SLF).tensor_split([len(record_S)])
         total_ND = e_SD.new_zeros(num_records, e_SD.shape[1]).index_add(0, record_S, e_SD)
         count_N = e_SD.new_zeros(num_records).index_add(0, record_S, torch.ones_like(e_SD[:, 0]))
         if self.padded_stays:
-            absent = self.encode_stays(torch.zeros_like(x_SLF[:1]))
-            total_ND = total_ND + (self.padded_stays - count_N)[:, None] * absent
+            total_ND = total_ND + (self.padded_stays - count_N)[:, None] * absent_SD
             count_N = torch.full_like(count_N, self.padded_stays)
         return total_ND / count_N[:, None]
