@@ -58,13 +58,13 @@ def tokenizer() -> Tokenizer:
 
 
 def write_corpus(
-    folder: Path, rng: np.random.Generator, *, num_patients: int = NUM_PATIENTS
+    folder: Path, rng: np.random.Generator, *, num_patients: int = NUM_PATIENTS, num_words: int = LENGTH
 ) -> tuple[Corpus, dict[str, list[str]]]:
     """A corpus of patients with one admission and one study each; and the raw texts behind it."""
     writer = CorpusWriter(folder / "corpus", name="bench", synthetic=True, splits=["pretrain"], history_size=CODES)
     images = num_patients * IMAGES_PER_STUDY
     texts = {
-        name: [" ".join(rng.choice(WORD, size=LENGTH)) for _ in range(num_patients)] for name in ("note", "report")
+        name: [" ".join(rng.choice(WORD, size=num_words)) for _ in range(num_patients)] for name in ("note", "report")
     }
     for source, count in (("ehr", num_patients), ("cxr", images)):
         subject = np.arange(count) * num_patients // count

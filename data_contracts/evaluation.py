@@ -255,7 +255,7 @@ class Lineage(Contract):
 
 EXHIBITS = [
     *("table_1", "table_2", "table_3", "table_4", "table_5", "table_6"),
-    *("figure_5", "figure_6", "figure_7", "figure_8", "figure_9", "appendix_c"),
+    *("figure_5", "figure_6", "figure_7", "figure_8", "figure_9"),
 ]
 """What the paper shows of data and results."""
 BADGES = ["synthetic", "not available", "contaminated", "few seeds", "few steps"]

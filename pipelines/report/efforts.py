@@ -61,7 +61,7 @@ def with_effort(cell: Mapping[str, Any], efforts: Mapping[str, Effort]) -> dict[
 
 
 def _is_of_x_rays(exhibit: str) -> bool:
-    return exhibit in ("table_2", "table_3", "table_5", "table_6", "appendix_c")
+    return exhibit in ("table_2", "table_3", "table_4", "table_5", "table_6")
 
 
 def beside(method: str, efforts: Mapping[str, Effort]) -> str:

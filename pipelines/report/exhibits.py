@@ -14,7 +14,7 @@ from lake import Lake
 from pipelines.report.cells import OURS, Published, Row, cell_of, column_name, nothing
 from pipelines.report.efforts import TABLES as TRAINED
 from pipelines.report.efforts import read_efforts, with_effort
-from pipelines.report.paper_numbers import APPENDIX_C, TABLE_1, TABLE_1_COHORTS, printed
+from pipelines.report.paper_numbers import TABLE_1, TABLE_1_COHORTS, TABLE_4_TASK, printed, printed_in_table_4
 from pipelines.report.study_exhibits import CASES, ablated, cases
 
 X_RAYS = {
@@ -120,7 +120,7 @@ def cells(published: Published) -> list[dict[str, Any]]:
     found = [
         *_counted(published),
         *(cell for exhibit in X_RAYS for cell in _x_rays(published, exhibit)),
-        *_appendix_c(published),
+        *_table_4(published),
         *(cell for exhibit in FIGURES for cell in _predicted(published, exhibit)),
         *ablated(published),
         *(cell for exhibit in CASES for cell in cases(published, exhibit)),
@@ -132,7 +132,7 @@ def cells(published: Published) -> list[dict[str, Any]]:
         for exhibit in assets
         if exhibit not in shown
     ]
-    return [*found, nothing("table_4", "metrics", "what the paper prints in it is not on record in this project")]
+    return found
 
 
 def _counted(published: Published) -> Iterator[dict[str, Any]]:
@@ -208,26 +208,27 @@ def _trained_here(method: str, seeds: set[int]) -> int | None:
     return len(seeds) if method in (OURS, VARIANT) or method.endswith("_small") else None
 
 
-def _appendix_c(published: Published) -> Iterator[dict[str, Any]]:
-    """R@100 of the variant with a language model, where the gallery is large enough for it."""
-    task = "retrieval_mimic_cxr"
-    wanted = (task, "all_views", "text_to_image", "recall_at_k", 100, task)
-    names = ("task", "cohort", "mode", "metric", "k", "split")
-    found = {row["method"]: row for row in published.metrics if tuple(row[name] for name in names) == wanted}
+def _table_4(published: Published) -> Iterator[dict[str, Any]]:
+    """The variant with a language model beside LLaVA-Med: what was measured, and what the paper prints."""
+    task, (dataset, cohort) = TABLE_4_TASK, SETS[TABLE_4_TASK]
+    names = ("task", "cohort", "mode", "split")
+    whole = [row for row in published.metrics if tuple(row[n] for n in names) == (task, cohort, "text_to_image", task)]
     reasons = {row["method"]: row["reason"] for row in published.x_ray_methods if row["task"] == task}
-    for method, value in APPENDIX_C.items():
-        row = found.get(method)
-        reason = reasons.get(method) or "not asked for (radiology.methods), or fewer than 100 images are searched"
-        yield cell_of(
-            "appendix_c",
-            task,
-            ("mimic_cxr/all_views/native", method, "recall_at_100"),
-            row,
-            paper=value,
-            num_seeds=_trained_here(method, {row["seed"]}) if row else None,
-            is_contaminated=bool(row) and (method, "mimic_cxr") in published.contaminated,
-            reason=None if row else reason,
-        )
+    for method, of_paper in printed_in_table_4().items():
+        found = {(row["metric"], row["k"]): row for row in whole if row["method"] == method}
+        none = "fewer images than that are searched" if found else reasons.get(method)
+        for metric, k in sorted({*(key for key in found if key[0] in RETRIEVED), *of_paper}):
+            row = found.get((metric, k))
+            yield cell_of(
+                "table_4",
+                task,
+                (f"{dataset}/{cohort}/native", method, column_name(metric, k)),
+                row,
+                paper=of_paper.get((metric, k)),
+                num_seeds=_trained_here(method, {row["seed"]}) if row else None,
+                is_contaminated=bool(row) and (method, dataset) in published.contaminated,
+                reason=None if row else none or "the profile does not name it in radiology.methods",
+            )
 
 
 def _predicted(published: Published, exhibit: str) -> Iterator[dict[str, Any]]:
