@@ -18,7 +18,7 @@ from pathlib import Path
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
-_KEPT_BYTES, _LARGE_BYTES = 128 * 2**20, 16 * 2**20
+_KEPT_BYTES, _LARGE_BYTES = 64 * 2**20, 8 * 2**20
 
 
 @dataclass
@@ -53,7 +53,7 @@ def peak_mb() -> float:
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Let this process keep what it freed, up to 128 MB and of arrays below 16 MB: the next batch is about as large.
+    """Let this process keep what it freed, up to 64 MB and of arrays below 8 MB: the next batch is about as large.
 
     By itself glibc gives much of it back to the system and asks for it again, which clears it page by page: 3 % of the
     CPU time of the series. False where the C library has no such settings.
