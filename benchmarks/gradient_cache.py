@@ -1,4 +1,4 @@
-"""A batch embedded in parts, its gradient cached, against the same batch at once: CPU seconds and peak memory of a step.
+"""A batch embedded in parts, its gradient cached, against the same batch at once: CPU seconds and memory of a step.
 
 The full-size towers of `default()` at random weights, in bfloat16 as on a GPU, notes and reports of 256 tokens; one
 whole training step each, in one process, of which the second is measured. A CPU holds the same tensors that a CUDA
@@ -69,6 +69,7 @@ class Steps:
         return took
 
     def gradient(self) -> torch.Tensor:
+        """Of every weight that has one, side by side."""
         return torch.cat([p.grad.flatten() for p in self.model.parameters() if p.grad is not None])
 
 

@@ -18,7 +18,8 @@ from pipelines.sources import (
 from pipelines.sources.films import Films
 from pipelines.sources.raw_table import RawTable, Source
 from pipelines.sources.refusals import SourceError
-from pipelines.sources.releases import Release, detect_release
+from pipelines.sources.release_detection import detect_release
+from pipelines.sources.releases import Release
 
 SOURCES: dict[str, Source] = {
     source.name: source

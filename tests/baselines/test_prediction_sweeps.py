@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from medcsp_model.baselines.ehr.f_lstm import FLstm
-from medcsp_model.baselines.ehr.medhmp import MedHmp, Stage
+from medcsp_model.baselines.ehr.medhmp import MedHmp
+from medcsp_model.baselines.ehr.medhmp_pretraining import Stage
 from medcsp_model.baselines.ehr.registry import demo_methods
 from medcsp_model.corpus import Corpus
 from medcsp_model.evaluation.prediction import Fitted, Method, Network, Point, Sweep, pick_device

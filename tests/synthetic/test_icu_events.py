@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from pipelines.sources import SOURCES
-from pipelines.sources.releases import detect_release
+from pipelines.sources.release_detection import detect_release
 from pipelines.synthetic import SyntheticSettings, write_sources
 
 PRESSORS = ("221906", "221749", "222315", "221289")

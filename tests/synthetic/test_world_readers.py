@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.sources import SOURCES
 from pipelines.sources.checksums import check_sums
-from pipelines.sources.releases import detect_release
+from pipelines.sources.release_detection import detect_release
 from pipelines.synthetic.settings import FOLDERS
 
 # Tables that only one of the two layouts holds.

@@ -7,62 +7,54 @@ hidden), and pulls each part of an admission towards the mean of its other parts
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medcsp_model.baselines.ehr.medhmp import MedHmp, MedHmpNetwork, Stage
-from medcsp_model.corpus import Corpus
-from medcsp_model.evaluation.task_data import INPUTS, InputSizes, Ints, Part, RecordInputs, TaskBatch, TaskData
+from medcsp_model.baselines.ehr.medhmp_network import MedHmpNetwork
+from medcsp_model.evaluation.task_data import InputSizes, Ints, RecordInputs, TaskBatch
 
 log = logging.getLogger(__name__)
 
 
-def pretrain(method: MedHmp, data: TaskData, part: Part, *, seed: int) -> dict[str, Tensor]:
-    """Run both stages (the second where the task has codes or a text).
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of the pre-training: Adam, so many epochs."""
 
-    Returns:
-        Weights of the network without its last layer.
-
-    Raises:
-        ValueError: the pre-training corpus has other features than the task.
-    """
-    inputs, records = _records(method, data, part)
-    torch.manual_seed(seed)
-    network = method.build(data.sizes).to(inputs.device)
-    run_stage(Reconstruction(network, data.sizes, method), inputs, records, stage=method.stays, seed=seed)
-    if network.is_of_admission:
-        run_stage(Guessing(network, data.sizes, method), inputs, records, stage=method.admissions, seed=seed)
-    left = ("head.", "text.encoder.") if method.text.folder else ("head.",)
-    return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(left)}
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 1e-8
 
 
-def _records(method: MedHmp, data: TaskData, part: Part) -> tuple[RecordInputs, Ints]:
-    if not method.corpus:
-        return data.inputs, data.record_N[part.train]
-    corpus = Corpus.open(method.corpus)
-    without = [name for name in INPUTS if name not in data.inputs.inputs]
-    inputs = RecordInputs(corpus, without=without, device=data.inputs.device)
-    for name in ("series", "bins", "stays", "demographics", "diagnosis", "drug", "vocabulary"):
-        found, wanted = getattr(inputs.sizes, name), getattr(data.sizes, name)
-        if found != wanted:
-            raise ValueError(
-                f"{corpus.folder}: {name} is {found}, the task's {wanted}: publish both with the same vocabularies"
-            )
-    return inputs, corpus.records("ehr", splits=[method.corpus_split])
+@dataclass(frozen=True, kw_only=True)
+class StageRows:
+    """What a stage is trained on: some records of the inputs, and which parts of them it reads."""
+
+    inputs: RecordInputs
+    records: Ints
+    reads: tuple[str, ...]
+
+    def batches(self, size: int, rng: np.random.Generator) -> Iterator[TaskBatch]:
+        """All records in random order, at least two at a time where there are two."""
+        order = rng.permutation(self.records)
+        for first in range(0, len(order), size):
+            if len(part := order[first : first + size]) > 1 or len(order) == 1:
+                yield self.inputs.batch(part, self.reads)
 
 
 class Reconstruction(nn.Module):
     """Stage one: loss of rebuilding every stay of a batch from its encoding."""
 
-    def __init__(self, network: MedHmpNetwork, sizes: InputSizes, method: MedHmp) -> None:
+    def __init__(self, network: MedHmpNetwork, sizes: InputSizes) -> None:
         super().__init__()
         self.network, self.bins = network, sizes.bins
-        self.decoder = nn.LSTM(method.width, method.width, batch_first=True)
-        self.to_series = nn.Linear(method.width, sizes.series)
-        self.to_table = nn.Linear(method.width, sizes.demographics)
+        self.decoder = nn.LSTM(network.width, network.width, batch_first=True)
+        self.to_series = nn.Linear(network.width, sizes.series)
+        self.to_table = nn.Linear(network.width, sizes.demographics)
 
     def forward(self, batch: TaskBatch) -> Tensor:
         """Mean squared errors of series and demographics."""
@@ -74,19 +66,36 @@ class Reconstruction(nn.Module):
 
 
 class Guessing(nn.Module):
-    """Stage two: loss of guessing hidden codes, and of telling admissions apart by their parts."""
+    """Stage two: loss of guessing hidden codes, and of telling admissions apart by their parts.
 
-    def __init__(self, network: MedHmpNetwork, sizes: InputSizes, method: MedHmp) -> None:
+    Args:
+        network: what is trained.
+        sizes: of the inputs.
+        mask_share: share of the codes that are hidden.
+        contrast_weight: of the contrastive loss.
+        temperature: of the same.
+    """
+
+    def __init__(
+        self,
+        network: MedHmpNetwork,
+        sizes: InputSizes,
+        *,
+        mask_share: float,
+        contrast_weight: float,
+        temperature: float,
+    ) -> None:
         super().__init__()
-        self.network, self.method = network, method
-        self.counts = nn.ModuleDict({name: nn.Linear(1, method.width) for name in network.codes})
-        self.guesses = nn.ModuleDict({name: nn.Linear(method.width, getattr(sizes, name)) for name in network.codes})
+        self.network, self.mask_share = network, mask_share
+        self.contrast_weight, self.temperature = contrast_weight, temperature
+        self.counts = nn.ModuleDict({name: nn.Linear(1, network.width) for name in network.codes})
+        self.guesses = nn.ModuleDict({name: nn.Linear(network.width, getattr(sizes, name)) for name in network.codes})
 
     def forward(self, batch: TaskBatch) -> Tensor:
         """Guessing + `contrast_weight` * contrast."""
         given = {"diagnosis": batch.diagnosis_BC, "drug": batch.drug_BG}
         hidden = {
-            name: codes * (torch.rand_like(codes) < self.method.mask_share)
+            name: codes * (torch.rand_like(codes) < self.mask_share)
             for name, codes in given.items()
             if name in self.counts
         }
@@ -94,8 +103,8 @@ class Guessing(nn.Module):
         parts |= {name: parts[name] + self.counts[name](codes.sum(1, keepdim=True)) for name, codes in hidden.items()}
         whole_BD = torch.stack(list(parts.values())).mean(dim=0)
         guesses = [F.mse_loss(self.guesses[name](whole_BD).sigmoid(), codes) for name, codes in hidden.items()]
-        contrast = leave_one_out_contrast(list(parts.values()), temperature=self.method.temperature)
-        return sum(guesses, torch.zeros_like(contrast)) + self.method.contrast_weight * contrast
+        contrast = leave_one_out_contrast(list(parts.values()), temperature=self.temperature)
+        return sum(guesses, torch.zeros_like(contrast)) + self.contrast_weight * contrast
 
 
 def leave_one_out_contrast(parts: list[Tensor], *, temperature: float) -> Tensor:
@@ -110,14 +119,14 @@ def leave_one_out_contrast(parts: list[Tensor], *, temperature: float) -> Tensor
     return torch.stack(losses).mean()
 
 
-def run_stage(loss: nn.Module, inputs: RecordInputs, records: Ints, *, stage: Stage, seed: int) -> None:
+def run_stage(loss: nn.Module, rows: StageRows, *, stage: Stage, seed: int) -> None:
     """Train what a loss holds, in place; logs the loss of the first and the last epoch."""
     trained = [parameter for parameter in loss.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=stage.learning_rate, weight_decay=stage.weight_decay)
     loss.train()
     for epoch in range(stage.epochs):
         values = []
-        for batch in _batches(inputs, records, stage.batch_size, np.random.default_rng((seed, epoch))):
+        for batch in rows.batches(stage.batch_size, np.random.default_rng((seed, epoch))):
             value = loss(batch)
             optimiser.zero_grad(set_to_none=True)
             value.backward()
@@ -125,10 +134,3 @@ def run_stage(loss: nn.Module, inputs: RecordInputs, records: Ints, *, stage: St
             values.append(float(value.detach()))
         if epoch in (0, stage.epochs - 1):
             log.info("MedHMP %s: epoch %d, loss %.4f", type(loss).__name__, epoch + 1, float(np.mean(values)))
-
-
-def _batches(inputs: RecordInputs, records: Ints, size: int, rng: np.random.Generator) -> Iterator[TaskBatch]:
-    order = rng.permutation(records)
-    for first in range(0, len(order), size):
-        if len(part := order[first : first + size]) > 1 or len(order) == 1:
-            yield inputs.batch(part, MedHmp.reads)

@@ -12,7 +12,8 @@ from medcsp_model.baselines.ehr.f_cnn import FCnn
 from medcsp_model.baselines.ehr.f_lstm import FLstm
 from medcsp_model.baselines.ehr.gated import Gated
 from medcsp_model.baselines.ehr.medcsp import LinearProbe, MedCspHead
-from medcsp_model.baselines.ehr.medhmp import MedHmp, Stage
+from medcsp_model.baselines.ehr.medhmp import MedHmp
+from medcsp_model.baselines.ehr.medhmp_pretraining import Stage
 from medcsp_model.baselines.ehr.raim import Raim
 from medcsp_model.baselines.ehr.tables import BoostedTrees, LinearTable
 from medcsp_model.baselines.ehr.text import TextSettings
