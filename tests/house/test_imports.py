@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,38 @@ def test_imports_point_down(folder: str) -> None:
         if (hits := {name for rule in FORBIDDEN[folder] for name in reaches(imported(path), rule)})
     }
     assert wrong == {}
+
+
+def circle(paths: list[Path]) -> list[str]:
+    """A circle of modules that import each other, at any depth and for any reason; empty where there is none."""
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+    arrows = {}
+    for name, path in names.items():
+        found = imported(path) & names.keys()
+        inside = {other for other in found if any(deeper.startswith(f"{other}.") for deeper in found)}
+        arrows[name] = found - inside - {name}  # of `from x import y` with a module y, y alone
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_imports_itself_by_a_detour(package: str) -> None:
+    assert circle(modules(package)) == []
+
+
+def test_a_planted_circle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    texts = {"a": "from p.b import x", "b": "def f():\n    from p import c", "c": "import p.a", "d": "import p.a"}
+    (tmp_path / "p").mkdir()
+    paths = [tmp_path / "p" / f"{name}.py" for name in texts]
+    for path in paths:
+        path.write_text(texts[path.stem])
+    assert sorted(set(circle(paths))) == ["p.a", "p.b", "p.c"]
+    paths[2].write_text("import p.other")
+    assert circle(paths) == []
 
 
 def test_lake_and_contracts_import_only_what_is_below_them() -> None:
