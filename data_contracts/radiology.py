@@ -80,7 +80,7 @@ class RadiologyMethods(Contract):
     pictures = dy.Enum(
         ["original", "stored"],
         nullable=True,
-        description="What it was shown: files as released, or the grey squares that training reads (always of DICOM).",
+        description="What it was shown: the film's own file (of DICOM at its full size), or the square training reads.",
     )
     texts = dy.Enum(
         ["report", "findings_and_impression", "prompts"], nullable=True, description="What it was given to read."

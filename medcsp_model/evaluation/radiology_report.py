@@ -6,7 +6,8 @@ run.json of `python -m medcsp_model.evaluate`: {"task": "retrieval" or "zero_sho
     settings      as in `medcsp_model.settings.RadiologyEvaluation`
     dataset       name of the set, in `exposure` and `prompts`
     cohort        name of the cohort, of a classification
-    pictures      root of the release, where its films are PNG or JPG files; empty: the stored squares
+    pictures      folder below which the films lie as PNG or JPG files, those of DICOM by their names with .jpg; empty:
+                  the stored squares
     weights       folder that holds a folder for each published model; empty: there is none
     small         folder that holds a folder for each small model; empty: there is none
     llm           folder that holds the folder medcsp_llm, the variant with a language model; empty: there is none

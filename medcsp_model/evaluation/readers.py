@@ -2,12 +2,13 @@
 
 Ours reads the corpus as training does: stored grey squares and tokens. A published model is given what its own
 preprocessing and tokenizer begin with: pictures and texts. A picture is the released file where that is a PNG or JPG,
-and the stored square of DICOM; a text is the whole report, or, in mode `native`, for a text tower that reads fewer than
-128 tokens, findings and impression.
+and of DICOM a JPG file of the same name; where a film has none, all are the stored squares. A text is the whole report,
+or, in mode `native`, for a text tower that reads fewer than 128 tokens, findings and impression.
 
 Letters: K records, D width, H height and width of stored pixels.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from medcsp_model.corpus import Corpus, CorpusError, Films, Image, Text
 from medcsp_model.embed import Embedder
 from medcsp_model.evaluation.zero_shot import PromptSet, class_logits, margin
 
+log = logging.getLogger(__name__)
 Mode = Literal["native", "paper"]
 Control = Literal["", "lung_only", "border_only"]
 Embeddings = NDArray[np.float32]
@@ -76,6 +78,17 @@ class EvaluationSet:
         found = self.corpus.sources[self.source].modalities[self.image]
         assert isinstance(found, Image)
         return found
+
+    @cached_property
+    def has_pictures(self) -> bool:
+        """Whether every film with stored pixels lies below the root as a picture too."""
+        records = np.flatnonzero(self.pixels.present)
+        if self.root is None or not len(records):
+            return False
+        missing = sum(not _picture_file(self.root, self.films.path[record]).is_file() for record in records)
+        if 0 < missing < len(records):
+            log.warning("%d of %d films have no picture: all are shown as stored squares", missing, len(records))
+        return missing == 0
 
     @property
     def subject_id(self) -> NDArray[np.int64]:
@@ -252,8 +265,7 @@ class Published(Reader):
         self.method, self.model, self.mode, self.data = method, model, model.mode, data
         self.batch_size, self.border, self.kept = batch_size, border, kept
         self.logit_scale = model.logit_scale
-        has_files = data.root is not None and bool(data.films.path) and _is_picture(data.films.path[0])
-        self.has_pictures = has_files and not getattr(model, "reads_stored", False)
+        self.has_pictures = not getattr(model, "reads_stored", False) and data.has_pictures
 
     def images(self, records: NDArray[np.int64], *, control: Control = "") -> Embeddings:
         """From the released files, or the stored squares."""
@@ -320,7 +332,7 @@ class Published(Reader):
     def _picture(self, record: int) -> PIL.Image.Image:
         if self.has_pictures:
             assert self.data.root is not None
-            with PIL.Image.open(self.data.root / self.data.films.path[record]) as opened:
+            with PIL.Image.open(_picture_file(self.data.root, self.data.films.path[record])) as opened:
                 opened.load()
                 return opened
         return PIL.Image.fromarray(self.data.pixels.pixels([record])[0])
@@ -337,8 +349,9 @@ class Published(Reader):
         )
 
 
-def _is_picture(path: str) -> bool:
-    return path.lower().endswith(PICTURES)
+def _picture_file(root: Path, path: str) -> Path:
+    """Where a film lies as a picture: the released file, or the JPG file made of a DICOM file."""
+    return root / path if path.lower().endswith(PICTURES) else (root / path).with_suffix(".jpg")
 
 
 def _parts(records: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:

@@ -9,6 +9,7 @@ import polars as pl
 
 from data_contracts import Contract, corpus, evaluation, features, links, radiology, records, tables, training
 from lake import short_hash
+from pipelines.assets.pictures import pictures_of, published_models
 from pipelines.assets.step import Build, Made, gathering, step
 from pipelines.assets.training import weights_digests
 from pipelines.features.evaluation_sets import study_facts
@@ -78,11 +79,10 @@ def _settings(profile: Profile) -> dict[str, Any]:
 
 def model_digests(workspace: Workspace) -> dict[str, str]:
     """Return the digest of every file of the published models that are there, and of a user's own prompts."""
-    chosen, digests = workspace.profile.radiology, dict[str, str]()
-    for method in chosen.methods:
-        folder = workspace.weights_root / method if workspace.weights_root is not None else None
-        if folder is not None and folder.is_dir():
-            digests |= weights_digests(workspace, folder)
+    digests = dict[str, str]()
+    for method in published_models(workspace):
+        assert workspace.weights_root is not None
+        digests |= weights_digests(workspace, workspace.weights_root / method)
     return digests | prompt_digests(workspace)
 
 
@@ -206,7 +206,8 @@ def _evaluate(build: Build) -> Made:
     if reason := why_no_films(build, task):
         _write_nothing(build, task, folder, reason)
     else:
-        build.launch("medcsp_model.evaluate", _run(build, task, folder))
+        with pictures_of(build, build.folder_of(task.films), task.dataset) as pictures:
+            build.launch("medcsp_model.evaluate", _run(build, task, folder, pictures))
     methods = _rows(build, radiology.RadiologyMethods, folder / "methods.json", task)
     missing = methods.filter(pl.col("reason").is_not_null()).select("method", "reason")
     return Made(
@@ -234,10 +235,9 @@ def write_vocabulary(build: Build) -> Path:
     return folder
 
 
-def _run(build: Build, task: Task, folder: Path) -> dict[str, Any]:
+def _run(build: Build, task: Task, folder: Path, pictures: str) -> dict[str, Any]:
     """Return the run description, as `medcsp_model.evaluation.radiology_report` reads it."""
     workspace = build.workspace
-    root = workspace.sources.root(task.dataset)
     return {
         "task": task.kind,
         "corpus": str(build.folder_of(task.films)),
@@ -248,7 +248,7 @@ def _run(build: Build, task: Task, folder: Path) -> dict[str, Any]:
             "settings": build.settings["radiology"],
             "dataset": task.dataset,
             "cohort": task.cohort,
-            "pictures": str(root) if root is not None else "",
+            "pictures": pictures,
             "weights": str(workspace.weights_root) if workspace.weights_root is not None else "",
             "small": str(build.folder_of(radiology.RadiologySmallModels)),
             "llm": str(build.folder_of(training.PretrainLlm)),

@@ -18,7 +18,7 @@ from pipelines.features.image_files import MAX_PIXELS, Content, ImageError, read
 from pipelines.features.picture_files import is_picture, read_grey
 from pipelines.features.resizing import Mode, halve, resize
 
-__all__ = ["ImageError", "Mode", "Picture", "Rendering", "read_image", "render_dicom"]
+__all__ = ["ImageError", "Mode", "Picture", "Rendering", "read_image", "render_dicom", "render_whole"]
 
 Rendering = Literal["mimic_cxr_jpg", "voi", "percentile"]
 PERCENTILES = (0.5, 99.5)
@@ -70,6 +70,23 @@ def render_dicom(
     if not is_dicom(content):
         raise ImageError(path, "not a DICOM file")
     return read_image(path, content, size=size, rendering=rendering, mode=mode, max_pixels=max_pixels).pixels
+
+
+def render_whole(path: Path, *, rendering: Rendering = "mimic_cxr_jpg") -> NDArray[np.uint8]:
+    """Render a DICOM file as uint8 (height, width) grey pixels in the file's own size, white high.
+
+    Raises:
+        ImageError: as `render_dicom`, or the film has a single grey level.
+    """
+    content = read_content(path)
+    if not is_dicom(content):
+        raise ImageError(path, "not a DICOM file")
+    header = read_header(path, content, max_pixels=MAX_PIXELS)
+    values = read_values(path, content, header)
+    grey = _render(path, header, values, size=min(header.height, header.width), rendering=rendering, mode="exact")
+    if grey.min() == grey.max():
+        raise ImageError(path, CONSTANT)
+    return grey
 
 
 def read_image(

@@ -11,11 +11,15 @@ from graph_runs import copy_home, tiny_workspace
 from data_contracts import evaluation
 from data_contracts.corpus import RetrievalOpenICorpus
 from lake import Lake
+from medcsp_model.evaluation.readers import EvaluationSet
 from medcsp_model.settings import RadiologyEvaluation
 from pipelines.assets.glue import build_and_publish
 from pipelines.assets.graph import STEPS
+from pipelines.assets.pictures import pictures_of
 from pipelines.assets.radiology import TASKS, model_digests
+from pipelines.assets.step import Build
 from pipelines.report.paper_numbers import TABLE_2, paper_value
+from pipelines.resources import Workspace
 
 
 def rows(home: Path, table: str) -> pl.DataFrame:
@@ -92,6 +96,37 @@ def test_published_weights_are_part_of_what_a_number_is_of(finished_home: Path, 
     assert set(inputs[1]) - set(inputs[0]) == set(digests)
     other = replace(asked, profile=replace(asked.profile, radiology=RadiologyEvaluation(methods=("medcsp",))))
     assert model_digests(other) == {}
+
+
+def test_published_models_are_shown_whole_films(finished_home: Path, tmp_path: Path) -> None:
+    """Of DICOM, renderings that are there while a model looks; the JPG release's own files where it has them."""
+    (tmp_path / "weights" / "clip").mkdir(parents=True)
+    workspace = tiny_workspace(copy_home(finished_home, tmp_path / "home"))
+    asked, said = replace(workspace, weights_root=tmp_path / "weights"), list[str]()
+
+    def build(of: Workspace, task: str) -> tuple[Build, Path, str]:
+        step, lake = STEPS[task], of.lake
+        films = TASKS[task].films.table
+        folder = lake.run_folder(films, lake.manifest(films).fingerprint)
+        return Build(step, of, {}, {}, "f" * 16, said.append), folder, TASKS[task].dataset
+
+    with pictures_of(*build(workspace, "retrieval_mimic_cxr")) as pictures:
+        assert pictures == "" and said == [], "no published model is there to look"
+    with pictures_of(*build(workspace, "zero_shot_covid19")) as pictures:
+        assert Path(pictures) == workspace.sources.roots["covid19"]
+    step, corpus, dataset = build(asked, "retrieval_mimic_cxr")
+    films = json.loads((corpus / "films.json").read_text())["films"]["path"]
+    with pictures_of(step, corpus, dataset) as pictures:
+        made = {path.relative_to(pictures).as_posix() for path in Path(pictures).rglob("*.jpg")}
+        assert made == {path.removesuffix(".dcm") + ".jpg" for path in films} and made
+        assert said == [f"rendering {len(films):,} DICOM films as pictures for published models"]
+        assert EvaluationSet.open(corpus, root=pictures).has_pictures
+    assert not Path(pictures).exists()
+    jpg = asked.sources.roots["mimic_cxr_jpg"]
+    (jpg / films[0]).parent.mkdir(parents=True, exist_ok=True)
+    (jpg / films[0]).with_suffix(".jpg").touch()
+    with pictures_of(step, corpus, dataset) as pictures:
+        assert Path(pictures) == jpg
 
 
 def test_a_release_that_is_not_there_is_a_reason(finished_home: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The X-ray evaluation from an evaluation set on disk to its rows: ours, a published model, one that is not there."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -170,6 +171,35 @@ def test_what_cannot_be_had_says_why_and_has_no_number(home, monkeypatch, tmp_pa
     assert (ours["pictures"], ours["texts"], clip["pictures"]) == ("stored", "report", "original")
     assert (clip["texts"], methods["clip", "paper"]["texts"]) == ("findings_and_impression", "report")
     assert (ours["num_images"], ours["num_texts"], ours["reason"]) == (12, 6, None)
+
+
+def test_dicom_films_are_shown_as_the_pictures_made_of_them(home, monkeypatch, tmp_path, caplog):
+    shutil.copytree(home / "searched", tmp_path / "dicom")
+    told = json.loads((tmp_path / "dicom" / "films.json").read_text())
+    told["films"]["path"] = [path.replace(".png", ".dcm") for path in told["films"]["path"]]
+    (tmp_path / "dicom" / "films.json").write_text(json.dumps(told))
+    for film in (tmp_path / "dicom" / "films").glob("*.png"):
+        with Image.open(film) as opened:
+            opened.convert("L").save(film.with_suffix(".jpg"), quality=100)
+    clip = shown_to_clip(home, tmp_path / "dicom")
+    assert clip.facts()["pictures"] == "original"
+    (whole,) = clip._pictures(np.array([0]), "")
+    assert whole.format == "JPEG" and whole.size == (40, 40)
+    next((tmp_path / "dicom" / "films").glob("*.jpg")).unlink()
+    without = shown_to_clip(home, tmp_path / "dicom")
+    assert without.facts()["pictures"] == "stored"
+    assert "1 of 12 films have no picture: all are shown as stored squares" in caplog.text
+    (square,) = without._pictures(np.array([0]), "")
+    assert square.size == (SIZE, SIZE)
+
+
+def shown_to_clip(home, folder):
+    """A published model over a set whose root is its own folder."""
+    from medcsp_model.baselines.radiology.registry import open_model
+
+    return Published(
+        "clip", open_model("clip", home / "weights", mode="native"), EvaluationSet.open(folder, root=str(folder))
+    )
 
 
 def test_differences_are_paired_and_the_declared_adjusted(home, monkeypatch, tmp_path):
