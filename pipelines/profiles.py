@@ -219,8 +219,6 @@ def demo_full() -> Profile:
         variants=("a_p_d", "a"),  # what the case studies draw; so few subjects tell nothing of the other rows
         planted_variants=(*ROWS, "random_batches"),
         seeds=(0,),
-        steps=60,
-        batch_size=16,
         validation_share=0.3,
         num_threads=1,
         planted_steps=60,
