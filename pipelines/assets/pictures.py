@@ -29,21 +29,10 @@ def pictures_of(build: Build, corpus: Path, dataset: str) -> Iterator[str]:
     there to look at them. These are removed once the block has run to its end: a stopped one finds them again.
     """
     workspace = build.workspace
-    root = workspace.sources.root(dataset)
-    if root is None:
-        yield ""
-        return
-    paths = json.loads((corpus / FILMS).read_text(encoding="utf-8"))["films"]["path"]
-    films = [path for path in paths if path.endswith(DICOM)]
-    if not films:
-        yield str(root)
-        return
-    jpg_root = workspace.sources.roots.get(f"{dataset}{JPG}")
-    if jpg_root is not None and (jpg_root / films[0]).with_suffix(".jpg").is_file():
-        yield str(jpg_root)
-        return
-    if not published_models(workspace):
-        yield ""
+    root, films = workspace.sources.root(dataset), _dicom_films(corpus)
+    own = _own_pictures(workspace, dataset, films)
+    if root is None or own is not None or not published_models(workspace):
+        yield str(own or "")
         return
     folder, chosen = build.run_folder() / "pictures", workspace.profile.images
     build.log(f"rendering {len(films):,} DICOM films as pictures for published models")
@@ -57,3 +46,17 @@ def pictures_of(build: Build, corpus: Path, dataset: str) -> Iterator[str]:
     )
     yield str(folder)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _dicom_films(corpus: Path) -> list[str]:
+    paths = json.loads((corpus / FILMS).read_text(encoding="utf-8"))["films"]["path"]
+    return [path for path in paths if path.endswith(DICOM)]
+
+
+def _own_pictures(workspace: Workspace, dataset: str, films: list[str]) -> Path | None:
+    """Return the root of a release without DICOM films, else that of its JPG release if it has them, else None."""
+    if not films:
+        return workspace.sources.root(dataset)
+    jpg_root = workspace.sources.roots.get(f"{dataset}{JPG}")
+    has_films = jpg_root is not None and (jpg_root / films[0]).with_suffix(".jpg").is_file()
+    return jpg_root if has_films else None
