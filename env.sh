@@ -9,7 +9,7 @@ export PYTHONPATH="$_medcsp${PYTHONPATH:+:$PYTHONPATH}"
 export PATH="$_medcsp/.venv/bin:$PATH"
 # Keep compiled modules, whatever the shell says: without them every process compiles torch anew, 15 CPU-seconds.
 export PYTHONDONTWRITEBYTECODE=
-# One Polars thread for two virtual cores: they share a physical one, and batches are small. Costs 7 % less CPU time.
+# One Polars thread for two virtual cores: they share a physical one, and batches are small. Saves 5 to 7 % of CPU time.
 export POLARS_MAX_THREADS="${POLARS_MAX_THREADS:-$(( ($(getconf _NPROCESSORS_ONLN) + 1) / 2 ))}"
 mkdir -p "$DAGSTER_HOME"
 cmp -s "$_medcsp/dagster.yaml" "$DAGSTER_HOME/dagster.yaml" || cp "$_medcsp/dagster.yaml" "$DAGSTER_HOME/dagster.yaml"

@@ -55,8 +55,8 @@ class Steps:
         self.optimiser = make_optimiser(self.model, settings=still.optimiser)
         self.cache = GradientCache(self.model, ranks=self.ranks, precision=settings.run.precision)
         self.plan = make_plan(PlanInputs.from_corpus(corpus, split="pretrain"), settings=settings.batch, seed=0)
-        context = settings.model.text.context_length
-        self.collate = Collate(corpus, device=self.ranks.device, pad_to=32, context_length=context)
+        text = settings.model.text
+        self.collate = Collate(corpus, device=self.ranks.device, pad_to=text.pad_to, context_length=text.context_length)
 
     def run(self, part: int) -> Measurement:
         """One step in parts of so many records of each source; at once with 0."""

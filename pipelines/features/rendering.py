@@ -76,17 +76,12 @@ def render_whole(path: Path, *, rendering: Rendering = "mimic_cxr_jpg") -> NDArr
     """Render a DICOM file as uint8 (height, width) grey pixels in the file's own size, white high.
 
     Raises:
-        ImageError: as `render_dicom`, or the film has a single grey level.
+        ImageError: as `render_dicom`.
     """
     content = read_content(path)
     if not is_dicom(content):
         raise ImageError(path, "not a DICOM file")
-    header = read_header(path, content, max_pixels=MAX_PIXELS)
-    values = read_values(path, content, header)
-    grey = _render(path, header, values, size=min(header.height, header.width), rendering=rendering, mode="exact")
-    if grey.min() == grey.max():
-        raise ImageError(path, CONSTANT)
-    return grey
+    return _read_dicom(path, content, size=0, rendering=rendering, mode="exact", max_pixels=MAX_PIXELS)[0]
 
 
 def read_image(
@@ -113,16 +108,22 @@ def read_image(
         at_least = 2 * size if mode == "fast" else None
         grey, kind, (height, width) = read_grey(path, content, max_pixels=max_pixels, at_least=at_least)
     elif is_dicom(content):
-        header = read_header(path, content, max_pixels=max_pixels)
+        grey, header = _read_dicom(path, content, size=size, rendering=rendering, mode=mode, max_pixels=max_pixels)
         kind, height, width = header.photometric, header.height, header.width
-        values = read_values(path, content, header)
-        grey = _render(path, header, values, size=size, rendering=rendering, mode=mode)
     else:
         raise ImageError(path, "neither a DICOM, a JPEG nor a PNG file")
     pixels = resize(grey, size, mode)
     if pixels.min() == pixels.max():
         raise ImageError(path, CONSTANT)
     return Picture(pixels=pixels, photometric=kind, height_pixels=height, width_pixels=width)
+
+
+def _read_dicom(
+    path: Path, content: Content, *, size: int, rendering: Rendering, mode: Mode, max_pixels: int
+) -> tuple[NDArray[np.uint8], DicomHeader]:
+    header = read_header(path, content, max_pixels=max_pixels)
+    values = read_values(path, content, header)
+    return _render(path, header, values, size=size, rendering=rendering, mode=mode), header
 
 
 def _render(

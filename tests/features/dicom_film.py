@@ -1,12 +1,20 @@
 """A DICOM file as tests need it: any values, any syntax, any attribute missing or strange."""
 
+import io
+
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 
-def write_dicom(path, values, *, photometric="MONOCHROME2", syntax=ExplicitVRLittleEndian, **attributes):
-    """Write integer values (height, width) as a DICOM file; attributes overwrite or, as None, remove elements."""
+def write_dicom(path, values, **options):
+    """Write `dicom_bytes` to a file and return its path."""
+    path.write_bytes(dicom_bytes(values, **options))
+    return path
+
+
+def dicom_bytes(values, *, photometric="MONOCHROME2", syntax=ExplicitVRLittleEndian, **attributes):
+    """Integer values (height, width) as a DICOM file; attributes overwrite or, as None, remove elements."""
     header = Dataset()
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = syntax
@@ -27,8 +35,9 @@ def write_dicom(path, values, *, photometric="MONOCHROME2", syntax=ExplicitVRLit
             delattr(header, name)
         else:
             setattr(header, name, value)
-    header.save_as(path, enforce_file_format=True)
-    return path
+    stream = io.BytesIO()
+    header.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
 
 
 def film(height=300, width=260, seed=0):

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipelines.features.image_store import ImageStore
 from pipelines.features.images import decode_images
+from tests.features.dicom_film import dicom_bytes
 
 EXAMPLES = 6
 HEIGHT, WIDTH, SIZE = 40, 32, 16
@@ -49,25 +48,9 @@ def grey(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 
 
 def dicom(pixels: np.ndarray, *, syntax: str = ExplicitVRLittleEndian, **elements: object) -> bytes:
-    """A 16-bit film; elements overwrite or, as None, remove."""
-    image = Dataset()
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = syntax
-    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
-    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID = "2.25.1"
-    image.Rows, image.Columns = pixels.shape
-    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
-    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 12, 11, 0
-    image.PixelData = (pixels.astype("<u2") << 4).tobytes()
-    image["PixelData"].VR = "OW"
-    for name, value in elements.items():
-        if value is None:
-            delattr(image, name)
-        else:
-            setattr(image, name, value)
-    stream = io.BytesIO()
-    pydicom.dcmwrite(stream, image, enforce_file_format=True)
-    return stream.getvalue()
+    """A film of 12 bits in 16; elements overwrite or, as None, remove."""
+    bits = {"BitsStored": 12, "HighBit": 11}
+    return dicom_bytes(pixels.astype(np.uint16) << 4, syntax=syntax, **bits | elements)
 
 
 def picture(pixels: np.ndarray, form: str) -> bytes:

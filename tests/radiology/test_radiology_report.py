@@ -173,7 +173,7 @@ def test_what_cannot_be_had_says_why_and_has_no_number(home, monkeypatch, tmp_pa
     assert (ours["num_images"], ours["num_texts"], ours["reason"]) == (12, 6, None)
 
 
-def test_dicom_films_are_shown_as_the_pictures_made_of_them(home, monkeypatch, tmp_path, caplog):
+def test_dicom_films_are_shown_as_the_pictures_made_of_them(home, tmp_path, caplog):
     shutil.copytree(home / "searched", tmp_path / "dicom")
     told = json.loads((tmp_path / "dicom" / "films.json").read_text())
     told["films"]["path"] = [path.replace(".png", ".dcm") for path in told["films"]["path"]]
