@@ -146,4 +146,4 @@ def load_state(path: Path, *, model: nn.Module, optimiser: torch.optim.Optimizer
     for key, value in moments.items():
         name, moment = key.split("|")
         parameter = parameters[name]
-        optimiser.state[parameter][moment] = value.to(parameter.device) if moment != "step" else value
+        optimiser.state[parameter][moment] = value.to(parameter.device)

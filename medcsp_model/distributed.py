@@ -82,18 +82,23 @@ class Ranks:
 
     def any(self, flag: bool) -> bool:
         """Whether any process says so; all of them hear the same answer at the same step."""
-        return (self.size > 1 and bool(self.max(torch.tensor(int(flag), device=self.device)))) or flag
+        if self.size == 1:
+            return flag
+        return bool(self.max(torch.tensor(int(flag), device=self.device)))
 
     def smallest(self, number: int) -> int:
         """The smallest number that any process says."""
+        if self.size == 1:
+            return number
         return -int(self.max(torch.tensor(-number, device=self.device)))
 
     def from_first(self, number: int) -> int:
         """What the first process says; also a point that none passes before the first has reached it."""
+        if self.size == 1:
+            return int(number)
         answer = torch.tensor(int(number), device=self.device)
-        if self.size > 1:
-            with _talking():
-                dist.broadcast(answer, src=0)
+        with _talking():
+            dist.broadcast(answer, src=0)
         return int(answer)
 
     def _reduce(self, values: Tensor, operation: dist.ReduceOp.RedOpType) -> Tensor:

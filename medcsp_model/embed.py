@@ -29,6 +29,7 @@ from medcsp_model.checkpoint import file_sha256, write_json
 from medcsp_model.collate import Collate
 from medcsp_model.command import read_run, start
 from medcsp_model.corpus import Corpus
+from medcsp_model.distributed import choose_device
 from medcsp_model.losses import record_means
 from medcsp_model.model import MedCSP, RecordModel, load_model
 
@@ -104,7 +105,7 @@ class Embedder(RecordEmbedder):
     ) -> None:
         if num_threads:
             torch.set_num_threads(num_threads)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = choose_device("auto")
         self.corpus, self.checkpoint = corpus, Path(checkpoint)
         model = load_model(checkpoint, device=device)
         model.raw_towers = raw_towers

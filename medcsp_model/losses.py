@@ -135,6 +135,14 @@ def _align_terms(side: _Side, settings: LossSettings, statistics: LogitStatistic
         yield Term("a", weight, *sum_rows(rows_of, side.rows, *units, tile=settings.tile))
 
 
+def _mark(row_P: Tensor, column_P: Tensor, like_RT: Tensor) -> Tensor:
+    """Where pairs are in a matrix, bool; rows outside it go to one behind it, so that nobody counts those inside."""
+    num_rows, num_columns = like_RT.shape
+    marked = torch.zeros(num_rows + 1, num_columns, dtype=torch.bool, device=like_RT.device)
+    marked[torch.where((row_P >= 0) & (row_P < num_rows), row_P, num_rows), column_P] = True
+    return marked[:-1]
+
+
 def _patient_term(
     s: _Side, t: _Side, linked_2P: Tensor, weight: float, settings: LossSettings, statistics: LogitStatistics | None
 ) -> Term:
@@ -147,9 +155,7 @@ def _patient_term(
 
     def rows_of(rows: slice, unit_ND: Tensor, unit_TD: Tensor) -> tuple[Tensor, Tensor]:
         sim_RT = unit_ND[rows] @ unit_TD.T / settings.tau
-        here_2P = linked_2P[:, (linked_2P[0] >= rows.start) & (linked_2P[0] < rows.stop)]
-        positive_RT = torch.zeros_like(sim_RT, dtype=torch.bool)
-        positive_RT[here_2P[0] - rows.start, here_2P[1]] = True
+        positive_RT = _mark(linked_2P[0] - rows.start, linked_2P[1], sim_RT)
         positive_RT &= s.defined_N[rows, None] & t.defined_N[None, :]
         if settings.p_positives == "one":
             positive_RT &= positive_RT.cumsum(1) == 1

@@ -28,8 +28,8 @@ def add_gradients(
     settings: LossSettings,
     seeds: Sequence[int],
     statistics: LogitStatistics | None = None,
-) -> dict[str, float]:
-    """Add the gradient of a batch's loss to the parameters' gradients.
+) -> dict[str, Tensor]:
+    """Add the gradient of a batch's loss to the parameters' gradients; the host waits for nothing.
 
     Args:
         work: this process's work.
@@ -40,7 +40,7 @@ def add_gradients(
         statistics: collects the logits of this process's anchors, where given.
 
     Returns:
-        total, a, p and d of the whole batch, the same on every process.
+        scalars total, a, p and d of the whole batch, the same on every process.
     """
     embedded = cache.embed(work.parts, seeds=seeds)
     everyone = ranks.gather(embedded, {name: len(records) for name, records in work.records.items()})
@@ -60,5 +60,5 @@ def add_gradients(
         for (name, leaf), piece in zip(leaves.items(), pieces, strict=True)
     }
     cache.backward(work.parts, seeds=seeds, gradient=mine)
-    values = ranks.sum(torch.stack([losses.total, losses.a, losses.p, losses.d]).detach()).tolist()
+    values = ranks.sum(torch.stack([losses.total, losses.a, losses.p, losses.d]).detach())
     return dict(zip(("total", "a", "p", "d"), values, strict=True))

@@ -7,13 +7,13 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medcsp_model.batch_facts import draws_histogram, random_linked_pairs
 from medcsp_model.batches import PlanInputs, make_plan, num_steps
@@ -71,6 +71,11 @@ def make_optimiser(model: nn.Module, *, settings: OptimiserSettings) -> torch.op
         betas=settings.betas,
         fused=True,
     )
+
+
+def values_of(scalars: Mapping[str, Tensor]) -> dict[str, float]:
+    """Scalars of one device as numbers: the one time in a step that the host waits for the device."""
+    return dict(zip(scalars, torch.stack(list(scalars.values())).tolist(), strict=True))
 
 
 class Trainer:
@@ -255,12 +260,13 @@ class Trainer:
         seeds = np.random.SeedSequence([settings.run.seed, step, ranks.rank]).generate_state(len(work.parts)).tolist()
         statistics = LogitStatistics(self.device) if self._is_logged(step) else None
         self.optimiser.zero_grad(set_to_none=True)
-        values = add_gradients(
+        scalars = add_gradients(
             work, cache=self.cache, ranks=ranks, settings=settings.loss, seeds=seeds, statistics=statistics
         )
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), settings.optimiser.clip_norm or math.inf))
-        if not (math.isfinite(values["total"]) and math.isfinite(norm)):
-            self._refuse(step, work, values | {"grad_norm": norm})
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.optimiser.clip_norm or math.inf)
+        values = values_of(scalars | {"grad_norm": norm})
+        if not (math.isfinite(values["total"]) and math.isfinite(values["grad_norm"])):
+            self._refuse(step, work, values)
         self.optimiser.step()
         line = {
             "step": step + 1,
@@ -269,7 +275,7 @@ class Trainer:
             "loss_a": values["a"],
             "loss_p": values["p"],
             "loss_d": values["d"],
-            "grad_norm": norm,
+            "grad_norm": values["grad_norm"],
             "num_linked": sum(pairs.shape[1] for pairs in work.linked.values()),
             "learning_rate": settings.optimiser.lr * factor,
             "seconds": waited + time.perf_counter() - began,

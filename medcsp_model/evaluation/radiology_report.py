@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from medcsp_model.baselines.radiology.registry import MODELS, PAPER_BASELINES, VARIABLE
 from medcsp_model.checkpoint import write_json
+from medcsp_model.distributed import choose_device
 from medcsp_model.evaluation.duplicates import find_duplicates, summary
 from medcsp_model.evaluation.exposure import exposure_rows
 from medcsp_model.evaluation.readers import EvaluationSet, Mode, Ours, Published, Reader
@@ -106,7 +106,7 @@ class RadiologyRun:
             )
         except NotAvailableError as error:
             return str(error).replace(str(folder), f"${VARIABLE}")
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = choose_device("auto")
         kept = self.output / "embeddings"
         return Published(
             method, model.to(device), self.data, batch_size=settings.batch_size, border=settings.border, kept=kept

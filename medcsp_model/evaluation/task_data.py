@@ -192,7 +192,8 @@ class RecordInputs:
         if not len(found.rows):
             empty = torch.zeros(0, dtype=torch.int64, device=self.device)
             return torch.zeros(0, self.sizes.bins, self.sizes.series, device=self.device), empty, empty
-        counts = torch.bincount(found.index, minlength=len(records))
+        none_N = torch.zeros(len(records), dtype=torch.int64, device=self.device)
+        counts = none_N.index_add(0, found.index, torch.ones_like(found.index))
         order = torch.argsort(found.index, stable=True)
         place = torch.arange(len(order), device=self.device) - (counts.cumsum(0) - counts)[found.index[order]]
         return found.x[order], found.index[order], counts[found.index[order]] - 1 - place

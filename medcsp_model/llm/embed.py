@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from medcsp_model.corpus import Corpus
+from medcsp_model.distributed import choose_device
 from medcsp_model.embed import RecordEmbedder, check_sizes
 from medcsp_model.llm.language import in_words_of
 from medcsp_model.llm.model import load_llm
@@ -27,7 +28,7 @@ class LlmEmbedder(RecordEmbedder):
     def __init__(self, checkpoint: str | Path, corpus: Corpus, *, words: list[str], num_threads: int = 0) -> None:
         if num_threads:
             torch.set_num_threads(num_threads)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = choose_device("auto")
         model = load_llm(checkpoint, device=device)
         translated = in_words_of(model.words, corpus, words, context_length=model.settings.context_length)
         check_sizes(model.encoders, corpus)

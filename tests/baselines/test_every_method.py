@@ -24,6 +24,7 @@ from medcsp_model.evaluation import scores
 from medcsp_model.evaluation.prediction import Method, Network, load_pretrained, predict
 from medcsp_model.evaluation.task_data import Part, TaskData
 from medcsp_model.settings import SweepSettings
+from tests.another_device import DEVICE, another_device
 
 WIDTH = 16
 TABLES = ("medcsp_linear_probe", *SIMPLE)
@@ -103,6 +104,18 @@ def test_references_learn_what_is_planted(
     point = method.grid(SETTINGS)[-1]
     fitted = method.fit(data, data.part(), point=point, seed=0, settings=SETTINGS, pretrained={})
     assert scores.score(scores.auroc, data.label_N[data.part().test], fitted.test) > 0.8
+
+
+@pytest.mark.parametrize(("task", "name"), CASES)
+def test_everything_is_computed_where_the_task_is_opened(
+    task: str, name: str, every: dict[str, Method], tasks: dict[str, TaskData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, data = every[name], TaskData.open(**tasks[task].opened | {"device": DEVICE})  # type: ignore[arg-type]
+    settings = replace(SETTINGS, max_epochs=1, clip_norm=1.0)
+    with another_device(monkeypatch):
+        pretrained = method.pretrain(data, data.part(), settings=settings)
+        fitted = method.fit(data, data.part(), point=POINT, seed=0, settings=settings, pretrained=pretrained)
+    assert fitted.test.shape == data.part().test.shape
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def gradients_of(corpus, records, *, settings, ranks=None, micro_batch=0, seeds=
     seeds = list(seeds)[: len(work.parts)]
     values = add_gradients(work, cache=cache, ranks=ranks, settings=settings.loss, seeds=seeds)
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    return gradients, values, len(work.parts)
+    return gradients, {name: float(value) for name, value in values.items()}, len(work.parts)
 
 
 def distance(left, right):

@@ -30,6 +30,7 @@ from medcsp_model.llm.model import MedCSPLLM
 from medcsp_model.model import MedCSP, ModelDescription, load_model
 from medcsp_model.settings import LlmSettings, Settings
 from medcsp_model.towers import describe_towers
+from tests.another_device import DEVICE, another_device
 from tests.radiology import published
 
 TEXTS = ["Heart is normal.", "No acute effusion. Lungs clear. No effusion. Heart is normal. a b c a b c", "No effusion"]
@@ -126,6 +127,16 @@ def test_every_model_embeds_both_sides(name, mode, opened, pictures, offline):
     np.testing.assert_allclose(embed_images(model, pictures, batch_size=1), images, atol=2e-5)
     if (name, mode) != ("medclip", "paper"):
         np.testing.assert_allclose(embed_texts(model, TEXTS, batch_size=1), texts, atol=2e-5)
+
+
+@pytest.mark.parametrize("mode", ["paper", "native"])
+@pytest.mark.parametrize("name", EVERY)
+def test_every_model_runs_where_it_is_put(name, mode, weights, pictures, monkeypatch):
+    with another_device(monkeypatch):
+        model = open_model(name, weights[0], mode=mode).to(DEVICE)
+        assert embed_images(model, pictures).shape == (3, model.embed_dim)
+        for kind in ("report", "prompt"):
+            assert embed_texts(model, TEXTS, kind=kind).shape == (3, model.embed_dim)
 
 
 def assert_same(found, expected):

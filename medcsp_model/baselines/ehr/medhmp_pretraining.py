@@ -121,6 +121,7 @@ def leave_one_out_contrast(parts: list[Tensor], *, temperature: float) -> Tensor
 
 def run_stage(loss: nn.Module, rows: StageRows, *, stage: Stage, seed: int) -> None:
     """Train what a loss holds, in place; logs the loss of the first and the last epoch."""
+    loss.to(rows.inputs.device)
     trained = [parameter for parameter in loss.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=stage.learning_rate, weight_decay=stage.weight_decay)
     loss.train()
