@@ -23,8 +23,14 @@ from medcsp_model.distributed import Ranks
 from medcsp_model.model import RecordModel
 
 PROBES = (8, 16)
+REPLAY_TOLERANCE = 0.05
+"""Relative distance between a part embedded twice: rounding stays far below it, other random numbers far above."""
 MEMORY_SHARE = 0.85
 """Share of the device's free memory that a batch may take: texts differ in length, and blocks leave gaps."""
+
+
+class ReplayError(ValueError):
+    """A part of a batch could not be embedded twice with the same random numbers."""
 
 
 class _Embedder(nn.Module):
@@ -62,6 +68,8 @@ class GradientCache:
                 warnings.simplefilter("ignore", FutureWarning)
                 self._joint = DistributedDataParallel(self._alone, broadcast_buffers=False, find_unused_parameters=True)
         self._kept: tuple[dict[str, Tensor], Tensor] | None = None
+        self._is_replayed = False
+        self._first: list[dict[str, Tensor]] = []
 
     def embed(self, parts: Sequence[Batch], *, seeds: Sequence[int]) -> dict[str, Tensor]:
         """Embeddings (records, modalities, width) of all parts by source, without a graph.
@@ -77,11 +85,16 @@ class GradientCache:
                 embedded.append(self._alone(part)[0])
         with self._silent(len(parts) > 1):
             self._kept = self._forward(parts[-1], seeds[-1])
+        self._first = [] if self._is_replayed else list(embedded)
         embedded.append(self._kept[0])
         return {name: torch.cat([part[name].detach() for part in embedded]) for name in embedded[0]}
 
     def backward(self, parts: Sequence[Batch], *, seeds: Sequence[int], gradient: Mapping[str, Tensor]) -> None:
-        """Add the gradient of what `embed` returned to the parameters' gradients, averaged over the processes."""
+        """Add the gradient of what `embed` returned to the parameters' gradients, averaged over the processes.
+
+        Raises:
+            ReplayError: a part embedded again is not what it was; looked at in the first batch that has several parts.
+        """
         assert self._kept is not None
         lengths = {name: [len(part.sources[name].records) for part in parts] for name in gradient}
         pieces = {name: gradient[name].split(lengths[name]) for name in gradient}
@@ -89,6 +102,9 @@ class GradientCache:
             with self._silent(number > 0):
                 embedded, nothing = self._kept or self._forward(parts[number], seeds[number])
                 self._kept = None
+                if number < len(self._first):
+                    _check_replay(self._first[number], embedded)
+                    self._is_replayed = True
                 alive = [name for name, values in embedded.items() if values.requires_grad]
                 torch.autograd.backward(
                     [nothing, *(embedded[name] for name in alive)],
@@ -104,6 +120,16 @@ class GradientCache:
         if silent and isinstance(self._joint, DistributedDataParallel):
             return self._joint.no_sync()
         return nullcontext()
+
+
+def _check_replay(before: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> None:
+    for name, values in before.items():
+        apart = float((again[name].detach() - values).norm()) / max(float(values.norm()), 1e-30)
+        if apart > REPLAY_TOLERANCE:
+            raise ReplayError(
+                f"{name}: records embedded twice with the same seed are {apart:.0%} apart, so that gradients would be "
+                "wrong. Set run.compile to off, or the dropout of head and text tower to 0"
+            )
 
 
 def fitting_micro_batch(measure: Callable[[int], int], *, size: int, free: int) -> int:

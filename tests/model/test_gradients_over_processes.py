@@ -1,5 +1,7 @@
 """A batch's gradient is the same, whoever computes it: one process, several, or one in parts."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from medcsp_model.collate import Batch, Collate
 from medcsp_model.distributed import Ranks, choose_device
-from medcsp_model.gradient_cache import GradientCache, fitting_micro_batch, measure_on_cuda
+from medcsp_model.gradient_cache import GradientCache, ReplayError, fitting_micro_batch, measure_on_cuda
 from medcsp_model.model import MedCSP, ModelDescription
 from medcsp_model.settings import Settings
 from medcsp_model.step import add_gradients
@@ -143,6 +145,16 @@ def test_a_part_is_embedded_again_with_the_same_random_numbers(toy):
                 (source.e_NMD * gradient[name][rows]).sum().backward(retain_graph=True)
     expected = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     assert distance(found, expected) < 1e-12
+
+
+@pytest.mark.parametrize(("dropout", "is_refused"), [(0.5, True), (0.0, False)])
+def test_a_part_that_comes_out_differently_is_refused(toy, monkeypatch, dropout, is_refused):
+    """As from a compiler that draws in another order where a gradient is wanted."""
+    settings = settings_of("float32", dropout=dropout)
+    monkeypatch.setattr("medcsp_model.gradient_cache.torch.manual_seed", lambda _: None)
+    refusal = pytest.raises(ReplayError, match=r"cxr: records embedded twice .* apart|ehr: records embedded twice")
+    with refusal if is_refused else nullcontext():
+        gradients_of(toy, LINKED, settings=settings, micro_batch=3)
 
 
 def test_what_processes_tell_each_other(as_processes):
