@@ -1,8 +1,8 @@
 """States of a run in progress and the finished model, as safetensors and JSON; no pickle anywhere.
 
 A state is a folder `states/<step>/` with `weights.safetensors` (parameters and buffers), `moments.safetensors` (AdamW)
-and, written last, `state.json` with the sha256 of both: a torn state is one whose JSON is missing or whose checksums
-differ. The last two are kept. A state holds no random numbers: every step draws from (seed, step) alone.
+and, written last, `state.json` with the sha256 of both: a torn state is one whose JSON is missing or cut off, or whose
+checksums differ. The last two are kept. A state holds no random numbers: every step draws from (seed, step) alone.
 """
 
 import hashlib
@@ -122,9 +122,10 @@ def last_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 def _facts(path: Path) -> dict[str, Any] | None:
-    if not (path / "state.json").is_file():
+    try:
+        facts: dict[str, Any] = json.loads((path / "state.json").read_text())
+    except (FileNotFoundError, ValueError):  # without power a file can be there without its contents
         return None
-    facts: dict[str, Any] = json.loads((path / "state.json").read_text())
     for name, digest in facts["sha256"].items():
         if not (path / name).is_file() or file_sha256(path / name) != digest:
             return None

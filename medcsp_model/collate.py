@@ -82,7 +82,7 @@ class Collate:
         context_length: longest text the text tower takes.
         encode_distinct: give a text that several records share once.
         encode_absent: give every record every modality that any record of the corpus has: what it lacks is zeros, a
-            black image, or a text of its first and last token alone, which frame every text.
+            black image, or a text without words.
     """
 
     def __init__(
@@ -213,9 +213,9 @@ class Collate:
         padded = np.full((len(texts), width), text.pad_id, dtype=np.int64)
         padded[np.arange(width) < lengths[:, None]] = text.tokens[places]
         if absent.any():
-            frame = text.tokens[[0, text.offsets[1] - 1]][:width]
+            nothing = text.nothing[:width]
             padded[absent] = text.pad_id
-            padded[absent, : len(frame)] = frame
+            padded[absent, : len(nothing)] = nothing
         return padded
 
     def _series(self, series: Series, records: Ints) -> tuple[Tensor, Ints]:

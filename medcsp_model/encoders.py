@@ -1,5 +1,6 @@
 """The small encoders: multi-hot codes, fixed vectors, hourly series; the towers are in `medcsp_model.towers`."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -9,6 +10,12 @@ from torch import Tensor, nn
 def widen(x: Tensor) -> Tensor:
     """Float32 of what autocast made narrower; float64 stays."""
     return x if x.dtype == torch.float64 else x.float()
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """No autocast inside: for what rounding would spoil."""
+    known = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else nullcontext()
 
 
 class VectorEncoder(nn.Sequential):
@@ -46,7 +53,7 @@ class SeriesEncoder(nn.Module):
 
     def encode_stays(self, x_SLF: Tensor) -> Tensor:
         """(stays, bins, features) to (stays, embed_dim)."""
-        with torch.autocast("cpu", enabled=False):  # a CPU without AVX-512 has no LSTM in bfloat16
+        with full_precision(x_SLF.device):  # autocast gives CUDA's LSTM float16, and a CPU without AVX-512 has none
             hidden_SLH, _ = self.first(x_SLF)
             _, (last_hidden, last_cell) = self.second(self.norm(hidden_SLH.relu()))
         chosen: Tensor = (last_cell if self.state == "cell" else last_hidden)[0]

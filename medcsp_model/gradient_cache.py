@@ -24,7 +24,7 @@ from medcsp_model.model import RecordModel
 
 PROBES = (8, 16)
 REPLAY_TOLERANCE = 0.05
-"""Relative distance between a part embedded twice: rounding stays far below it, other random numbers far above."""
+"""Relative distance between a modality embedded twice: rounding stays far below, other random numbers far above."""
 MEMORY_SHARE = 0.85
 """Share of the device's free memory that a batch may take: texts differ in length, and blocks leave gaps."""
 
@@ -123,8 +123,9 @@ class GradientCache:
 
 
 def _check_replay(before: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> None:
-    for name, values in before.items():
-        apart = float((again[name].detach() - values).norm()) / max(float(values.norm()), 1e-30)
+    for name, e_NMD in before.items():
+        apart_M = (again[name].detach() - e_NMD).norm(dim=(0, 2)) / e_NMD.norm(dim=(0, 2)).clamp(min=1e-30)
+        apart = float(apart_M.max())
         if apart > REPLAY_TOLERANCE:
             raise ReplayError(
                 f"{name}: records embedded twice with the same seed are {apart:.0%} apart, so that gradients would be "

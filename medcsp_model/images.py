@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medcsp_model.encoders import full_precision
 from medcsp_model.settings.training import Augmentation, ImageTower
 
 
@@ -20,14 +21,14 @@ def prepare_images(pixels: Tensor, *, settings: ImageTower, augmentation: Augmen
     Returns:
         float32 (k, 3, image_size, image_size).
     """
-    x = pixels[:, None].float() / 255
-    if x.shape[-1] != settings.image_size:
-        x = F.interpolate(x, size=(settings.image_size, settings.image_size), mode="area")
-    if augmentation is not None:
-        x = augment(x, augmentation=augmentation)
-    mean = torch.tensor(settings.mean, device=x.device)[None, :, None, None]
-    std = torch.tensor(settings.std, device=x.device)[None, :, None, None]
-    return (x - mean) / std
+    x = pixels.float() / 255
+    with full_precision(x.device):  # in bfloat16 the places that pixels are taken from are off by up to one
+        if x.shape[-1] != settings.image_size:
+            x = F.interpolate(x[:, None], size=(settings.image_size, settings.image_size), mode="area")[:, 0]
+        if augmentation is not None:
+            x = augment(x[:, None], augmentation=augmentation)[:, 0]
+        channels = zip(settings.mean, settings.std, strict=True)
+        return torch.stack([(x - mean) / std for mean, std in channels], dim=1)
 
 
 def augment(x: Tensor, *, augmentation: Augmentation) -> Tensor:

@@ -152,7 +152,8 @@ class MedCSP(RecordModel):
 
     def compile_towers(self) -> None:
         """Compile the forward pass of both towers in place."""
-        compile_towers(self.towers)
+        most, text = self.description.towers["bert"]["max_position_embeddings"], self.description.settings.model.text
+        compile_towers(self.towers, num_lengths=-(-most // text.pad_to))
         self._is_compiled = True
 
     @property

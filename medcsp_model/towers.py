@@ -24,8 +24,8 @@ WEIGHTS = (
     "model.safetensors",
     "pytorch_model.bin",
 )
-GRAPHS = 64
-"""Compiled versions of a tower that may exist: lengths of text times training, evaluation, and without gradient."""
+GRAPHS_PER_LENGTH = 6
+"""Compiled versions of a tower: training, evaluation and without gradient, each for a single text and for several."""
 _TEXT_KEYS = {"hf_proj_type": "proj", "hf_pooler_type": "pooler_type"}
 
 
@@ -113,14 +113,22 @@ def load_tower_weights(towers: CustomTextCLIP, folder: str | Path) -> None:
         raise ValueError(f"{found[0]}: does not fit the towers of the settings: {error}") from error
 
 
-def compile_towers(towers: CustomTextCLIP, *, backend: str = "inductor") -> None:
+def compile_towers(towers: CustomTextCLIP, *, num_lengths: int, backend: str = "inductor") -> None:
     """Compile the forward pass of both towers in place, each without a graph break; names of weights stay as they are.
 
     The number of images or texts may change from batch to batch; each length of text has a graph of its own, and so has
-    each of training, evaluation and embedding without a gradient.
+    each of training, evaluation and embedding without a gradient. DistributedDataParallel must not cut the graphs: it
+    would with a gradient alone, and the pieces would draw other random numbers than the whole without one.
+
+    Args:
+        towers: both towers.
+        num_lengths: lengths that texts are padded to.
+        backend: of the compiler.
     """
     dynamo = importlib.import_module("torch._dynamo")  # costs seconds, which those who do not compile need not wait
-    dynamo.config.recompile_limit = max(dynamo.config.recompile_limit, GRAPHS)
+    dynamo.config.optimize_ddp = False
+    for limit in ("recompile_limit", "accumulated_recompile_limit"):
+        setattr(dynamo.config, limit, max(getattr(dynamo.config, limit), GRAPHS_PER_LENGTH * (num_lengths + 1)))
     for tower in (towers.visual, towers.text):
         tower.compile(fullgraph=True, backend=backend)
 

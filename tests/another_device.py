@@ -2,7 +2,8 @@
 
 Its tensors have a place and a shape but no values, so that code runs on it step by step as on a GPU, and an operation
 that mixes it with the CPU is refused here as there. What a host asks of a tensor's values is answered with ones, and
-counted: on a GPU each such question waits until everything asked of the device before is done.
+counted: on a GPU each such question waits until everything asked of the device before is done. Numbers that are sent
+there one by one, instead of pinned and beside the work, are counted too.
 """
 
 import importlib
@@ -10,6 +11,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -113,6 +115,13 @@ _ANSWERS: dict[Any, Callable[..., Any]] = {
 }
 
 
+def _sent(make: Callable[..., Tensor], watch: Watch, values: Any, **options: Any) -> Tensor:
+    """A tensor of numbers that the host holds, which it waits to see sent."""
+    if options.get("device") == DEVICE:
+        watch.waits[f"{_place()}: tensor"] += 1
+    return make(values, **options)
+
+
 @contextmanager
 def another_device(monkeypatch: Any) -> Iterator[Watch]:
     """The device, watched, and allowed to the fused optimiser; its tensors may be saved and loaded."""
@@ -120,4 +129,5 @@ def another_device(monkeypatch: Any) -> Iterator[Watch]:
         optimiser = importlib.import_module("torch.optim.optimizer")
         fused = optimiser._get_fused_kernels_supported_devices()
         patch.setattr(optimiser, "_get_fused_kernels_supported_devices", lambda: [*fused, DEVICE.type])
+        patch.setattr(torch, "tensor", partial(_sent, torch.tensor, watch))
         yield watch

@@ -87,6 +87,12 @@ class Text:
     tokens: NDArray[np.int32]
     size: int
     pad_id: int
+    is_framed: bool = True
+
+    @property
+    def nothing(self) -> NDArray[np.int32]:
+        """Tokens of a text without words: the two that frame every text, or none."""
+        return self.tokens[[0, self.offsets[1] - 1]] if self.is_framed else self.tokens[:0]
 
     @property
     def present(self) -> NDArray[np.bool_]:

@@ -171,6 +171,7 @@ def _translated(text: Text, modality: str, language: Language, words: Sequence[s
         tokens=np.concatenate([np.array(row, dtype=np.int32) for row in filled] or [np.zeros(0, dtype=np.int32)]),
         size=language.model.config.vocab_size,
         pad_id=NO_TOKEN,
+        is_framed=False,
     )
 
 

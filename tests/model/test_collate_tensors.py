@@ -128,6 +128,18 @@ def test_images_are_resized_by_area_and_normalised():
     assert torch.allclose(x[0, :, 0, 0], (block - torch.tensor(tower.mean)) / torch.tensor(tower.std))
 
 
+def test_images_are_prepared_in_full_precision_whatever_surrounds_it():
+    """Places that pixels are taken from, rounded to bfloat16, would be off by up to a pixel."""
+    pixels = torch.randint(0, 256, (4, 64, 64), dtype=torch.uint8)
+    changes = Augmentation(shift=0.05, scale=0.1, rotate_degrees=5)
+    prepared = []
+    for is_narrow in (False, True):
+        torch.manual_seed(1)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_narrow):
+            prepared.append(prepare_images(pixels, settings=ImageTower(image_size=48), augmentation=changes))
+    assert torch.equal(*prepared)
+
+
 def test_augmentation_changes_images_and_follows_the_seed():
     x = torch.rand(5, 1, 16, 16)
     changes = Augmentation(shift=0.1, scale=0.1, rotate_degrees=10, brightness=0.1, contrast=0.3, noise=0.02)

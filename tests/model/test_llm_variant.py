@@ -196,6 +196,19 @@ def test_texts_keep_their_words_and_lose_their_frame(toy, places: Places) -> Non
         in_words_of(language, toy, WORDS[:3], context_length=64)
 
 
+def test_an_absent_note_says_nothing(toy, model: MedCSPLLM, places: Places) -> None:
+    """Without the words of anybody else's note, where absent modalities are encoded."""
+    translated = in_words_of(model.words, toy, WORDS, context_length=64)
+    note = translated.sources["ehr"].modalities["note"]
+    absent = np.flatnonzero(note.row < 0)[:2]
+    options = {"device": torch.device("cpu"), "pad_to": 4, "context_length": 64}
+    inputs = Collate(translated, **options, encode_absent=True).inputs(translated.sources["ehr"], "note", absent)
+    assert (inputs.x == NO_TOKEN).all() and len(inputs.index) == 2
+    ids, mask = model.with_prompt(inputs.x, "note")
+    before, after = model.words.prompt("note", "text")
+    assert ids[0][mask[0] == 1].tolist() == [*before, *after]
+
+
 def test_collate_of_other_corpora_still_pads_with_their_own_token(toy) -> None:
     collate = Collate(toy, device=torch.device("cpu"), pad_to=4, context_length=512)
     assert int(collate.inputs(toy.sources["cxr"], "report", np.arange(3)).x.min()) >= 0

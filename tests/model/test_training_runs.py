@@ -152,12 +152,15 @@ def killed(toy, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("tear", ["json", "weights", "nothing"])
+@pytest.mark.parametrize("tear", ["json", "half", "empty", "weights", "nothing"])
 def test_a_killed_run_goes_on_from_its_last_whole_state(toy, undisturbed, killed, tmp_path, tear):
     shutil.copytree(killed, tmp_path, dirs_exist_ok=True)
     newest = tmp_path / "states" / "00000004"
     if tear == "json":
         (newest / "state.json").unlink()
+    if tear in ("half", "empty"):
+        text = (newest / "state.json").read_text()
+        (newest / "state.json").write_text(text[: len(text) // 2] if tear == "half" else "")
     if tear == "weights":
         (newest / "weights.safetensors").write_bytes((newest / "weights.safetensors").read_bytes()[:-7])
     state = last_state(tmp_path)
