@@ -147,7 +147,7 @@ class RadiologyDuplicates(Contract):
 
 
 class Exposure(Contract):
-    """What one model has seen of one evaluation set in its training."""
+    """What one model has seen of one evaluation set in its training, and ours in that of its towers before it."""
 
     table = "exposure"
     layer = "evaluation"
@@ -168,7 +168,8 @@ class Exposure(Contract):
     num_seen = dy.Int64(
         nullable=True,
         min=0,
-        description="Those of them it was trained on: counted, or the official part; null: unknown.",
+        description="Those of them it was trained on: counted (of ours, in pre-training), or the official part; null: "
+        "unknown.",
     )
 
 

@@ -3,14 +3,17 @@
 Sources: the papers and model cards of `medcsp_model.baselines.radiology.registry`. What nobody lists may still be
 there: figures of PubMed Central hold chest X-rays of Open-I and of COVID-19 patients, and the web holds anything.
 
-Ours is not written down but counted: what of a set stands in pre-training (`sql/checks/exposure__ours_apart.sql`).
+Ours is not written down but counted: what of a set stands in pre-training (`sql/checks/exposure__ours_apart.sql`). What
+its towers started from had a training of its own, and counts as if it were ours.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Level = Literal["none_known", "possible", "same_release", "trained_on"]
+WORSE = get_args(Level)
+"""The levels, each worse than the one before."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +72,42 @@ _OURS = Seen("none_known", "what cohort_split marks pretrain: nobody of an evalu
 _SMALL = Seen("none_known", "trained here on the pre-training corpus: nobody of an evaluation set", "pretrain")
 
 
-def seen_by(method: str, dataset: str) -> Seen:
-    """What a model has seen of a set; models trained here have seen nothing of any, of others the user must know."""
+def seen_by(method: str, dataset: str, *, towers: str = "") -> Seen:
+    """What a model has seen of a set; small models have seen nothing of any, of others the user must know.
+
+    Args:
+        method: the model.
+        dataset: the evaluation set.
+        towers: model whose weights the towers of ours, and of its variant with a language model, started from; empty
+            where they started at random, as those of small models always do.
+    """
     if method.endswith("_small"):
         return _SMALL
     if method.startswith("medcsp") and method != "medcsp_released":
-        return _OURS
+        return _begun_from(towers, dataset) if towers else _OURS
     return SEEN[method].get(dataset, _NOTHING) if method in SEEN else _OWN
 
 
-def exposure_rows(dataset: str, methods: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of method, dataset, exposure, is_contaminated, seen, counted; of those asked for and all known models."""
+def _begun_from(towers: str, dataset: str) -> Seen:
+    """What ours has seen, the worse of its own training and that of its towers."""
+    before = seen_by(towers, dataset)
+    worse = max((_OURS, before), key=lambda seen: WORSE.index(seen.level))
+    what = f"{_OURS.what}; before that, its towers were {towers}'s: {before.what}"
+    return Seen(worse.level, what, worse.counted or _OURS.counted)
+
+
+def exposure_rows(dataset: str, methods: Sequence[str], *, towers: str = "") -> list[dict[str, Any]]:
+    """Rows of method, dataset, exposure, is_contaminated, seen, counted; of those asked for and all known models.
+
+    Args:
+        dataset: the evaluation set.
+        methods: models asked for.
+        towers: as in `seen_by`.
+    """
     names = dict.fromkeys([*methods, "medcsp", *SEEN])
     rows = []
     for method in names:
-        found = seen_by(method, dataset)
+        found = seen_by(method, dataset, towers=towers)
         rows.append(
             {
                 "method": method,

@@ -12,6 +12,7 @@ run.json of `python -m medcsp_model.evaluate`: {"task": "retrieval" or "zero_sho
     small         folder that holds a folder for each small model; empty: there is none
     llm           folder that holds the folder medcsp_llm, the variant with a language model; empty: there is none
     vocabulary    folder of our tokenizer (vocab.txt), for prompts
+    towers        model whose weights our towers started from, in `exposure`; empty: they started at random
 
 In `output`: metrics.json, comparisons.json, methods.json, duplicates.json, exposure.json and, of a classification,
 curves.json: rows as in the contracts without what the caller knows of the run. A model that cannot be had is a row of
@@ -141,9 +142,13 @@ class RadiologyRun:
         log.warning("%s: not available: %s", dataset, reason)
         pairs = [(method, mode) for method in self.settings.methods for mode in self.settings.modes]
         methods = [self.facts(method, mode, reason, num_images=0, num_texts=0) for method, mode in pairs]
-        exposed = exposure_rows(dataset, self.settings.methods)
-        self.write(metrics=[], comparisons=[], duplicates=[], exposure=exposed, curves=[])
+        self.write(metrics=[], comparisons=[], duplicates=[], exposure=self.exposure(), curves=[])
         self.write(methods=[{"cohort": cohort, **row} for row in methods])
+
+    def exposure(self) -> list[Row]:
+        """What every model has seen of the set."""
+        asked = self.run["radiology"]
+        return exposure_rows(asked["dataset"], self.settings.methods, towers=asked["towers"])
 
     def duplicates(self, groupings: Mapping[str, Any]) -> list[Row]:
         """Copies among the films, over groupings of the records with pixels."""
@@ -193,7 +198,7 @@ def evaluate_retrieval_set(run: Mapping[str, Any], queries: Any, candidates: Any
         comparisons=numbers.comparisons,
         methods=[{"cohort": "all_views", **row} for row in methods],
         duplicates=opened.duplicates(groups),
-        exposure=exposure_rows(run["radiology"]["dataset"], opened.settings.methods),
+        exposure=opened.exposure(),
     )
     return {"metrics": numbers.metrics, "ours": ours}
 
@@ -230,6 +235,6 @@ def evaluate_zero_shot(run: Mapping[str, Any]) -> None:
         curves=numbers.curves,
         methods=[{"cohort": cohort, **row} for row in methods],
         duplicates=opened.duplicates(groups),
-        exposure=exposure_rows(asked["dataset"], opened.settings.methods),
+        exposure=opened.exposure(),
     )
     log.info("%s: %d films, %d numbers", asked["dataset"], len(films.records), len(numbers.metrics))

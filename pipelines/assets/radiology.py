@@ -73,6 +73,7 @@ def _settings(profile: Profile) -> dict[str, Any]:
     return {
         "radiology": profile.radiology.to_json(),
         "retrieval": retrieval,
+        "towers": profile.towers,
         "seed_of_training": profile.training.run.seed,
     }
 
@@ -253,6 +254,7 @@ def _run(build: Build, task: Task, folder: Path, pictures: str) -> dict[str, Any
             "small": str(build.folder_of(radiology.RadiologySmallModels)),
             "llm": str(build.folder_of(training.PretrainLlm)),
             "vocabulary": str(write_vocabulary(build)),
+            "towers": build.settings["towers"],
         },
     }
 

@@ -110,6 +110,7 @@ def run(home, task, monkeypatch, tmp_path, *, dataset, **settings):
             "small": "",
             "llm": "",
             "vocabulary": str(home / "words"),
+            "towers": "biomedclip",
         },
     }
     (tmp_path / "run.json").write_text(json.dumps(described))
@@ -304,6 +305,27 @@ def test_exposure_is_said_of_every_known_model_and_ours():
     assert {name for name, row in rows.items() if row["is_contaminated"]} == {"medclip", "cxr_clip"}
     assert (rows["medcsp"]["counted"], rows["medclip"]["counted"]) == ("pretrain", "official_train")
     assert rows["my_model"]["exposure"] == "possible"
+
+
+def test_ours_has_seen_what_its_towers_had_seen(home, monkeypatch, tmp_path):
+    """The worse of both levels, for the variant with a language model as for ours; small models start at random."""
+    ours = ("medcsp", "medcsp_llm")
+    for dataset, towers, level, counted in (
+        ("covid19", "", "none_known", "pretrain"),
+        ("covid19", "biomedclip", "possible", "pretrain"),
+        ("mimic_cxr", "biomedclip", "none_known", "pretrain"),
+        ("mimic_cxr", "medcsp_released", "same_release", "pretrain"),
+        ("mimic_cxr", "medclip", "trained_on", "official_train"),
+        ("mimic_cxr", "my_towers", "possible", "pretrain"),
+    ):
+        rows = {row["method"]: row for row in exposure_rows(dataset, [*ours, "clip_small"], towers=towers)}
+        assert {(rows[name]["exposure"], rows[name]["counted"]) for name in ours} == {(level, counted)}, towers
+        assert rows["medcsp"]["is_contaminated"] == (level == "trained_on")
+        assert rows["clip_small"]["exposure"] == "none_known"
+        assert towers in rows["medcsp"]["seen"] and rows["medcsp"]["seen"].startswith("what cohort_split marks")
+    said = run(home, "zero_shot", monkeypatch, tmp_path, dataset="covid19")
+    exposed = {row["method"]: row["exposure"] for row in said["exposure"]}
+    assert exposed["medcsp"] == exposed["biomedclip"] == "possible"
 
 
 def test_settings_are_strict():

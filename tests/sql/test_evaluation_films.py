@@ -98,6 +98,7 @@ def test_a_model_of_ours_that_saw_a_set_is_found(database) -> None:
         {"method": "medcsp", "dataset": "covid19", "num_seen": 2, **seen},
         {"method": "clip_small", "dataset": "covid19", "num_seen": None, **seen},
         {"method": "medclip", "dataset": "covid19", "num_seen": 2, **seen},
+        {"method": "medcsp", "dataset": "mimic_cxr", "num_seen": 2, **seen, "is_contaminated": True},
     ]
     database.fill({"exposure": rows})
     failing = database.run("checks/exposure__ours_apart.sql")

@@ -50,7 +50,7 @@ MODELS: Mapping[str, Published] = {
         where="the run folder of pretrain_checkpoint",
         licence="of your own data",
         files=("model.json", "model.safetensors", "tokenizer.json or vocab.txt"),
-        seen=("what cohort_split marks pretrain",),
+        seen=("what cohort_split marks pretrain", "what its towers started from"),
     ),
     "medcsp_llm": Published(
         title="MedCSP with a language model (ours)",
@@ -58,7 +58,7 @@ MODELS: Mapping[str, Published] = {
         where="the run folder of pretrain_llm",
         licence="of your own data, and the language model's",
         files=("model.json", "model.safetensors"),
-        seen=("what cohort_split marks pretrain",),
+        seen=("what cohort_split marks pretrain", "what its towers started from"),
     ),
     "medcsp_released": Published(
         title="MedCSP (released)",
