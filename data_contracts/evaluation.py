@@ -43,7 +43,7 @@ class _Metrics(Contract):
     n = dy.Int64(min=0, description="Queries or subjects behind it.")
     num_positive = dy.Int64(nullable=True, min=0, description="Positives among them.")
     paper_value = dy.Float64(nullable=True, description="What the paper prints.")
-    fingerprint = fields.text("Fingerprint of the checkpoint.", nullable=False)
+    fingerprint = fields.text("Fingerprint of what was trained here and is measured; null: none stands behind it.")
     synthetic = dy.Bool(description="True where any input is synthetic.")
 
 
@@ -227,7 +227,7 @@ class Curves(Contract):
     num_seeds = dy.Int64(min=1, description="Trainings whose curves were averaged, cell by cell.")
     n = dy.Int64(min=20, description="Examples or films behind it.")
     num_positive = dy.Int64(min=10, description="Positives among them.")
-    fingerprint = fields.text("Fingerprint of the checkpoint.", nullable=False)
+    fingerprint = fields.text("Fingerprint of what was trained here and is drawn; null: none stands behind it.")
     synthetic = dy.Bool(description="True where any input is synthetic.")
 
 

@@ -90,7 +90,9 @@ class RadiologyMethods(Contract):
     num_parameters = dy.Int64(nullable=True, min=0, description="Parameters.")
     num_images = dy.Int64(nullable=True, min=0, description="Images that it embedded.")
     num_texts = dy.Int64(nullable=True, min=0, description="Texts that it embedded.")
-    fingerprint = fields.text("Fingerprint of the checkpoint, or digest of the method's files; null: there are none.")
+    fingerprint = fields.text(
+        "Fingerprint of what was trained here, or digest of the method's files; null: there are none."
+    )
     synthetic = dy.Bool(description="True where any input is synthetic.")
 
 

@@ -285,24 +285,30 @@ def _rows(build: Build, contract: type[Contract], path: Path, task: Task) -> pl.
         "synthetic": pl.lit(build.workspace.is_synthetic),
     }
     if "method" in rows.columns:
-        ours = _fingerprints(build)
+        made_by = trained_here(build) | (published_digests(build) if contract is radiology.RadiologyMethods else {})
         names = pl.col("method").cast(pl.String)
-        others = None if "reason" in rows.columns else ours["medcsp"]  # a number of no model stands beside ours
-        known["fingerprint"] = names.replace_strict(ours, default=others, return_dtype=pl.String)
+        known["fingerprint"] = names.replace_strict(made_by, default=None, return_dtype=pl.String)
     if "paper_value" in empty.columns:
         known["seed"] = pl.lit(build.workspace.profile.training.run.seed, dtype=pl.Int32)
         known["paper_value"] = _paper_values(rows, task, build.workspace.profile.radiology.headline)
     return rows.with_columns(**known).select(empty.columns)
 
 
-def _fingerprints(build: Build) -> dict[str, str]:
-    """Return the fingerprint of our checkpoint, and of every published model that is there."""
-    checkpoint = build.lake.manifest(training.PretrainCheckpoint.table)
-    assert checkpoint is not None
-    variant = build.lake.manifest(training.PretrainLlm.table)
-    assert variant is not None
-    found = {"medcsp": checkpoint.fingerprint, "medcsp_llm": variant.fingerprint}
-    digests = model_digests(build.workspace)
+def trained_here(build: Build) -> dict[str, str]:
+    """Return the fingerprint of what trained each model of ours; nothing of ours stands behind any other number."""
+    small = dict.fromkeys(build.workspace.profile.small_models.methods, radiology.RadiologySmallModels)
+    by_table = {"medcsp": training.PretrainCheckpoint, "medcsp_llm": training.PretrainLlm, **small}
+    found = dict[str, str]()
+    for method, contract in by_table.items():
+        manifest = build.lake.manifest(contract.table)
+        assert manifest is not None
+        found[method] = manifest.fingerprint
+    return found
+
+
+def published_digests(build: Build) -> dict[str, str]:
+    """Return a digest of the files of every published model that is there."""
+    found, digests = dict[str, str](), model_digests(build.workspace)
     for method in build.workspace.profile.radiology.methods:
         own = [f"{name} {digest}" for name, digest in digests.items() if name.startswith(f"{WEIGHTS}{method}/")]
         found |= {method: short_hash("\n".join(own))} if own else {}

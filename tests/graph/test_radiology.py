@@ -8,15 +8,15 @@ import polars as pl
 import pytest
 from graph_runs import copy_home, tiny_workspace
 
-from data_contracts import evaluation
+from data_contracts import evaluation, radiology, training
 from data_contracts.corpus import RetrievalOpenICorpus
 from lake import Lake
 from medcsp_model.evaluation.readers import EvaluationSet
-from medcsp_model.settings import RadiologyEvaluation
+from medcsp_model.settings import RadiologyEvaluation, SmallModels
 from pipelines.assets.glue import build_and_publish
 from pipelines.assets.graph import STEPS
 from pipelines.assets.pictures import pictures_of
-from pipelines.assets.radiology import TASKS, model_digests
+from pipelines.assets.radiology import TASKS, gather, model_digests, published_digests, trained_here
 from pipelines.assets.step import Build
 from pipelines.report.paper_numbers import TABLE_2, paper_value
 from pipelines.resources import Workspace
@@ -50,6 +50,8 @@ def test_metrics_has_all_of_them_and_the_paper_beside_its_own_search(finished_ho
     assert set(searched["mode"]) == {"text_to_image"} and set(searched["cohort"]) == {"all_views"}
     for row in searched.iter_rows(named=True):
         assert row["paper_value"] == TABLE_2[row["metric"]][row["k"]]
+    alone = metrics.filter(pl.col("method") == "chance", pl.col("task").is_in(list(TASKS)))
+    assert alone.height and alone["fingerprint"].null_count() == alone.height, "no checkpoint made these"
     of_covid = printed.filter(pl.col("task") == "zero_shot_covid19")
     assert sorted(of_covid.select("metric", "paper_value").iter_rows()) == [
         ("f1", 0.6236),
@@ -142,6 +144,35 @@ def test_a_release_that_is_not_there_is_a_reason(finished_home: Path, tmp_path: 
     methods = rows(workspace.home, "radiology_methods").filter(pl.col("task") == "retrieval_open_i")
     assert set(methods["reason"]) == {"open_i is not available: set MEDCSP_OPEN_I"} and methods.height == 2
     assert "open_i" not in set(rows(workspace.home, "exposure")["dataset"].cast(pl.String))
+
+
+def test_a_number_names_what_was_trained_for_it_and_nothing_else(tmp_path: Path) -> None:
+    """Small models have a training of their own; published models and chance none, though ours stands beside them."""
+    plain = tiny_workspace(tmp_path / "home")
+    small = SmallModels(methods=("clip_small",))
+    workspace = replace(plain, profile=replace(plain.profile, small_models=small), weights_root=tmp_path / "weights")
+    (tmp_path / "weights" / "clip").mkdir(parents=True)
+    (tmp_path / "weights" / "clip" / "config.json").write_text("{}")
+    lake, made = workspace.lake, list[str]()
+    for contract in (training.PretrainCheckpoint, training.PretrainLlm, radiology.RadiologySmallModels):
+        empty = contract.create_empty()
+        made.append(lake.publish(contract, empty, code_version=contract.table, inputs={}, settings={}).fingerprint)
+    methods = ("medcsp", "medcsp_llm", "clip_small", "clip", "chance")
+    number = {"cohort": "x", "mode": "y", "metric": "auroc", "k": 0, "split": "z", "value": 0.5, "n": 9}
+    number |= dict.fromkeys(("ci_low", "ci_high", "num_positive"))
+    for contract in (evaluation.ZeroShotCovid19, evaluation.ZeroShotChexpert):
+        manifest = lake.publish(contract, contract.create_empty(), code_version="-", inputs={}, settings={})
+        folder = lake.run_folder(contract.table, manifest.fingerprint)
+        (folder / "metrics.json").write_text(json.dumps([{**number, "method": method} for method in methods]))
+    inputs = {contract.table: "" for contract in evaluation.RADIOLOGY}
+    build = Build(replace(STEPS["zero_shot_covid19"], inputs=tuple(inputs)), workspace, {}, inputs, "f" * 16, print)
+    numbers = gather(build, "metrics", kinds=("zero_shot",))
+    assert dict(numbers.select(pl.col("method").cast(pl.String), "fingerprint").iter_rows()) == {
+        **dict(zip(methods, made, strict=False)),
+        **dict.fromkeys(methods[3:]),
+    }
+    assert len(set(made)) == 3 and trained_here(build).keys() == {*methods[:3]}
+    assert published_digests(build).keys() == {"clip"}
 
 
 def test_a_method_that_no_table_knows_is_refused(tmp_path: Path) -> None:
