@@ -28,7 +28,7 @@ from medcsp_model.command import read_run, start
 from medcsp_model.corpus import Corpus, Image, Text
 from medcsp_model.embed import Embedder
 from medcsp_model.evaluation.bootstrap import cluster_interval
-from medcsp_model.evaluation.retrieval import chance_precision, chance_recall, hits_at, relevant_ranks
+from medcsp_model.evaluation.retrieval import Relevant, chance_precision, chance_recall, exact_ranks, hits_at
 from medcsp_model.settings import RetrievalSettings
 
 log = logging.getLogger(__name__)
@@ -113,11 +113,11 @@ def _write_retrieval(
     *,
     settings: RetrievalSettings,
 ) -> list[dict[str, Any]]:
-    ranks = relevant_ranks(queries_QD, candidates_CD, search.query_of_candidate)
     num_queries, num_candidates = len(search.queries), len(search.candidates)
-    num_relevant = np.bincount(search.query_of_candidate, minlength=num_queries)
+    relevant = Relevant.of_groups(np.arange(num_queries), search.query_of_candidate)
+    ranks, num_relevant = exact_ranks(queries_QD, candidates_CD, relevant), relevant.counts
     ks = [k for k in settings.ks if k <= num_candidates]
-    hits = hits_at(ranks, search.query_of_candidate, num_queries=num_queries, ks=ks)
+    hits = hits_at(ranks, relevant.query_P, num_queries=num_queries, ks=ks)
     subject = corpus.sources[search.source].subject_id[search.queries]
     split = settings.split or ",".join(corpus.splits)
     rows = _rows(hits, num_relevant, subject, ks=ks, num_candidates=num_candidates, split=split, settings=settings)
@@ -131,7 +131,7 @@ def _write_retrieval(
         ks=np.array(ks),
     )
     curve = list(range(1, min(num_candidates, CURVE_LENGTH) + 1))
-    weight = 1 / num_relevant[search.query_of_candidate] / num_queries
+    weight = 1 / num_relevant[relevant.query_P] / num_queries
     recall = np.cumsum(np.bincount(ranks, weights=weight, minlength=num_candidates))[: len(curve)]
     write_json(
         output / "retrieval.json",

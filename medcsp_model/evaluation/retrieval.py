@@ -35,10 +35,10 @@ _CLOSE = 1 << 14
 def relevant_ranks(
     queries_QD: NDArray[np.float32], candidates_CD: NDArray[np.float32], query_of_candidate: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Rank of every candidate in the list of the query it is relevant to.
+    """Rank of every candidate in the list of the query it is relevant to; for a look while training, see `exact_ranks`.
 
     A list is ordered by inner product, highest first, and by candidate index where products are equal, so that ties are
-    stable.
+    stable. The product is float32: embeddings that nearly coincide are ordered by its rounding.
 
     Args:
         queries_QD: query embeddings.

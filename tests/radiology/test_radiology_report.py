@@ -158,6 +158,35 @@ def test_the_papers_own_search_stays_what_it_is_alone(home, monkeypatch, tmp_pat
     assert said["retrieval"] == json.loads((tmp_path / "alone" / "retrieval.json").read_text())
 
 
+def test_rows_of_ours_are_ranked_exactly(home, tmp_path):
+    """Embeddings so near to each other that a float32 product orders them by its rounding."""
+
+    class Collapsed:
+        """A model that gives everything nearly the same embedding."""
+
+        corpus = Corpus.open(home / "searched")
+
+        def modality(self, source, name, records, *, batch_size):
+            e = np.ones(128) + 1e-3 * np.random.default_rng(len(name)).normal(size=(2 * STUDIES, 128))
+            return (e / np.linalg.norm(e, axis=1, keepdims=True)).astype(np.float32)[records]
+
+    settings = RetrievalSettings(ks=(1, 3), num_draws=9)
+    rows = evaluate_retrieval(Collapsed(), tmp_path, settings=settings)
+    study = Collapsed.corpus.sources["x"].study_id
+    asked = np.arange(0, 2 * STUDIES, 2)
+    reports, images = (
+        Collapsed().modality("", name, np.arange(2 * STUDIES), batch_size=9) for name in ("report", "image")
+    )
+    product = reports[asked].astype(np.float64) @ images.T.astype(np.float64)
+    assert len(np.unique(product.astype(np.float32))) < product.size, "float32 cannot tell them apart"
+    hit = study[np.argsort(-product, axis=1, kind="stable")] == study[asked][:, None]
+    value = {(row["method"], row["metric"], row["k"]): row["value"] for row in rows}
+    for k in settings.ks:
+        assert value["medcsp", "precision_at_k", k] == pytest.approx(hit[:, :k].mean())
+    told = json.loads((tmp_path / "retrieval.json").read_text())
+    assert told["median_rank"] == np.median(np.nonzero(hit)[1]) + 1
+
+
 def test_what_cannot_be_had_says_why_and_has_no_number(home, monkeypatch, tmp_path):
     said = run(home, "retrieval", monkeypatch, tmp_path, dataset="open_i")
     methods = {(row["method"], row["mode"]): row for row in said["methods"]}
