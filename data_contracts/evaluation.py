@@ -81,7 +81,9 @@ class _ZeroShot(_Metrics):
         where the model is run as the released evaluation ran it. `constant`: methods that see no image.
     metric: precision, recall, f1, mcc, balanced_accuracy and positive_rate at argmax, auroc, auprc; with `_sd` the
         standard deviation over prompt sets; prevalence (method chance).
-    split: the set, or a subgroup, as in zero_shot_chexpert/view=lateral; headline prompts alone.
+    split: the set, or a subgroup, as in zero_shot_chexpert/view=lateral; headline prompts alone. A subgroup with fewer
+        than ten images of a class has positive_rate alone.
+    ci_low, ci_high: null also where more than a twentieth of the draws of patients lack a class.
     """
 
 

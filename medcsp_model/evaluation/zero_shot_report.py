@@ -32,6 +32,8 @@ GROUPS = ("view", "sex", "age_group", "origin")
 COMPARED = ("f1", "auroc")
 DECLARED = "auroc"
 """What is compared with the paper's baselines beforehand: by the headline prompts, mode native."""
+MOST_UNDEFINED = 0.05
+"""Share of draws without one of the classes from which on no interval is given: the others are not all there is."""
 Estimates = Mapping[str, Estimate]
 
 
@@ -100,7 +102,7 @@ class ZeroShotNumbers:
         prompts: the prompt sets.
         cohort: name of the cohort.
         split: name of the set.
-        radiology: headline, draws, smallest subgroup.
+        radiology: headline, draws, smallest subgroup and class of one.
         paired_with: the methods whose difference from ours was declared beforehand.
     """
 
@@ -169,8 +171,9 @@ class ZeroShotNumbers:
         measures = METRICS | {"positive_rate": positive_rate}
         for name, chosen in self.films.groups(smallest=self.radiology.smallest_group):
             label = self.films.label[chosen]
-            has_both = label.any() and not label.all()
-            asked = measures if has_both else {"positive_rate": positive_rate}
+            fewest = min(int(label.sum()), int((~label).sum()))  # of one positive, an area would be that film's rank
+            is_told = fewest >= self.radiology.smallest_group
+            asked = measures if is_told else {"positive_rate": positive_rate}
             found = scores.bootstrap(asked, label, score[chosen], self.films.subject[chosen], **self._draws())
             self._add(method, mode, found, split=f"{self.split}/{name}", label=label)
 
@@ -191,10 +194,12 @@ class ZeroShotNumbers:
         label = self.films.label if label is None else label
         common = {"cohort": self.cohort, "method": method, "mode": mode, "k": 0, "split": split or self.split}
         common |= {"n": len(label), "num_positive": int(label.sum())}
+        has_classes = _has_classes(found)
         for metric, each in found.items():
             if math.isnan(each.value):
                 continue
-            low, high = each.interval() if len(each.draws_B) else (math.nan, math.nan)
+            is_drawn = len(each.draws_B) and (has_classes or metric == "positive_rate")
+            low, high = each.interval() if is_drawn else (math.nan, math.nan)
             ends = {"ci_low": None, "ci_high": None} if math.isnan(low) else {"ci_low": low, "ci_high": high}
             self.metrics.append({**common, "metric": metric, "value": each.value, **ends})
             if mode.split("/")[0] == MEAN and not math.isnan(each.seed_deviation):
@@ -239,3 +244,8 @@ class ZeroShotNumbers:
                     "num_positive": int(self.films.label.sum()),
                 }
             )
+
+
+def _has_classes(found: Estimates) -> bool:
+    """Whether most draws of patients held both classes."""
+    return all(each.num_undefined <= MOST_UNDEFINED * len(each.draws_B) for each in found.values())

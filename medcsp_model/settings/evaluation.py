@@ -136,7 +136,8 @@ class RadiologyEvaluation(PlainSettings):
         num_draws: bootstrap draws of patients behind each interval of a classification.
         seed: of the draws.
         batch_size: images or texts embedded at a time.
-        smallest_group: a subgroup of fewer images or queries has no numbers.
+        smallest_group: a subgroup of fewer images or queries has no numbers, one with fewer images of a class only the
+            share that is called positive.
         border: width of the border that alone is left in the control `border_only`, share of the side.
         most_bits: bits in which two perceptual hashes may differ and the images still count as alike.
     """

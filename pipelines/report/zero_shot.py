@@ -29,11 +29,13 @@ from pipelines.report.efforts import Effort, beside, read_efforts, trained_here
 from pipelines.report.formats import capital, count, release
 from pipelines.report.methods import in_order, metric_title, role, title
 from pipelines.report.prediction_numbers import ends, read_rows, share
+from pipelines.report.prediction_tables import FEW, GROUP_WORDS
 from pipelines.report.zero_shot_curves import curve_bands
 
 PREFIX = "zero_shot_"
 TITLES = {"zero_shot_covid19": "COVID-19 against normal", "zero_shot_chexpert": "enlarged cardiomediastinum"}
 SHOWN = ("auroc", "auprc", "f1", "precision", "recall", "balanced_accuracy", "mcc")
+IN_GROUPS = ("positive_rate", *SHOWN)
 ROLES: tuple[tuple[Role, str], ...] = (
     ("ours", "this run"),
     ("own", "its variants"),
@@ -162,13 +164,44 @@ def _controls(task: str, rows: Sequence[Found], trained: Efforts) -> Table:
 
 
 def _groups(task: str, rows: Sequence[Found], trained: Efforts) -> Table:
-    shown = [row for row in rows if row["task"] == task and "/" in row["split"]]
-    return _table(
-        f"{capital(TITLES[task])}: subgroups",
-        shown,
-        trained,
-        key=lambda row: (row["method"], row["split"].split("/", 1)[1].replace("=", " ")),
+    """One row for each method, group and harness: how many positives, then what may be told of so few."""
+    groups: dict[tuple[str, str, str], dict[str, Found]] = {}
+    for row in rows:
+        if row["task"] == task and "/" in row["split"]:
+            harness = "released harness" if row["mode"].endswith("/paper") else ""
+            groups.setdefault((row["method"], row["split"].split("/", 1)[1], harness), {})[row["metric"]] = row
+    order = {method: index for index, method in enumerate(in_order(method for method, _, _ in groups))}
+    return Table(
+        caption=f"{capital(TITLES[task])}: subgroups",
+        head="Method",
+        columns=(Column(label="Positives"), *(Column(label=metric_title(metric)) for metric in IN_GROUPS)),
+        rows=tuple(
+            _group_row(place, groups[place], trained) for place in sorted(groups, key=lambda at: (order[at[0]], at[1:]))
+        ),
+        note=f"95 % intervals below, patients of the group resampled. Of groups with fewer than {FEW} positives or "
+        f"negatives, which stand back, only the share that is called positive is told, and of those with fewer than "
+        f"{FEW} films nothing: so few would be told one by one. A number without an interval: too many draws of "
+        "patients lack one of the classes.",
         is_folded=True,
+    )
+
+
+def _group_row(place: tuple[str, str, str], found: Mapping[str, Found], trained: Efforts) -> Row:
+    method, group, harness = place
+    any_row = next(iter(found.values()))
+    n, positive = any_row["n"], any_row["num_positive"] or 0
+    is_few = min(positive, n - positive) < FEW
+    told = {"positive_rate"} if is_few else {*IN_GROUPS}
+    division, _, value = group.partition("=")
+    words = f"{division.replace('_', ' ')}: {GROUP_WORDS.get(value, value.replace('_', ' '))}"
+    return Row(
+        label=title(method),
+        detail="; ".join(filter(None, (words, harness, beside(method, trained)))),
+        cells=(
+            Cell(text=f"{count(positive)} of {count(n)}" if n >= FEW else f"of fewer than {FEW}"),
+            *(_cell(found.get(metric) if metric in told and n >= FEW else None) for metric in IN_GROUPS),
+        ),
+        is_muted=is_few,
     )
 
 

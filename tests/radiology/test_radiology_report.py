@@ -16,7 +16,7 @@ from medcsp_model.evaluate import evaluate_retrieval, main
 from medcsp_model.evaluation import curves
 from medcsp_model.evaluation.exposure import SEEN, exposure_rows
 from medcsp_model.evaluation.readers import EvaluationSet, Ours, Published, keep_of
-from medcsp_model.evaluation.zero_shot import PROMPTS, read_prompts
+from medcsp_model.evaluation.zero_shot import METRICS, PROMPTS, read_prompts
 from medcsp_model.model import MedCSP, ModelDescription
 from medcsp_model.settings import RadiologyEvaluation, RetrievalSettings, Settings
 from medcsp_model.towers import describe_towers
@@ -113,6 +113,7 @@ def run(home, task, monkeypatch, tmp_path, *, dataset, **settings):
             "towers": "biomedclip",
         },
     }
+    tmp_path.mkdir(exist_ok=True)
     (tmp_path / "run.json").write_text(json.dumps(described))
     monkeypatch.setattr("sys.argv", ["evaluate", "--settings", str(tmp_path / "run.json")])
     assert main() == 0
@@ -267,6 +268,29 @@ def test_prompts_controls_subgroups_and_constants_of_a_classification(home, monk
     assert {row["grouping"]: row["num_images"] for row in said["duplicates"]} == dict.fromkeys(
         ("class", "origin", "subject"), 12
     )
+
+
+def test_few_of_a_class_tell_no_area_of_a_subgroup(home, monkeypatch, tmp_path):
+    """Of two positives of six an AUROC is told with smallest_group 2, and with 3 their share of positives alone."""
+    for smallest, told in ((2, {"positive_rate", *METRICS}), (3, {"positive_rate"})):
+        said = run(home, "zero_shot", monkeypatch, tmp_path / f"{smallest}", dataset="covid19", smallest_group=smallest)
+        rows = [row for row in said["metrics"] if row["split"] == "zero_shot_x/origin=two"]
+        assert {row["metric"] for row in rows} == told and {(row["n"], row["num_positive"]) for row in rows} == {(6, 2)}
+
+
+def test_no_interval_where_many_draws_lack_a_class(home, monkeypatch, tmp_path):
+    """Three patients, and all positives are one's: three in ten draws hold none of them."""
+    folder = write_set(tmp_path / "classified", with_reports=False)
+    told = json.loads((folder / "films.json").read_text())
+    told["films"]["label"] = [number < 3 for number in range(12)]
+    (folder / "films.json").write_text(json.dumps(told))
+    for name in ("checkpoint", "words", "weights"):
+        (tmp_path / name).symlink_to(home / name)
+    for of, is_given in ((tmp_path, False), (home, True)):
+        said = run(of, "zero_shot", monkeypatch, tmp_path / str(is_given), dataset="covid19")
+        rows = [row for row in said["metrics"] if (row["mode"], row["split"]) == ("description", "zero_shot_x")]
+        given = {row["metric"]: row["ci_low"] is not None for row in rows if row["method"] == "clip"}
+        assert given == dict.fromkeys(METRICS, is_given) | {"positive_rate": True}
 
 
 def test_curves_of_the_headline_have_its_areas(home, monkeypatch, tmp_path):

@@ -169,3 +169,19 @@ def test_a_retrieval_chart_has_a_colour_for_each_method_and_says_who_is_left_out
     assert not drawn & {title("clip"), title("cxr_clip")}
     assert {title("llava_med"), title("medclip")} <= drawn
     assert "the 4 that find most" in chart.note
+
+
+def test_subgroups_say_how_many_positives_and_tell_nothing_of_a_few(planted: Lake) -> None:
+    """An AUROC of 1.000 from one positive of fifteen is that film's rank: a lake that still holds one shows none."""
+    parts = [part for band in zero_shot_section(planted).bands for part in band]
+    (table,) = [part for part in parts if isinstance(part, Table) and part.caption.endswith("subgroups")]
+    heads, rows = [column.label for column in table.columns], {row.detail: row for row in table.rows}
+    assert heads[:3] == ["Positives", "Called positive", "AUROC"]
+    shown = {detail: [cell.text for cell in row.cells[:3]] for detail, row in rows.items()}
+    assert shown == {
+        "age: 65 to 79": ["1 of 15", "0.400", ""],
+        "age: 65 to 79; released harness": ["1 of 15", "0.400", ""],
+        "sex: female": ["24 of 54", "", "0.770"],
+        "sex: female; released harness": ["24 of 54", "", "0.660"],
+    }
+    assert {detail for detail, row in rows.items() if row.is_muted} == {detail for detail in rows if "age" in detail}
