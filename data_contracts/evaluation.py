@@ -76,9 +76,10 @@ class RetrievalOpenI(_Retrieval):
 class _ZeroShot(_Metrics):
     """One number of a classification by two prompts.
 
-    mode: the prompt set, or `mean` over all of them; then `/lung_only` (all but the lung mask is black) or
-        `/border_only` (all but the image's border is black: what is told apart there is no finding); then `/paper`
-        where the model is run as the released evaluation ran it. `constant`: methods that see no image.
+    mode: the prompt set, or `mean` over those that describe the label's own finding; then `/lung_only` (all but the
+        lung mask is black) or `/border_only` (all but the image's border is black: what is told apart there is no
+        finding); then `/paper` where the model is run as the released evaluation ran it. `constant`: methods that see
+        no image.
     metric: precision, recall, f1, mcc, balanced_accuracy and positive_rate at argmax, auroc, auprc; with `_sd` the
         standard deviation over prompt sets; prevalence (method chance).
     split: the set, or a subgroup, as in zero_shot_chexpert/view=lateral; headline prompts alone. A subgroup with fewer

@@ -6,6 +6,7 @@ run.json of `python -m medcsp_model.evaluate`: {"task": "retrieval" or "zero_sho
     settings      as in `medcsp_model.settings.RadiologyEvaluation`
     dataset       name of the set, in `exposure` and `prompts`
     cohort        name of the cohort, of a classification
+    finding       what the label of a classification says: prompt sets of another finding are left out of their mean
     pictures      folder below which the films lie as PNG or JPG files, those of DICOM by their names with .jpg; empty:
                   the stored squares
     weights       folder that holds a folder for each published model; empty: there is none
@@ -16,7 +17,8 @@ run.json of `python -m medcsp_model.evaluate`: {"task": "retrieval" or "zero_sho
 
 In `output`: metrics.json, comparisons.json, methods.json, duplicates.json, exposure.json and, of a classification,
 curves.json: rows as in the contracts without what the caller knows of the run. A model that cannot be had is a row of
-methods.json with the reason.
+methods.json with the reason. Of a classification, prompts.json too: name and finding of every prompt set, and
+is_averaged, whether the mean holds it.
 """
 
 import logging
@@ -215,7 +217,8 @@ def evaluate_zero_shot(run: Mapping[str, Any]) -> None:
     root = Path(opened.settings.prompts) if opened.settings.prompts else PROMPTS
     prompts = read_prompts(root / asked["dataset"])
     split = ",".join(opened.data.corpus.splits)
-    numbers = ZeroShotNumbers(films, prompts, cohort, split, opened.settings, paired_with=PAPER_BASELINES)
+    finding = asked["finding"]
+    numbers = ZeroShotNumbers(films, prompts, finding, cohort, split, opened.settings, paired_with=PAPER_BASELINES)
     methods, num_texts = [], sum(len(each.positive) + len(each.negative) for each in prompts)
     for method, mode, reader in opened.readers():
         if isinstance(reader, Reader):
@@ -231,6 +234,7 @@ def evaluate_zero_shot(run: Mapping[str, Any]) -> None:
     }
     opened.write(
         metrics=numbers.metrics,
+        prompts=numbers.said(),
         comparisons=numbers.comparisons,
         curves=numbers.curves,
         methods=[{"cohort": cohort, **row} for row in methods],

@@ -12,7 +12,7 @@ Letters: N images, D width, P prompts, S prompt sets, B draws.
 """
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -37,7 +37,8 @@ class PromptSet:
 
     Attributes:
         name: what figures call it.
-        finding: what the positive prompts describe, so that a table can say where it is not the label's own name.
+        finding: what the positive prompts describe; a set that describes another finding than the label's own is
+            measured, and left out of the mean.
         pooling: mean of the prompts' embeddings at length 1, mean of their logits, or the largest.
         positive, negative: at least one prompt each.
     """
@@ -85,6 +86,11 @@ def _read(path: Path) -> PromptSet:
     return PromptSet(
         values["name"], values["finding"], values["pooling"], tuple(values["positive"]), tuple(values["negative"])
     )
+
+
+def about(prompts: Sequence[PromptSet], finding: str) -> list[str]:
+    """Names of the prompt sets that describe a finding, whichever case it is written in."""
+    return [each.name for each in prompts if each.finding.casefold() == finding.casefold()]
 
 
 def first_sentences(text: str, count: int) -> str:
@@ -199,6 +205,7 @@ def estimate(
     headline: str = "",
     num_draws: int = 10_000,
     seed: int = 0,
+    averaged: Collection[str] | None = None,
 ) -> dict[str, dict[str, Estimate]]:
     """Every measure of each prompt set and, of several, of their mean, by set and measure.
 
@@ -211,6 +218,7 @@ def estimate(
         headline: prompt set that stands first; empty keeps the order given.
         num_draws: draws of patients; 0 gives values alone.
         seed: of the draws.
+        averaged: prompt sets in the mean; None takes all.
 
     Raises:
         ValueError: no prompt set, an unknown headline, scores of another number of images or not finite, or one class.
@@ -222,8 +230,9 @@ def estimate(
         name: scores.bootstrap(METRICS, label, by_set[name], subject_N, num_draws=num_draws, seed=seed)
         for name in names
     }
-    if len(names) > 1:
-        found[MEAN] = {metric: _mean([found[name][metric] for name in names]) for metric in METRICS}
+    held = [name for name in names if averaged is None or name in averaged]
+    if len(held) > 1:
+        found[MEAN] = {metric: _mean([found[name][metric] for name in held]) for metric in METRICS}
     return found
 
 

@@ -1,7 +1,8 @@
 """Zero-shot classification from models over an evaluation set to rows of plain values: prompts, controls, subgroups.
 
 A model says of every film how much nearer it is to the positive prompt than to the negative one, under each prompt set.
-Numbers are given of each set and of their mean; of the headline set alone also curves, subgroups, and two controls:
+Numbers are given of each set, and of the mean over those that describe the label's own finding; of the headline set
+alone also curves, subgroups, and two controls:
 the lungs alone, and the border alone, where what is still told apart was told by something else than the finding.
 
 Letters: N films, D width.
@@ -20,7 +21,7 @@ from medcsp_model.evaluation import scores
 from medcsp_model.evaluation.curves import curve
 from medcsp_model.evaluation.readers import Control, EvaluationSet, Reader
 from medcsp_model.evaluation.scores import Bools, Estimate, Floats
-from medcsp_model.evaluation.zero_shot import MEAN, METRICS, PromptSet, constant_scores, estimate
+from medcsp_model.evaluation.zero_shot import MEAN, METRICS, PromptSet, about, constant_scores, estimate
 from medcsp_model.settings import RadiologyEvaluation
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ class ZeroShotNumbers:
     Args:
         films: what is classified.
         prompts: the prompt sets.
+        finding: what the label says; prompt sets of another are left out of the mean.
         cohort: name of the cohort.
         split: name of the set.
         radiology: headline, draws, smallest subgroup and class of one.
@@ -108,6 +110,7 @@ class ZeroShotNumbers:
 
     films: Labelled
     prompts: Sequence[PromptSet]
+    finding: str
     cohort: str
     split: str
     radiology: RadiologyEvaluation
@@ -117,13 +120,26 @@ class ZeroShotNumbers:
     curves: list[Row] = field(default_factory=list)
     _found: dict[tuple[str, str], dict[str, Estimates]] = field(default_factory=dict)
 
+    def said(self) -> list[Row]:
+        """What each prompt set describes, and whether it is in the mean."""
+        own = self._averaged()
+        return [{"name": each.name, "finding": each.finding, "is_averaged": each.name in own} for each in self.prompts]
+
+    def _averaged(self) -> list[str]:
+        return about(self.prompts, self.finding)
+
     def add(self, reader: Reader) -> None:
         """Add all rows of a model."""
         suffix = PAPER if reader.mode == "paper" else ""
         images = reader.images(self.films.records)
         by_set = {each.name: reader.scores(images, each) for each in self.prompts}
         found = estimate(
-            self.films.label, by_set, self.films.subject, headline=self.radiology.headline, **self._draws()
+            self.films.label,
+            by_set,
+            self.films.subject,
+            headline=self.radiology.headline,
+            averaged=self._averaged(),
+            **self._draws(),
         )
         self._found[reader.method, reader.mode] = {name: dict(measured) for name, measured in found.items()}
         for name, measured in found.items():

@@ -37,6 +37,7 @@ class Task:
         films: what is searched or classified.
         kind: what the evaluator calls it.
         dataset, cohort: as `metrics` has them; the dataset is a raw source too.
+        finding: what the label of a classification says, as its prompt sets call it.
     """
 
     contract: type[Contract]
@@ -44,6 +45,7 @@ class Task:
     kind: str
     dataset: str
     cohort: str
+    finding: str = ""
 
 
 TASKS = {
@@ -51,8 +53,14 @@ TASKS = {
     for task in (
         Task(evaluation.RetrievalMimicCxr, corpus.RetrievalMimicCxrCorpus, "retrieval", "mimic_cxr", "all_views"),
         Task(evaluation.RetrievalOpenI, corpus.RetrievalOpenICorpus, "retrieval", "open_i", "all_views"),
-        Task(evaluation.ZeroShotCovid19, corpus.ZeroShotCovid19Corpus, "zero_shot", "covid19", "covid_or_normal"),
-        Task(evaluation.ZeroShotChexpert, corpus.ZeroShotChexpertCorpus, "zero_shot", "chexpert", "valid"),
+        Task(
+            *(evaluation.ZeroShotCovid19, corpus.ZeroShotCovid19Corpus, "zero_shot", "covid19", "covid_or_normal"),
+            finding="COVID-19",
+        ),
+        Task(
+            *(evaluation.ZeroShotChexpert, corpus.ZeroShotChexpertCorpus, "zero_shot", "chexpert", "valid"),
+            finding="enlarged cardiomediastinum",
+        ),
     )
 }
 
@@ -211,10 +219,10 @@ def _evaluate(build: Build) -> Made:
             build.launch("medcsp_model.evaluate", _run(build, task, folder, pictures))
     methods = _rows(build, radiology.RadiologyMethods, folder / "methods.json", task)
     missing = methods.filter(pl.col("reason").is_not_null()).select("method", "reason")
-    return Made(
-        _rows(build, build.step.contract, folder / "metrics.json", task),
-        extra={"not_available": dict(missing.iter_rows())},
-    )
+    extra: dict[str, Any] = {"not_available": dict(missing.iter_rows())}
+    if (prompts := folder / "prompts.json").exists():
+        extra["prompts"] = json.loads(prompts.read_text())
+    return Made(_rows(build, build.step.contract, folder / "metrics.json", task), extra=extra)
 
 
 def why_no_films(build: Build, task: Task) -> str:
@@ -249,6 +257,7 @@ def _run(build: Build, task: Task, folder: Path, pictures: str) -> dict[str, Any
             "settings": build.settings["radiology"],
             "dataset": task.dataset,
             "cohort": task.cohort,
+            "finding": task.finding,
             "pictures": pictures,
             "weights": str(workspace.weights_root) if workspace.weights_root is not None else "",
             "small": str(build.folder_of(radiology.RadiologySmallModels)),

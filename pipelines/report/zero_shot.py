@@ -60,9 +60,14 @@ def zero_shot_section(lake: Lake) -> Section:
         if here:
             charts = _charts(task, here, trained)
             bands += [charts] if charts else []
-            bands += [(_means(task, here, trained),)]
+            asked = _prompts(lake, task)
+            bands += [(_means(task, here, trained, asked),)]
             bands += curve_bands(here, curves, what=capital(TITLES[task]), name=partial(_name, seen, trained, here))
-            tables = (_by_prompts(task, here, trained), _controls(task, here, trained), _groups(task, rows, trained))
+            tables = (
+                _by_prompts(task, here, trained, asked),
+                _controls(task, here, trained),
+                _groups(task, rows, trained),
+            )
             bands += [(table,) for table in tables]
         else:
             bands.append((Note(text=f"{task} is empty: no number of {TITLES[task]}.", tone="missing"),))
@@ -70,7 +75,8 @@ def zero_shot_section(lake: Lake) -> Section:
         name="zero_shot",
         title="Zero-shot classification",
         lead="An image is held against two sentences; the nearer one is the answer. How the sentences are put decides "
-        "much, so every set of prompts has its own numbers and their mean stands first.",
+        "much, so every set of prompts has its own numbers, and the mean over those that ask for the label’s own "
+        "finding stands first.",
         num_rows=len(rows),
         bands=tuple(tuple(part for part in band if not isinstance(part, Table) or part.rows) for band in bands),
     )
@@ -125,7 +131,23 @@ def _reading(row: Found) -> Reading:
     )
 
 
-def _means(task: str, rows: Sequence[Found], trained: Efforts) -> Table:
+def _prompts(lake: Lake, task: str) -> Sequence[Found]:
+    """What each prompt set of a task asks for, and whether it is in the mean."""
+    made = lake.manifest(task)
+    return made.extra.get("prompts", ()) if made else ()
+
+
+def _in_the_mean(asked: Sequence[Found]) -> str:
+    """What the mean over prompt sets holds, and what it leaves out."""
+    held = [each["name"].replace("_", " ") for each in asked if each["is_averaged"]]
+    others = [f"{each['name'].replace('_', ' ')} ({each['finding']})" for each in asked if not each["is_averaged"]]
+    if not asked:
+        return ""
+    left_out = f" Left out, since they ask for another finding: {', '.join(others)}." if others else ""
+    return f"The mean is over {len(held)} of {len(asked)} prompt sets: {', '.join(held)}.{left_out}"
+
+
+def _means(task: str, rows: Sequence[Found], trained: Efforts, asked: Sequence[Found]) -> Table:
     shown = [row for row in rows if row["mode"].split("/")[0] in (MEAN, CONSTANT)]
     words: dict[str, str] = {MEAN: "", f"{MEAN}/paper": "released harness", CONSTANT: "sees no image"}
     return _table(
@@ -133,17 +155,24 @@ def _means(task: str, rows: Sequence[Found], trained: Efforts) -> Table:
         shown,
         trained,
         key=lambda row: (row["method"], words.get(str(row["mode"]), str(row["mode"]))),
+        note=_in_the_mean(asked),
     )
 
 
-def _by_prompts(task: str, rows: Sequence[Found], trained: Efforts) -> Table:
-    bases = (MEAN, CONSTANT)
+def _by_prompts(task: str, rows: Sequence[Found], trained: Efforts, asked: Sequence[Found]) -> Table:
+    bases, finding = (MEAN, CONSTANT), {each["name"]: each["finding"] for each in asked}
+
+    def words(mode: str) -> str:
+        name, _, harness = mode.partition("/")
+        parts = (name.replace("_", " "), f"asks for {finding[name]}" if name in finding else "")
+        return ", ".join(filter(None, (*parts, "released harness" if harness else "")))
+
     shown = [r for r in rows if r["mode"].split("/")[0] not in bases and not set(r["mode"].split("/")) & set(CONTROLS)]
     return _table(
         f"{capital(TITLES[task])}: every prompt set",
         shown,
         trained,
-        key=lambda row: (row["method"], row["mode"].replace("/paper", ", released harness").replace("_", " ")),
+        key=lambda row: (row["method"], words(row["mode"])),
         is_folded=True,
     )
 

@@ -105,6 +105,7 @@ def run(home, task, monkeypatch, tmp_path, *, dataset, **settings):
             "settings": SETTINGS | settings,
             "dataset": dataset,
             "cohort": "valid",
+            "finding": "covid-19",
             "pictures": str(folder),
             "weights": str(home / "weights"),
             "small": "",
@@ -255,7 +256,9 @@ def test_prompts_controls_subgroups_and_constants_of_a_classification(home, monk
         for suffix in ("", "/paper")
     }
     value = {(row["method"], row["mode"], row["metric"], row["split"]): row for row in rows}
-    each = [value["clip", name, "auroc", "zero_shot_x"]["value"] for name in sorted(names)]
+    own = {each["name"]: each["is_averaged"] for each in said["prompts"]}
+    assert own == {name: name != "signs" for name in names}, "which ask for viral pneumonia, and the label is COVID-19"
+    each = [value["clip", name, "auroc", "zero_shot_x"]["value"] for name in sorted(names - {"signs"})]
     assert value["clip", "mean", "auroc", "zero_shot_x"]["value"] == pytest.approx(np.mean(each))
     assert value["clip", "mean", "auroc_sd", "zero_shot_x"]["value"] == pytest.approx(np.std(each, ddof=1))
     assert value["clip", "description/lung_only", "auroc", "zero_shot_x"]["n"] == 11, "one film has no mask"

@@ -6,6 +6,7 @@ from sklearn import metrics as sk
 
 from medcsp_model.evaluation import scores, zero_shot
 from medcsp_model.evaluation.zero_shot import METRICS, PROMPTS, class_logits, evaluate, read_prompts
+from pipelines.assets.radiology import TASKS
 
 
 def unit(rng, count, width=8):
@@ -88,6 +89,20 @@ def test_rows_of_sets_their_mean_and_the_constant_answers(case):
         assert row["ci_low"] - 1e-9 <= row["value"] <= row["ci_high"] + 1e-9 or row["method"].startswith("all_")
     assert by["all_positive", "", "recall"]["value"] == 1 and by["all_negative", "", "recall"]["value"] == 0
     assert np.isnan(by["toy", "one", "f1"]["spread"])
+
+
+@pytest.mark.parametrize(("task", "other"), [("covid19", "signs"), ("chexpert", "cardiomegaly_description")])
+def test_a_set_that_asks_for_another_finding_is_measured_and_in_no_mean(case, task, other):
+    label, score, subject = case
+    sets, finding = read_prompts(PROMPTS / task), TASKS[f"zero_shot_{task}"].finding
+    own = zero_shot.about(sets, finding)
+    assert {each.name for each in sets} - {*own} == {other}
+    by_set = {each.name: -score if each.name == other else score for each in sets}
+    found = zero_shot.estimate(label, by_set, subject, num_draws=5, averaged=own)
+    assert found["mean"]["auroc"].value == pytest.approx(found["description"]["auroc"].value)
+    assert found["mean"]["auroc"].seed_deviation == pytest.approx(0) and found[other]["auroc"].value < 0.5
+    alone = zero_shot.estimate(label, by_set, subject, num_draws=5, averaged=own[:1])
+    assert "mean" not in alone and other in alone
 
 
 def test_two_methods_are_compared_draw_by_draw(case):

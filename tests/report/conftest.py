@@ -382,6 +382,18 @@ SETTINGS_OF: dict[str, dict[str, Any]] = {
 }
 
 
+EXTRA_OF: dict[str, dict[str, Any]] = {
+    "ehr_records": {"release": "demo 2.2"},
+    "zero_shot_covid19": {
+        "prompts": [
+            {"name": "description", "finding": "COVID-19", "is_averaged": True},
+            {"name": "name", "finding": "COVID-19", "is_averaged": True},
+            {"name": "signs", "finding": "signs of viral pneumonia", "is_averaged": False},
+        ]
+    },
+}
+
+
 def of_task(rows: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["task"] == task]
 
@@ -428,7 +440,7 @@ def publish(lake: Lake, name: str, rows: list[dict[str, Any]]) -> None:
         code_version="c0de" * 4,
         inputs=inputs,
         settings=SETTINGS_OF.get(name, {}),
-        extra={"release": "demo 2.2"} if name == "ehr_records" else {},
+        extra=EXTRA_OF.get(name, {}),
     )
     cost = Measurement(
         seconds=10.0 + ORDER.index(name), cpu_seconds=9.0, peak_mb=250.0, created_time="2026-01-02T03:04:05+00:00"

@@ -185,3 +185,15 @@ def test_subgroups_say_how_many_positives_and_tell_nothing_of_a_few(planted: Lak
         "sex: female; released harness": ["24 of 54", "", "0.660"],
     }
     assert {detail for detail, row in rows.items() if row.is_muted} == {detail for detail in rows if "age" in detail}
+
+
+def test_the_page_says_what_the_mean_over_prompt_sets_holds(planted: Lake) -> None:
+    tables = [part for band in zero_shot_section(planted).bands for part in band if isinstance(part, Table)]
+    (mean,) = [table for table in tables if table.caption.endswith("mean over prompt sets")]
+    assert mean.note == (
+        "The mean is over 2 of 3 prompt sets: description, name. Left out, since they ask for another finding: "
+        "signs (signs of viral pneumonia)."
+    )
+    (sets,) = [table for table in tables if table.caption.endswith("every prompt set")]
+    details = {row.detail for row in sets.rows if row.label == "MedCSP"}
+    assert details == {f"{name}, asks for COVID-19" for name in ("description", "name")}
