@@ -78,8 +78,9 @@ class CaseStudies(_Metrics):
 
     cohort: all unseen subjects, or the cases that are drawn: three patients, three diagnoses.
     metric: silhouette_by_case, silhouette_by_modality (cosine distance; -1 to 1), knn_purity (share of the 10 nearest
-        points of other records that are of the same case), agreement (Spearman's correlation of the similarity of
-        embeddings and of diagnosis histories, records of two sources), patient_agreement (the same of patients).
+        points of other studies that are of the same case; of method `chance`, of all of them), agreement (Spearman's
+        correlation of the similarity of embeddings and of diagnosis histories, records of two sources),
+        patient_agreement (the same of patients).
     """
 
     table = "case_studies"

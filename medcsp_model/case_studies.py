@@ -4,7 +4,7 @@ run.json: {"corpus", "output", "checkpoints", "held_out", "settings"}: `checkpoi
 without the subjects that `held_out` names ({"validation_share", "validation_seed"}, as batches have them), `settings`
 as in `medcsp_model.settings.CaseStudySettings`. In `output`:
 
-    numbers.json    rows of method, cohort, metric, k, value, ci_low, ci_high, n
+    numbers.json    rows of method, cohort, metric, k, value, ci_low, ci_high, n; method `chance` needs no model
     points.json     rows of figure, method, projection, point, case, code_index, source, modality, x, y; nobody's id
 
 What the numbers mean, `medcsp_model.evaluation.case_studies` says.
@@ -26,6 +26,7 @@ from medcsp_model.evaluation.case_studies import (
     PATIENTS,
     Cases,
     Points,
+    chance_of,
     choose_diagnoses,
     choose_patients,
     embed_points,
@@ -37,6 +38,7 @@ from medcsp_model.settings import BatchSettings, CaseStudySettings, read_setting
 
 log = logging.getLogger(__name__)
 KEYS = ("corpus", "output", "checkpoints", "held_out", "settings")
+CHANCE = "chance"
 Row = dict[str, Any]
 
 
@@ -55,7 +57,8 @@ def study(
         DIAGNOSES: choose_diagnoses(points, corpus, per_case=settings.per_case),
     }
     bench = bench_of_corpus(corpus, settings=held_out)
-    numbers, drawn = [], []
+    numbers: list[Row] = [{"method": CHANCE, **row} for row in chance_of(points, figures)]
+    drawn: list[Row] = []
     for name, embedder in embedders.items():
         e_PD = embed_points(embedder, points, batch_size=64)
         found = numbers_of(e_PD, points, figures, embedder=embedder, bench=bench, num_draws=settings.num_draws)

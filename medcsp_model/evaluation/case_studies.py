@@ -6,7 +6,9 @@ patient lie together by patient, and not by modality, the eye sees it; over all 
 
     silhouette_by_case        how much nearer a point is to those of its own case (patient, diagnosis) than of the next
     silhouette_by_modality    the same of modalities: lower is better
-    knn_purity                share of a point's ten nearest points of other records that are of its own case
+    knn_purity                share of a point's ten nearest points of other studies that are of its own case. Films of
+                              a study share its report, whose copies would be each other's nearest points. Beside it
+                              what embeddings at random have on average: the share of all points of other studies
     agreement                 Spearman's correlation of the similarity of records of two sources with that of their
                               diagnosis histories, over other patients' records; mean over records
     patient_agreement         the same of patients: mean embeddings, and all diagnoses of their histories. Diagnoses are
@@ -51,6 +53,7 @@ class Points:
         record: index of its record in the source.
         subject: its subject.
         of_record: a number for each record of any source.
+        of_study: a number for each study of any source; an admission is one of its own.
     """
 
     source: NDArray[np.str_]
@@ -58,6 +61,7 @@ class Points:
     record: Ints
     subject: Ints
     of_record: Ints
+    of_study: Ints
 
     def __len__(self) -> int:
         """How many there are."""
@@ -97,17 +101,19 @@ def unseen_points(
     Raises:
         ValueError: there is no validation subject.
     """
-    parts, count = [], 0
+    parts, num_records, num_studies = [], 0, 0
     for source, names in modalities.items():
         records = corpus.records(source, splits=[settings.split])
         subject = corpus.sources[source].subject_id[records]
         held = is_validation(subject, share=settings.validation_share, seed=settings.validation_seed)
         records, subject = records[held], subject[held]
+        studies, study = np.unique(corpus.sources[source].study_id[records], return_inverse=True)
         for name in names:
             here = corpus.sources[source].modalities[name].present[records]
             labels = (np.full(here.sum(), source), np.full(here.sum(), name))
-            parts.append((*labels, records[here], subject[here], count + np.flatnonzero(here)))
-        count += len(records)
+            numbers = (num_records + np.flatnonzero(here), num_studies + study[here])
+            parts.append((*labels, records[here], subject[here], *numbers))
+        num_records, num_studies = num_records + len(records), num_studies + len(studies)
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     points = Points(*columns)
     if not len(points):
@@ -200,19 +206,27 @@ def project(e_PD: NDArray[np.float32], method: str, *, seed: int) -> Floats:
     return coordinates
 
 
-def knn_purity(e_PD: NDArray[np.float32], label_P: NDArray, of_record_P: Ints) -> Floats:
-    """Share of each point's ten nearest points of other records that have its label; NaN where no other record has it.
+def knn_purity(e_PD: NDArray[np.float32], label_P: NDArray, of_study_P: Ints) -> Floats:
+    """Share of each point's ten nearest points of other studies that have its label; NaN where no other study has it.
 
-    Of a label with fewer than ten points in other records, the share of so many as there are.
+    Of a label with fewer than ten points in other studies, the share of so many as there are.
     """
-    similarity_PP = np.where(of_record_P[:, None] == of_record_P[None, :], -np.inf, e_PD @ e_PD.T)
+    similarity_PP = np.where(of_study_P[:, None] == of_study_P[None, :], -np.inf, e_PD @ e_PD.T)
     order_PP = np.argsort(-similarity_PP, axis=1, kind="stable")[:, :NEIGHBOURS]
-    same_PP = (label_P[:, None] == label_P[None, :]) & (of_record_P[:, None] != of_record_P[None, :])
+    same_PP = (label_P[:, None] == label_P[None, :]) & (of_study_P[:, None] != of_study_P[None, :])
     possible_P = np.minimum(same_PP.sum(axis=1), order_PP.shape[1])
     turn_K = np.arange(order_PP.shape[1])
     hits_PK = np.take_along_axis(same_PP, order_PP, axis=1) & (turn_K < possible_P[:, None])
     purity: Floats = np.where(possible_P > 0, hits_PK.sum(axis=1) / np.maximum(possible_P, 1), np.nan)
     return purity
+
+
+def purity_by_chance(label_P: NDArray, of_study_P: Ints) -> Floats:
+    """What `knn_purity` has on average over random orders: of all points of other studies the share with the label."""
+    other_PP = of_study_P[:, None] != of_study_P[None, :]
+    num_same_P = (other_PP & (label_P[:, None] == label_P[None, :])).sum(axis=1)
+    share: Floats = np.where(num_same_P > 0, num_same_P / np.maximum(other_PP.sum(axis=1), 1), np.nan)
+    return share
 
 
 def silhouettes(e_PD: NDArray[np.float32], label_P: NDArray) -> Floats:
@@ -261,11 +275,21 @@ def numbers_of(
     return rows
 
 
+def chance_of(points: Points, figures: Mapping[str, Cases]) -> list[Row]:
+    """Rows of what embeddings at random would have, in closed form, where that depends on the points alone."""
+    labels = {name: (points.take(cases.points), cases.case) for name, cases in figures.items()}
+    labels[EVERYBODY] = (points, points.subject)
+    rows = []
+    for cohort, (some, label) in labels.items():
+        rows += _row(cohort, "knn_purity", purity_by_chance(label, some.of_study), None, 0)
+    return rows
+
+
 def _spread(e_PD: NDArray[np.float32], label_P: NDArray, points: Points) -> dict[str, Floats]:
     return {
         "silhouette_by_case": silhouettes(e_PD, label_P),
         "silhouette_by_modality": silhouettes(e_PD, points.kind),
-        "knn_purity": knn_purity(e_PD, label_P, points.of_record),
+        "knn_purity": knn_purity(e_PD, label_P, points.of_study),
     }
 
 

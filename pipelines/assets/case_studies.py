@@ -94,7 +94,7 @@ def _numbers(build: Build) -> pl.DataFrame:
         "seed": pl.lit(build.settings["seed_of_training"]),
         "num_positive": pl.lit(None),
         "paper_value": pl.lit(None),
-        "fingerprint": pl.lit(ablation.fingerprint),
+        "fingerprint": pl.when(pl.col("method") != "chance").then(pl.lit(ablation.fingerprint)),
         "synthetic": pl.lit(build.workspace.is_synthetic),
     }
     return rows.with_columns(**known).select(empty.columns).cast(empty.schema)

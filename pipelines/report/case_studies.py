@@ -68,7 +68,8 @@ def _drawing(figure: str, projection: str, rows: Sequence[Found], method: str) -
 
 
 def _numbers(rows: Sequence[Found]) -> Table:
-    methods = in_order(row["method"] for row in rows)[::-1]
+    named = in_order(row["method"] for row in rows)[::-1]
+    methods = sorted(named, key=lambda method: method == "chance")
     cells = {(row["metric"], row["k"], row["cohort"], row["method"]): row for row in rows}
     order = {name: index for index, name in enumerate(COHORTS)}
     names = sorted({key[:3] for key in cells}, key=lambda key: (order.get(key[2], len(order)), key))
@@ -85,7 +86,8 @@ def _numbers(rows: Sequence[Found]) -> Table:
             for metric, k, cohort in names
         ),
         note="Higher is better, but for the silhouette by modality. Agreement: Spearman’s correlation of the "
-        "similarity of embeddings with that of diagnosis histories. One training of each.",
+        "similarity of embeddings with that of diagnosis histories. Chance: embeddings at random, on average. "
+        "Neighbours are points of other studies. One training of each.",
     )
 
 

@@ -88,7 +88,7 @@ def cases(published: Published, exhibit: str) -> Iterator[dict[str, Any]]:
     for row in found:
         if row["cohort"] in (CASES[exhibit], "all_subjects"):
             place = (f"{row['dataset']}/{row['cohort']}", row["method"], column_name(row["metric"], row["k"]))
-            yield cell_of(exhibit, CASE_STUDIES, place, row, num_seeds=1)
+            yield cell_of(exhibit, CASE_STUDIES, place, row, num_seeds=None if row["method"] == "chance" else 1)
     if not found:
         reason = published.missing.get(CASE_STUDIES, "the table case_studies is empty")
         yield nothing(exhibit, CASE_STUDIES, reason)

@@ -16,6 +16,7 @@ from medcsp_model.evaluation.case_studies import (
     choose_patients,
     knn_purity,
     project,
+    purity_by_chance,
     silhouettes,
     unseen_points,
 )
@@ -94,7 +95,7 @@ def test_diagnoses_are_of_records_with_exactly_one_of_them(corpus: Corpus, point
         )
 
 
-def test_purity_counts_other_records_alone() -> None:
+def test_purity_counts_other_studies_alone() -> None:
     label, record = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 2, 3])
     by_case = np.eye(2, dtype=np.float32)[label]
     assert knn_purity(by_case, label, record).tolist() == [1.0] * 6
@@ -102,6 +103,29 @@ def test_purity_counts_other_records_alone() -> None:
     assert knn_purity(by_record, label, record).tolist() == [0.5, 0.5, 0.5, 0.5, 0.0, 0.0]
     alone = knn_purity(by_case, np.array([0, 0, 1, 1, 1, 1]), np.array([0, 0, 1, 2, 3, 4]))
     assert np.isnan(alone[:2]).all() and (alone[2:] > 0).all()
+
+
+def test_films_of_a_study_are_no_neighbours_of_each_other(corpus: Corpus, points: Points) -> None:
+    """They share its report, whose copies lie on each other: of every embedding at random, purity is chance."""
+    study = {name: corpus.sources[name].study_id for name in MODALITIES}
+    named = [(source, study[source][record]) for source, record in zip(points.source, points.record, strict=True)]
+    assert len(set(zip(named, points.of_study.tolist(), strict=True))) == len(set(named)) == len(set(points.of_study))
+    rng, label = np.random.default_rng(0), points.subject
+    by_chance = purity_by_chance(label, points.of_study)
+    found = []
+    for _ in range(20):
+        e = rng.normal(size=(len(points), 32)).astype(np.float32)
+        reports = np.flatnonzero(points.modality == "report")
+        e[reports] = rng.normal(size=(len(points), 32))[points.of_study[reports]]  # one embedding for each report
+        e /= np.linalg.norm(e, axis=1, keepdims=True)
+        found.append(np.nanmean(knn_purity(e, label, points.of_study)))
+    assert np.mean(found) == pytest.approx(np.nanmean(by_chance), abs=4 * np.std(found) / np.sqrt(20))
+
+
+def test_chance_is_the_share_of_other_points_of_the_case() -> None:
+    label, study = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 2, 3, 4])
+    expected = [1 / 4, 1 / 4, 2 / 5, 1 / 5, 1 / 5, np.nan]
+    assert purity_by_chance(label, study) == pytest.approx(expected, nan_ok=True)
 
 
 def test_silhouettes_are_those_of_scikit_learn_and_unknown_without_two_labels() -> None:
@@ -130,8 +154,11 @@ def test_every_model_is_drawn_with_the_same_points(corpus: Corpus, checkpoints: 
         ("all_subjects", "agreement"),
         ("all_subjects", "patient_agreement"),
     }
+    by_chance = {row["cohort"]: row for row in numbers if row["method"] == "chance"}
+    purity = {row["cohort"]: row for row in numbers if (row["method"], row["metric"]) == ("a", "knn_purity")}
+    assert by_chance.keys() == purity.keys() and all(by_chance[name]["n"] == purity[name]["n"] for name in purity)
     for row in numbers:
-        assert (row["ci_low"] is not None) == (row["cohort"] == "all_subjects")
+        assert (row["ci_low"] is not None) == (row["cohort"] == "all_subjects" and row["method"] != "chance")
         assert row["ci_low"] is None or row["ci_low"] <= row["value"] <= row["ci_high"]
     labels = [
         [

@@ -80,7 +80,9 @@ class StandIn(Launcher):
         number = {"cohort": "all_subjects", "metric": "knn_purity", "k": 10, "value": 0.5, "ci_low": None}
         point = {"projection": "tsne", "point": 0, "case": 1, "source": "cxr", "modality": "image", "x": 1.0, "y": 2.0}
         return {
-            "numbers.json": [{**number, "ci_high": None, "n": 9, "method": name} for name in settings["checkpoints"]],
+            "numbers.json": [
+                {**number, "ci_high": None, "n": 9, "method": name} for name in ("chance", *settings["checkpoints"])
+            ],
             "points.json": [
                 {**point, "method": name, "figure": figure, "code_index": code}
                 for name in settings["checkpoints"]
@@ -189,7 +191,8 @@ def test_a_and_the_recipe_are_drawn_side_by_side(studied: Studied) -> None:
     named = points.filter(pl.col("figure") == "diagnoses")["case_name"]
     assert set(named) == {f"ICD-{first['icd_version']} {first['icd_code']}"}
     assert points.filter(pl.col("figure") == "patients")["case_name"].null_count() == 2
-    assert studied.rows(studies.CaseStudies).height == 2
+    made_by = studied.rows(studies.CaseStudies).select(pl.col("method").cast(pl.String), "fingerprint").rows()
+    assert {method: name is not None for method, name in made_by} == {"chance": False, "a": True, "a_p_d": True}
     assert not {"subject_id", "record_id", "study_id"} & set(points.columns)
 
 

@@ -121,7 +121,8 @@ def test_figures_take_means_over_seeds(rows: list[Found]) -> None:
     assert ours["value"] == 0.5 and ours["num_seeds"] == 2
     assert "few steps" not in ours["badges"], "planted trainings have a length of their own"
     purity = cell(rows, "figure_8", "pretrain_corpus/patients", "a", "knn_purity_at_10")
-    assert purity["asset"] == "case_studies"
+    assert purity["asset"] == "case_studies" and purity["num_seeds"] == 1
+    assert cell(rows, "figure_8", "pretrain_corpus/patients", "chance", "knn_purity_at_10")["num_seeds"] is None
 
 
 def test_figure_7_has_its_own_measure(rows: list[Found], section: Section) -> None:

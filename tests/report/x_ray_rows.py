@@ -96,6 +96,8 @@ def _cases() -> Iterator[Row]:
     for method in ("a", "a_p_d"):
         for cohort in ("all_subjects", "patients", "diagnoses"):
             yield {**common, "cohort": cohort, "method": method, "metric": "knn_purity", "k": 10, "value": 0.4}
+    by_chance = {"method": "chance", "metric": "knn_purity", "k": 10, "value": 0.3, "ci_low": None, "ci_high": None}
+    yield {**common, **by_chance, "cohort": "patients"}
 
 
 def x_ray_tables(checkpoint: str) -> dict[str, list[Row]]:
