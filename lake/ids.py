@@ -43,10 +43,5 @@ def shard_of(value: str | int, num_shards: int) -> int:
     return int(id_share(SHARD_SEED, value) * num_shards)
 
 
-def shard_sql(column: str, num_shards: int) -> str:
-    """A DuckDB expression that equals `shard_of(column, num_shards)`."""
-    return f"cast(floor({id_share_sql(SHARD_SEED, column)} * {num_shards}) as integer)"
-
-
 def _share_of(text_sql: str) -> str:
     return f"(cast('0x' || left(md5({text_sql}), {NUM_HEX_DIGITS}) as bigint) / cast({SCALE:.0f} as double))"

@@ -3,8 +3,8 @@
 A plan is a function of (seed, epoch): the batch of any step can be asked for in any order, so that a run resumes from
 one integer. One source is the anchor (X-ray images as a rule): an epoch passes over it once, each record exactly once.
 Batches straddle epochs; a slot of the pass holds one anchor and at most one record of each other source, and a batch is
-`size` consecutive slots. All are full, but for corpora of fewer than some five batches an epoch: there a record can come
-up in the tail of one epoch and the head of the next, and is dropped once where that is one batch.
+`size` consecutive slots. All are full, but for corpora of fewer than some five batches an epoch: there a record can
+come up in the tail of one epoch and the head of the next, and is dropped once where that is one batch.
 
 What does not live here: arrays of the records themselves (`medcsp_model.collate`).
 """

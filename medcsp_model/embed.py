@@ -178,13 +178,8 @@ def embed_corpus(
     return result
 
 
-def _run(run: Mapping[str, Any]) -> None:
-    embedder = Embedder(
-        run["checkpoint"],
-        Corpus.open(run["corpus"]),
-        raw_towers=bool(run.get("raw_towers", False)),
-        num_threads=int(run.get("num_threads", 0)),
-    )
+def embed_as_told(embedder: RecordEmbedder, run: Mapping[str, Any]) -> None:
+    """Embed what a run description says."""
     embed_corpus(
         embedder,
         Path(run["output"]),
@@ -196,7 +191,14 @@ def _run(run: Mapping[str, Any]) -> None:
 
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
-    _run(read_run(KEYS, optional=OPTIONAL))
+    run = read_run(KEYS, optional=OPTIONAL)
+    embedder = Embedder(
+        run["checkpoint"],
+        Corpus.open(run["corpus"]),
+        raw_towers=bool(run.get("raw_towers", False)),
+        num_threads=int(run.get("num_threads", 0)),
+    )
+    embed_as_told(embedder, run)
     return 0
 
 

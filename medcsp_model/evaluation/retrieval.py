@@ -295,24 +295,15 @@ def chance(relevant: Relevant, *, ks: Sequence[int]) -> dict[tuple[str, int], fl
     return expected
 
 
-def search_rows(
-    ranks_P: Ints,
-    relevant: Relevant,
-    subject_Q: Ints,
-    *,
-    method: str,
-    ks: Sequence[int],
-    num_draws: int = 10_000,
-    seed: int = 0,
+def method_rows(
+    found: Mapping[tuple[str, int], Floats], subject_Q: Ints, *, method: str, num_draws: int = 10_000, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Rows of one search: the method with intervals by resampling subjects, then `ceiling` and `chance`.
+    """Rows of one method with intervals by resampling subjects.
 
     Args:
-        ranks_P: what `exact_ranks` gave.
-        relevant: the pairs.
+        found: what `query_measures` found.
         subject_Q: patient of each query; the candidates stay as they are.
         method: name of the rows' method.
-        ks: lengths of lists; those beyond the number of candidates are left out.
         num_draws: draws of patients.
         seed: of the draws.
 
@@ -320,17 +311,6 @@ def search_rows(
         rows of method, metric, k (0: the whole list), value, ci_low, ci_high, n; `first_rank` has become
         `median_rank`.
     """
-    kept = [k for k in ks if k <= relevant.num_candidates]
-    found = query_measures(ranks_P, relevant, ks=kept)
-    return method_rows(found, subject_Q, method=method, num_draws=num_draws, seed=seed) + reference_rows(
-        relevant, ks=kept
-    )
-
-
-def method_rows(
-    found: Mapping[tuple[str, int], Floats], subject_Q: Ints, *, method: str, num_draws: int = 10_000, seed: int = 0
-) -> list[dict[str, Any]]:
-    """Rows of one method, as `search_rows` has them, from what `query_measures` found."""
     found = dict(found)
     first_Q = found.pop(("first_rank", 0))
     values_QM = np.stack(list(found.values()), axis=1)

@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -242,52 +242,6 @@ def _mean(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(float(values_S.mean()), values_S, np.mean([each.draws_B for each in estimates], axis=0))
 
 
-def evaluate(
-    label_N: ArrayLike,
-    score_by_set: Mapping[str, ArrayLike],
-    subject_N: ArrayLike,
-    *,
-    method: str,
-    headline: str = "",
-    num_draws: int = 10_000,
-    seed: int = 0,
-) -> list[dict[str, Any]]:
-    """Rows of one method: each prompt set, then mean and spread over them.
-
-    Arguments and errors are those of `estimate`; `method` is the name of the rows' method. A measure of 10,000 images
-    costs some 10 s for 10,000 draws and each of the two areas, so the constant answers have rows of their own.
-
-    Returns:
-        rows of method, prompts, metric, value, ci_low, ci_high, spread, n, num_positive. `prompts` is a set's name or
-        `mean` (over sets, spread their standard deviation); where a measure has no value, value and interval are NaN.
-    """
-    found = estimate(label_N, score_by_set, subject_N, headline=headline, num_draws=num_draws, seed=seed)
-    return [
-        row for prompts, measured in found.items() for row in _rows(measured, label_N, method=method, prompts=prompts)
-    ]
-
-
-def constant_rows(
-    label_N: ArrayLike, subject_N: ArrayLike, *, num_draws: int = 10_000, seed: int = 0
-) -> list[dict[str, Any]]:
-    """Rows as `evaluate` has them of `all_positive` and `all_negative`, once for all methods of a data set."""
-    label, rows = np.asarray(label_N, dtype=bool), []
-    for name, values in constant_scores(len(label)).items():
-        found = scores.bootstrap(METRICS, label, values, subject_N, num_draws=num_draws, seed=seed)
-        rows += _rows(found, label, method=name, prompts="")
-    return rows
-
-
-def _rows(estimates: Mapping[str, Estimate], label_N: ArrayLike, *, method: str, prompts: str) -> list[dict[str, Any]]:
-    label, rows = np.asarray(label_N, dtype=bool), []
-    for metric, each in estimates.items():
-        low, high = each.interval()
-        row = {"method": method, "prompts": prompts, "metric": metric, "value": each.value}
-        row |= {"ci_low": low, "ci_high": high, "spread": each.seed_deviation}
-        rows.append(row | {"n": len(label), "num_positive": int(label.sum())})
-    return rows
-
-
 def _check(label_N: Bools, by_set: Mapping[str, Floats], headline: str) -> None:
     if not by_set or (headline and headline not in by_set):
         raise ValueError(f"prompt sets: headline {headline!r}; there are {list(by_set)}")
@@ -297,25 +251,3 @@ def _check(label_N: Bools, by_set: Mapping[str, Floats], headline: str) -> None:
             raise ValueError(f"prompt set {name}: {values.shape} scores, {bad} not finite; labels {label_N.shape}")
     if label_N.all() or not label_N.any():
         raise ValueError(f"{int(label_N.sum())} of {len(label_N)} images are positive: nothing can be told apart")
-
-
-def by_source(label_N: ArrayLike, score_N: ArrayLike, source_N: Sequence[str]) -> list[dict[str, Any]]:
-    """What each origin of images says alone: where source and class are one, only a rate has a value.
-
-    Returns:
-        rows of source, n, num_positive, said_positive (share of images called positive) and auroc (NaN for one class).
-    """
-    label, values, source = np.asarray(label_N, dtype=bool), np.asarray(score_N, dtype=np.float64), np.asarray(source_N)
-    rows = []
-    for name in np.unique(source):
-        held = source == name
-        rows.append(
-            {
-                "source": str(name),
-                "n": int(held.sum()),
-                "num_positive": int(label[held].sum()),
-                "said_positive": float(np.mean(values[held] > 0)),
-                "auroc": scores.score(scores.auroc, label[held], values[held]),
-            }
-        )
-    return rows

@@ -1,13 +1,19 @@
-"""Embeds a corpus with the LLM variant, as `medcsp_model.embed` does with our model."""
+"""Embed with the LLM variant: `python -m medcsp_model.llm.embed --settings run.json`.
 
+run.json as in `medcsp_model.embed`, without "raw_towers", and with "vocabulary", the word pieces of the corpus, one a
+line. The output is the same.
+"""
+
+import sys
 from pathlib import Path
 
 import torch
 
+from medcsp_model.command import read_run, start
 from medcsp_model.corpus import Corpus
 from medcsp_model.distributed import choose_device
-from medcsp_model.embed import RecordEmbedder, check_sizes
-from medcsp_model.llm.language import in_words_of
+from medcsp_model.embed import KEYS, RecordEmbedder, check_sizes, embed_as_told
+from medcsp_model.llm.language import in_words_of, read_words
 from medcsp_model.llm.model import load_llm
 from medcsp_model.llm.trainer import collate_for
 
@@ -35,3 +41,16 @@ class LlmEmbedder(RecordEmbedder):
         self.model, self.corpus, self.checkpoint = model, translated, Path(checkpoint)
         settings = model.encoders.description.settings
         self.collate = collate_for(settings, translated, model.settings, device=device)
+
+
+def main() -> int:
+    """Run the command; the exit status is 0, or 2 for an error the user can repair."""
+    run = read_run((*KEYS, "vocabulary"), optional=("batch_size", "sources", "splits", "num_threads"))
+    words, corpus = read_words(run["vocabulary"]), Corpus.open(run["corpus"])
+    embedder = LlmEmbedder(run["checkpoint"], corpus, words=words, num_threads=int(run.get("num_threads", 0)))
+    embed_as_told(embedder, run)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(start(main))

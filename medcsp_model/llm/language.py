@@ -23,7 +23,7 @@ from medcsp_model.baselines.radiology.interface import NotAvailableError
 from medcsp_model.baselines.radiology.weights import find_file, load_pretrained, read_json
 from medcsp_model.baselines.radiology.words import TextTokenizer
 from medcsp_model.checkpoint import write_json, write_tensors
-from medcsp_model.corpus import KINDS, Corpus, Text
+from medcsp_model.corpus import Corpus, Text
 
 NO_TOKEN = -1
 """Pads texts: no tokenizer has such an id, so that a padded place is known from a word."""
@@ -143,11 +143,6 @@ def in_words_of(language: Language, corpus: Corpus, words: Sequence[str], *, con
         }
         sources[name] = replace(source, modalities=modalities)
     return replace(corpus, sources=sources)
-
-
-def kind_of(value: object) -> str:
-    """Kind of a corpus's modality."""
-    return next(kind for kind, form in KINDS.items() if isinstance(value, form))
 
 
 def _translated(text: Text, modality: str, language: Language, words: Sequence[str], context_length: int) -> Text:

@@ -13,6 +13,7 @@ from medcsp_model.baselines.radiology.registry import open_model
 from medcsp_model.collate import Collate
 from medcsp_model.evaluate import evaluate_retrieval
 from medcsp_model.llm.embed import LlmEmbedder
+from medcsp_model.llm.embed import main as embed_main
 from medcsp_model.llm.language import NO_TOKEN, SPECIAL, Language, in_words_of, write_random_language
 from medcsp_model.llm.model import MedCSPLLM, load_llm, make_projection
 from medcsp_model.llm.trainer import LlmTrainer, Places
@@ -155,6 +156,17 @@ def test_a_finished_run_is_loaded_and_searched_like_ours(toy, places, finished: 
     assert np.allclose(each["image"], torch.nn.functional.normalize(expected[:, 0], dim=-1).numpy(), atol=1e-5)
     rows = evaluate_retrieval(embedder, tmp_path, settings=RetrievalSettings(split="retrieval", ks=(1,), num_draws=20))
     assert {row["metric"] for row in rows} == {"precision_at_k", "recall_at_k"}
+
+
+def test_the_command_embeds_a_corpus(toy, places, finished: LlmTrainer, tmp_path, monkeypatch) -> None:
+    run = {"corpus": str(toy.folder), "checkpoint": str(finished.folder), "output": str(tmp_path / "embedded")}
+    run |= {"vocabulary": str(places.vocabulary), "sources": ["ehr"], "num_threads": 1}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    monkeypatch.setattr("sys.argv", ["embed", "--settings", str(tmp_path / "run.json")])
+    assert embed_main() == 0
+    embedder = LlmEmbedder(finished.folder, toy, words=WORDS)
+    expected = embedder.records("ehr", np.arange(toy.sources["ehr"].num_records), batch_size=64)[0]
+    assert np.allclose(np.load(tmp_path / "embedded" / "ehr.npy"), expected, atol=1e-5)
 
 
 def test_the_image_text_interface_gives_the_same_embeddings(toy, finished: LlmTrainer, tmp_path) -> None:

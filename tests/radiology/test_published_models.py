@@ -6,6 +6,7 @@ import shutil
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import open_clip
@@ -18,12 +19,13 @@ from transformers import BertConfig, BertModel, BertTokenizerFast, CLIPImageProc
 
 from medcsp_model.baselines.radiology import convert
 from medcsp_model.baselines.radiology.clip import features
-from medcsp_model.baselines.radiology.interface import NotAvailableError, embed_images, embed_texts, prompt_scores
+from medcsp_model.baselines.radiology.interface import NotAvailableError, embed_images, embed_texts
 from medcsp_model.baselines.radiology.pixels import ImageRule, prepare, read_rule, square
 from medcsp_model.baselines.radiology.registry import MODELS, open_model
 from medcsp_model.baselines.radiology.resnet import build_resnet
 from medcsp_model.baselines.radiology.weights import bert_config, read_tensors, swin_config, swin_names
 from medcsp_model.baselines.radiology.words import TextTokenizer
+from medcsp_model.evaluation.readers import Published
 from medcsp_model.evaluation.zero_shot import PromptSet
 from medcsp_model.llm.language import Language, write_random_language
 from medcsp_model.llm.model import MedCSPLLM
@@ -177,9 +179,15 @@ def test_scores_of_prompts_are_the_harness_logits(weights, opened, pictures):
     tokens = model.tokenize([*prompts.negative, *prompts.positive], kind="prompt")
     with torch.no_grad():
         logits = clip(tokens.ids_KL, model.preprocess(pictures), tokens.mask_KL).logits_per_image
-    np.testing.assert_allclose(prompt_scores(model, images, prompts), (logits[:, 1] - logits[:, 0]).numpy(), atol=1e-4)
+    no_films = SimpleNamespace(has_pictures=False)
+
+    def scores(method, model, images):
+        return Published(method, model, no_films).scores(images, prompts)
+
+    expected = (logits[:, 1] - logits[:, 0]).numpy()
+    np.testing.assert_allclose(scores("clip", model, images), expected, atol=1e-4)
     for name, mode in (("medclip", "paper"), ("medcsp", "native")):
-        found = prompt_scores(opened(name, mode), embed_images(opened(name, mode), pictures), prompts)
+        found = scores(name, opened(name, mode), embed_images(opened(name, mode), pictures))
         assert found.shape == (3,) and np.isfinite(found).all()
 
 

@@ -16,8 +16,9 @@ from medcsp_model.evaluation.retrieval import (
     chance,
     exact_ranks,
     first_frontal,
+    method_rows,
     query_measures,
-    search_rows,
+    reference_rows,
     text_groups,
 )
 
@@ -143,7 +144,8 @@ def test_rows_of_a_search():
     images /= np.linalg.norm(images, axis=1, keepdims=True)
     relevant = Relevant.of_groups(np.arange(30), study_of_image)
     ranks = exact_ranks(texts, images, relevant)
-    rows = search_rows(ranks, relevant, subject, method="toy", ks=(1, 5, 100), num_draws=200)
+    found = query_measures(ranks, relevant, ks=(1, 5))
+    rows = method_rows(found, subject, method="toy", num_draws=200) + reference_rows(relevant, ks=(1, 5, 100))
     ours = {(row["metric"], row["k"]): row for row in rows if row["method"] == "toy"}
     by_chance = {(row["metric"], row["k"]): row["value"] for row in rows if row["method"] == "chance"}
     assert ours.keys() == by_chance.keys() == {(row["metric"], row["k"]) for row in rows if row["method"] == "ceiling"}

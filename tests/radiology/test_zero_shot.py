@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from medcsp_model.evaluation import scores, zero_shot
-from medcsp_model.evaluation.zero_shot import METRICS, PROMPTS, class_logits, evaluate, read_prompts
+from medcsp_model.evaluation.zero_shot import METRICS, PROMPTS, class_logits, estimate, read_prompts
 from pipelines.assets.radiology import TASKS
 
 
@@ -74,21 +74,29 @@ def test_pooling_of_several_prompts():
     np.testing.assert_allclose(pooled("max_logit"), 2 * (image @ positive.T).max(axis=1), atol=1e-5)
 
 
-def test_rows_of_sets_their_mean_and_the_constant_answers(case):
+def test_sets_and_their_mean(case):
     label, score, subject = case
     sets = {"one": score, "two": -score, "three": score + 0.5}
-    rows = evaluate(label, sets, subject, method="toy", headline="three", num_draws=50)
-    rows += zero_shot.constant_rows(label, subject, num_draws=50)
-    assert list(dict.fromkeys(row["prompts"] for row in rows)) == ["three", "one", "two", "mean", ""]
-    by = {(row["method"], row["prompts"], row["metric"]): row for row in rows}
-    values = [by["toy", name, "f1"]["value"] for name in sets]
-    mean = by["toy", "mean", "f1"]
-    assert mean["value"] == pytest.approx(np.mean(values)) and mean["spread"] == pytest.approx(np.std(values, ddof=1))
-    for row in rows:
-        assert row["n"] == 120 and row["num_positive"] == label.sum()
-        assert row["ci_low"] - 1e-9 <= row["value"] <= row["ci_high"] + 1e-9 or row["method"].startswith("all_")
-    assert by["all_positive", "", "recall"]["value"] == 1 and by["all_negative", "", "recall"]["value"] == 0
-    assert np.isnan(by["toy", "one", "f1"]["spread"])
+    found = estimate(label, sets, subject, headline="three", num_draws=50)
+    assert list(found) == ["three", "one", "two", "mean"]
+    values = [found[name]["f1"].value for name in sets]
+    mean = found["mean"]["f1"]
+    assert mean.value == pytest.approx(np.mean(values)) and mean.seed_deviation == pytest.approx(np.std(values, ddof=1))
+    assert np.isnan(found["one"]["f1"].seed_deviation)
+    for measured in found.values():
+        for each in measured.values():
+            low, high = each.interval()
+            assert low - 1e-9 <= each.value <= high + 1e-9
+
+
+def test_answers_that_look_at_no_image(case):
+    label, _, subject = case
+    constants = zero_shot.constant_scores(len(label))
+    recalls = {
+        name: estimate(label, {name: values}, subject, num_draws=0)[name]["recall"].value
+        for name, values in constants.items()
+    }
+    assert recalls == {"all_positive": 1, "all_negative": 0}
 
 
 @pytest.mark.parametrize(("task", "other"), [("covid19", "signs"), ("chexpert", "cardiomegaly_description")])
@@ -98,17 +106,17 @@ def test_a_set_that_asks_for_another_finding_is_measured_and_in_no_mean(case, ta
     own = zero_shot.about(sets, finding)
     assert {each.name for each in sets} - {*own} == {other}
     by_set = {each.name: -score if each.name == other else score for each in sets}
-    found = zero_shot.estimate(label, by_set, subject, num_draws=5, averaged=own)
+    found = estimate(label, by_set, subject, num_draws=5, averaged=own)
     assert found["mean"]["auroc"].value == pytest.approx(found["description"]["auroc"].value)
     assert found["mean"]["auroc"].seed_deviation == pytest.approx(0) and found[other]["auroc"].value < 0.5
-    alone = zero_shot.estimate(label, by_set, subject, num_draws=5, averaged=own[:1])
+    alone = estimate(label, by_set, subject, num_draws=5, averaged=own[:1])
     assert "mean" not in alone and other in alone
 
 
 def test_two_methods_are_compared_draw_by_draw(case):
     label, score, subject = case
-    ours = zero_shot.estimate(label, {"a": score, "b": 2 * score - 0.1}, subject, num_draws=50)
-    other = zero_shot.estimate(label, {"a": score, "b": 2 * score - 0.1}, subject, num_draws=50)
+    ours = estimate(label, {"a": score, "b": 2 * score - 0.1}, subject, num_draws=50)
+    other = estimate(label, {"a": score, "b": 2 * score - 0.1}, subject, num_draws=50)
     found = scores.difference(ours["mean"]["f1"], other["mean"]["f1"])
     assert (found.value, found.low, found.high) == (0, 0, 0)
 
@@ -117,20 +125,10 @@ def test_patients_are_drawn_whole(case):
     label, score, _ = case
     width = {}
     for name, subject in (("images", np.arange(960)), ("patients", np.repeat(np.arange(120), 8))):
-        eight = evaluate(np.repeat(label, 8), {"a": np.repeat(score, 8)}, subject, method="toy", num_draws=200)
-        row = next(row for row in eight if row["metric"] == "f1")
-        width[name] = row["ci_high"] - row["ci_low"]
+        eight = estimate(np.repeat(label, 8), {"a": np.repeat(score, 8)}, subject, num_draws=200)
+        low, high = eight["a"]["f1"].interval()
+        width[name] = high - low
     assert width["patients"] > 2 * width["images"]
-
-
-def test_each_source_alone(case):
-    label, score, _ = case
-    source = np.where(label, "positives", np.where(np.arange(120) % 2, "a", "b"))
-    source[:20] = "mixed"
-    rows = {row["source"]: row for row in zero_shot.by_source(label, score, source)}
-    assert sum(row["n"] for row in rows.values()) == 120
-    assert np.isnan(rows["positives"]["auroc"]) and 0 < rows["mixed"]["auroc"] < 1
-    assert rows["a"]["num_positive"] == 0 and rows["a"]["said_positive"] == np.mean(score[source == "a"] > 0)
 
 
 @pytest.mark.parametrize("task", ["covid19", "chexpert"])
@@ -180,11 +178,11 @@ def test_wrong_inputs_are_refused(case, tmp_path):
     with pytest.raises(ValueError, match="more than one prompt set is called name"):
         read_prompts(tmp_path)
     with pytest.raises(ValueError, match="headline 'no'"):
-        evaluate(label, {"a": score}, subject, method="toy", headline="no")
+        estimate(label, {"a": score}, subject, headline="no")
     with pytest.raises(ValueError, match="1 not finite"):
-        evaluate(label, {"a": np.r_[np.nan, score[1:]]}, subject, method="toy")
+        estimate(label, {"a": np.r_[np.nan, score[1:]]}, subject)
     with pytest.raises(ValueError, match="0 of 120 images are positive"):
-        evaluate(np.zeros(120, dtype=bool), {"a": score}, subject, method="toy")
+        estimate(np.zeros(120, dtype=bool), {"a": score}, subject)
 
 
 def test_the_first_two_sentences():

@@ -20,7 +20,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medcsp_model.evaluation.zero_shot import PromptSet, class_logits, first_sentences, margin
+from medcsp_model.evaluation.zero_shot import first_sentences
 
 Mode = Literal["paper", "native"]
 Kind = Literal["report", "prompt"]
@@ -136,23 +136,6 @@ def embed_texts(
         model.encode_text(model.tokenize(batch, kind=kind).to(model.device)) for batch in _batches(texts, batch_size)
     ]
     return _together(parts, model.embed_dim, "texts")
-
-
-def prompt_scores(model: RadiologyModel, image_ND: NDArray[np.float32], prompts: PromptSet) -> NDArray[np.float64]:
-    """Score of every image under a prompt set, float64 (n,): above zero where argmax says positive.
-
-    The prompts of both classes are one batch, as the released harness gave them.
-
-    Args:
-        model: whose text tower reads the prompts.
-        image_ND: what `embed_images` gave.
-        prompts: the two classes.
-    """
-    texts = [*prompts.negative, *prompts.positive]
-    prompt_PD = embed_texts(model, texts, kind="prompt", batch_size=len(texts))
-    negative_PD, positive_PD = np.split(prompt_PD, [len(prompts.negative)])
-    logits = class_logits(image_ND, negative_PD, positive_PD, logit_scale=model.logit_scale, pooling=prompts.pooling)
-    return margin(logits)
 
 
 def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
