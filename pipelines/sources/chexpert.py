@@ -14,7 +14,7 @@ from pipelines.sources.csv_files import read_header, scan_csv
 from pipelines.sources.films import Films
 from pipelines.sources.observations import OBSERVATIONS, TITLES, scan_labels
 from pipelines.sources.raw_table import RawTable, Source, find_below
-from pipelines.sources.refusals import SourceError
+from pipelines.sources.refusals import REJECTED, SourceError
 from pipelines.sources.releases import Release
 from pipelines.sources.typed_columns import typed
 
@@ -87,7 +87,7 @@ def _read_list(table: RawTable, path: Path) -> pl.LazyFrame:
     frame = scan_labels(path, columns={"image_id": "Path", **there}, table=table.table)
     absent = [pl.lit(None, pl.String).alias(name) for name in _VIEW_COLUMNS if name not in there]
     return frame.with_columns(pl.col("image_id").str.replace(_WITHOUT_FIRST_FOLDER, ""), *absent).select(
-        "image_id", *_VIEW_COLUMNS, *OBSERVATIONS
+        "image_id", *_VIEW_COLUMNS, *OBSERVATIONS, REJECTED
     )
 
 

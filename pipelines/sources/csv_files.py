@@ -32,10 +32,11 @@ def scan_csv(path: Path, *, columns: Mapping[str, str], table: str) -> pl.LazyFr
         table: the table that is read, for messages.
 
     Returns:
-        Frame of strings; a field without text is null, as are those that a short row lacks. Collecting it streams.
+        Frame of strings; a field without text is null. Beside them `_rejected`: the reason where a row has fewer fields
+        than the header, whose other fields are null. Collecting it streams.
 
     Raises:
-        SourceError: columns are missing (at once), or the file is broken (when collected).
+        SourceError: columns are missing (at once), or the file is broken or cut off (when collected).
     """
     return _scan(_parser(path, columns, table, None))
 

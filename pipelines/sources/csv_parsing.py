@@ -35,6 +35,8 @@ _ARROW: Mapping[type[pl.DataType], pa.DataType] = {
     pl.Date: pa.date32(),
     pl.String: pa.string(),
 }
+SHORT = "row: fewer fields than the header"
+"""Why a row is rejected of which nobody can tell what it lacks."""
 _FIELD_BEGINS = (b"", b",", b"\n", b'"')
 
 csv.field_size_limit(MAX_RECORD_BYTES)
@@ -59,7 +61,7 @@ class BlockParser:
     def schema(self) -> dict[str, pl.DataType]:
         """Return the columns of a parsed frame."""
         if self.contract is None:
-            return dict.fromkeys(self.positions, pl.String())
+            return dict.fromkeys([*self.positions, REJECTED], pl.String())
         dtypes = {name: column.dtype for name, column in self.contract.columns().items()}
         return {**dtypes, REJECTED: pl.String()}
 
@@ -71,7 +73,8 @@ class BlockParser:
             wanted: columns of `schema()` that are needed.
         """
         if self.contract is None:
-            return self._arrow(block, dict.fromkeys(wanted, pa.string()))
+            text = [name for name in wanted if name != REJECTED] or list(self.positions)
+            return self._arrow(block, dict.fromkeys(text, pa.string()))
         columns = self.contract.columns()
         names = list(columns) if REJECTED in wanted else wanted
         types = {name: _ARROW.get(type(columns[name].dtype)) for name in names}
@@ -88,18 +91,23 @@ class BlockParser:
             wanted: columns of `schema()` that are needed.
 
         Raises:
-            SourceError: a row has more fields than the header, or text is not UTF-8.
+            SourceError: a row has more fields than the header, the file's last row has fewer, or text is not UTF-8.
         """
         if self.contract is None:
-            return (pl.DataFrame(table) if table is not None else self._rows(block)).select(wanted)
+            return self._text(block, table).select(wanted)
         frame = None if table is None else _finished(table, self.contract)
         return (self._careful(block) if frame is None else frame).select(wanted)
 
     def _careful(self, block: Block) -> pl.DataFrame:
         assert self.contract is not None
         table = self._arrow(block, dict.fromkeys(self.positions, pa.string()))
-        text = self._rows(block) if table is None else pl.DataFrame(table)
-        return typed(text.lazy(), self.contract).collect()
+        return typed(self._text(block, table).lazy(), self.contract).collect()
+
+    def _text(self, block: Block, table: pa.Table | None) -> pl.DataFrame:
+        """Return a block as text and why each row is rejected, from what Arrow made of it where it made something."""
+        if table is None:
+            return self._rows(block)
+        return pl.DataFrame(table).with_columns(pl.lit(None, pl.String).alias(REJECTED))
 
     def _arrow(self, block: Block, types: Mapping[str, pa.DataType]) -> pa.Table | None:
         """Return columns of a block; None where a row is too short or too long, or a value is not of its type."""
@@ -126,26 +134,36 @@ class BlockParser:
         return table.rename_columns(list(types))
 
     def _rows(self, block: Block) -> pl.DataFrame:
-        """Return a block as text, row by row: short rows are filled with nulls."""
-        try:
-            text = block.text[: block.num_bytes].decode()
-        except UnicodeDecodeError as error:
-            line = line_at(self.path, block.offset + error.start)
-            raise SourceError(f"{self.path}, line {line}: holds text that is not UTF-8") from error
-        reader = csv.reader(io.StringIO(text, newline=""))
+        """Return a block as text, row by row: a short row may lack any field, not just the last, and is rejected."""
+        reader = csv.reader(io.StringIO(self._decoded(block), newline=""))
         width = len(self.header)
-        rows: dict[str, list[str | None]] = {name: [] for name in self.positions}
+        rows: dict[str, list[str | None]] = {name: [] for name in (*self.positions, REJECTED)}
+        num_fields, line = width, 0
         for row in reader:
             if not row:
                 continue
-            if len(row) > width:
-                line = line_at(self.path, block.offset) + reader.line_num - 1
-                raise SourceError(
-                    f"{self.path}, line {line}: a row has more fields than the header ({len(row)}, not {width})"
-                )
+            num_fields, line = len(row), reader.line_num
+            if num_fields > width:
+                raise self._refusal(block, line, f"a row has more fields than the header ({num_fields}, not {width})")
             for name, position in self.positions.items():
-                rows[name].append((row[position] or None) if position < len(row) else None)
-        return pl.DataFrame(rows, schema=dict.fromkeys(self.positions, pl.String))
+                rows[name].append((row[position] or None) if position < num_fields else None)
+            rows[REJECTED].append(SHORT if num_fields < width else None)
+        if block.is_last and num_fields < width:
+            raise self._refusal(
+                block, line, f"the last row has {num_fields} of {width} fields; cut off? unpack or download it again"
+            )
+        return pl.DataFrame(rows, schema=dict.fromkeys(rows, pl.String))
+
+    def _decoded(self, block: Block) -> str:
+        try:
+            return block.text[: block.num_bytes].decode()
+        except UnicodeDecodeError as error:
+            line = line_at(self.path, block.offset + error.start)
+            raise SourceError(f"{self.path}, line {line}: holds text that is not UTF-8") from error
+
+    def _refusal(self, block: Block, line: int, reason: str) -> SourceError:
+        """Return an error about a line of a block, counted from 1."""
+        return SourceError(f"{self.path}, line {line_at(self.path, block.offset) + line - 1}: {reason}")
 
 
 def _finished(table: pa.Table, contract: type[Contract]) -> pl.DataFrame | None:

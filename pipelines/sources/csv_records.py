@@ -39,11 +39,13 @@ class Block:
         text: bytes that begin with them.
         num_bytes: how many bytes they are.
         offset: where they begin in the text of the file, for messages.
+        is_last: whether the file ends with them.
     """
 
     text: bytes
     num_bytes: int
     offset: int
+    is_last: bool = False
 
 
 def read_header(path: Path) -> list[str]:
@@ -75,14 +77,14 @@ def read_blocks(path: Path, *, num_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
         SourceError: the file is broken; raised where that is met, so the blocks before it have been yielded.
     """
     rest, offset = b"", 0
-    for data in _stream(path, num_bytes):
+    for data, is_end in _stream(path, num_bytes):
         if not offset:
             offset = len(data)  # the first is the header
             continue
         text = rest + data
         end = _end_of_records(text, path, offset)
         if end:
-            yield Block(text, end, offset)
+            yield Block(text, end, offset, is_last=is_end and end == len(text))
         rest, offset = text[end:], offset + end
         if len(rest) > MAX_RECORD_BYTES:
             raise SourceError(
@@ -93,7 +95,7 @@ def read_blocks(path: Path, *, num_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
         rest += b"\n"
         if _end_of_records(rest, path, offset) != len(rest):
             raise SourceError(f"{path}, line {line_at(path, offset)}: a quote is opened and never closed")
-        yield Block(rest, len(rest), offset)
+        yield Block(rest, len(rest), offset, is_last=True)
 
 
 def stream_error(path: Path) -> str | None:
@@ -120,8 +122,8 @@ def line_at(path: Path, offset: int) -> int:
     return lines
 
 
-def _stream(path: Path, num_bytes: int) -> Iterator[bytes]:
-    """Yield the header line, then the rest in pieces."""
+def _stream(path: Path, num_bytes: int) -> Iterator[tuple[bytes, bool]]:
+    """Yield the header line, then the rest in pieces, and with each whether the file ends there."""
     position = 0
     try:
         with _open(path) as stream:
@@ -130,7 +132,7 @@ def _stream(path: Path, num_bytes: int) -> Iterator[bytes]:
                 if b"\0" in data:
                     line = line_at(path, position + data.index(b"\0"))
                     raise SourceError(f"{path}, line {line}: holds NUL bytes (a damaged file; download it again)")
-                yield data
+                yield data, not stream.peek(1)
                 position += len(data)
                 data = stream.read(num_bytes)
     except BROKEN_STREAM as error:
@@ -195,5 +197,5 @@ def _reason(error: BaseException) -> str:
     return f"cannot be read ({error})"
 
 
-def _open(path: Path) -> io.BufferedIOBase:
+def _open(path: Path) -> io.BufferedReader | igzip.IGzipFile:
     return igzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")

@@ -30,7 +30,8 @@ def typed(
     first such column and the reason, for instance "charttime: not a timestamp".
 
     Args:
-        frame: one string column per contract column (and whatever `casts` reads).
+        frame: one string column per contract column (and whatever `casts` reads); of its `_rejected`, if it has one,
+            every reason goes before all others.
         contract: the target.
         casts: expressions for columns that are not one text column cast; null is reported as a failed cast.
         failure: text expression, a reason to reject the row that goes before any cast.
@@ -39,6 +40,7 @@ def typed(
         The contract's columns in order, then `_rejected`.
     """
     casts = casts or {}
+    rejected = REJECTED in frame.collect_schema()
     columns = contract.columns()
     texts = {name: pl.col(name) for name in columns if name not in casts}
     cleaned = frame.with_columns(_clean(name).alias(name) for name in texts if isinstance(columns[name], dy.String))
@@ -49,6 +51,7 @@ def typed(
     return cast.select(
         *[pl.col(_cast_name(name)).alias(name) for name in columns],
         pl.coalesce(
+            pl.col(REJECTED) if rejected else pl.lit(None, pl.String),
             pl.lit(None, pl.String) if failure is None else failure,
             *[_problem(name, column, has_text=name in texts) for name, column in columns.items()],
         ).alias(REJECTED),

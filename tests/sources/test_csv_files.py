@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.sources import SourceError
+from pipelines.sources import SourceError, csv_records
 from pipelines.sources.csv_files import read_header, scan_csv
 
 COLUMNS = {"key": "key", "text": "text"}
 
 
 def read(path: Path) -> list[tuple[str | None, str | None]]:
-    return scan_csv(path, columns=COLUMNS, table="t").collect().rows()
+    return scan_csv(path, columns=COLUMNS, table="t").select(*COLUMNS).collect().rows()
 
 
 def written(rows: list[tuple[str, str]], *, terminator: str = "\n", quoting: int = csv.QUOTE_MINIMAL) -> bytes:
@@ -64,10 +64,26 @@ def test_members_of_a_gzip_file_are_one_file(tmp_path: Path) -> None:
     assert read(path) == [("a", "b"), ("c", "d")]
 
 
-def test_short_rows_hold_nulls_wherever_they_stand(tmp_path: Path) -> None:
+def test_short_row_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_bytes(b"key,text\na\nb,c\nd\n")
-    assert read(path) == [("a", None), ("b", "c"), ("d", None)]
+    path.write_bytes(b"key,text\na\nb,c\n")
+    frame = scan_csv(path, columns=COLUMNS, table="t")
+    assert frame.collect().rows() == [("a", None, "row: fewer fields than the header"), ("b", "c", None)]
+    assert frame.select("_rejected").collect().to_series().null_count() == 1
+    assert frame.select("text").collect().height == 2
+
+
+@pytest.mark.parametrize("end", ["d", "d\n", "d\r\n\r\n"])
+@pytest.mark.parametrize("num_bytes", [24, 1 << 20])
+def test_file_whose_last_row_is_short_was_cut_off(
+    end: str, num_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cut.csv"
+    path.write_text(f'key,text\na,"two\nlines"\nb,c\n{end}')
+    cut = lambda path: csv_records.read_blocks(path, num_bytes=num_bytes)  # noqa: E731
+    monkeypatch.setattr("pipelines.sources.csv_files.read_blocks", cut)
+    with pytest.raises(SourceError, match=r"cut\.csv, line 5: the last row has 1 of 2 fields; cut off\? unpack or"):
+        read(path)
 
 
 def test_missing_columns_are_named_with_those_found(tmp_path: Path) -> None:

@@ -353,16 +353,28 @@ def word_that_is_none_of_those_allowed(given: Given) -> Case:
 def short_row(given: Given) -> Case:
     row, width = given.row(), given.pick(*range(1, len(given.header)))
     lines = as_csv(given.header, given.rows[:row]), as_csv(given.rows[row][:width], given.rows[row + 1 :])
-    cut = given.header[width:]
-    columns = given.contract.columns()
-    nulls = [name for name in columns if name in cut]
-    empty = [name for name in nulls if not columns[name].nullable]
+    data = packed(b"".join(lines))
+    if row == NUM_ROWS - 1:
+        return Case(data, error=f"the last row has {width} of {len(given.header)} fields")
     lost = pl.int_range(pl.len()) == row
     expected = given.frame.with_columns(
-        *(pl.when(~lost).then(pl.col(name)).alias(name) for name in nulls),
-        *([pl.when(lost).then(pl.lit(f"{empty[0]}: empty")).alias("_rejected")] if empty else []),
+        *(
+            pl.when(~lost).then(pl.col(name)).alias(name)
+            for name in given.contract.columns()
+            if name not in given.header[:width]
+        ),
+        pl.when(lost).then(pl.lit("row: fewer fields than the header")).alias("_rejected"),
     )
-    return Case(packed(b"".join(lines)), table=expected)
+    return Case(data, table=expected)
+
+
+def cut_off(given: Given) -> Case:
+    """An unpacked file that ends inside a row: nothing else tells that the rest is missing."""
+    rows = given.rows[: given.row() + 1]
+    width = given.pick(*range(1, len(given.header)))
+    name = given.tree.tables[given.table].files[0].removesuffix(".gz")
+    data = as_csv(given.header, [*rows[:-1], rows[-1][:width]]).removesuffix(b"\n")
+    return Case(data, name=name, error=f"the last row has {width} of {len(given.header)} fields; cut off?")
 
 
 # --- refused ---------------------------------------------------------------------------------------------------------
@@ -477,6 +489,7 @@ KINDS = (
     *(number_beyond_its_column, number_that_is_none, empty_where_a_value_must_be, word_that_is_none_of_those_allowed),
     *(
         short_row,
+        cut_off,
         truncated,
         wrong_byte,
         not_gzip_at_all,
