@@ -59,6 +59,7 @@ def run(workspace: Workspace, *, job: str, force: bool = False) -> int:
         )
     costs = asset_costs(result, workspace.lake)
     print_costs(costs, total_seconds=time.monotonic() - started)
+    print_warnings(failed_warnings(result))
     if not result.success:
         print("\n".join(f"failed: {line}" for line in failures(result)), file=sys.stderr)
         return 1
@@ -120,6 +121,24 @@ def print_costs(costs: pl.DataFrame, *, total_seconds: float) -> None:
         print(f"{row['asset']:<{width}}{row['state']:<9}{rows:>10}{rejected:>10}{row['seconds']:>9.2f}{peak:>9}")
     work = float(costs["seconds"].sum())
     print(f"\n{total_seconds:.0f} s in all; {total_seconds - work:.1f} s of it Dagster's own and start-up")
+
+
+def failed_warnings(result: dg.ExecuteInProcessResult) -> dict[str, int]:
+    """Return the rows that break each rule which stops nothing, by name; rows that a contract rejects stand above."""
+    return {
+        check.check_name: int(check.metadata["rows"].value)  # type: ignore[arg-type]
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and "rows" in check.metadata
+    }
+
+
+def print_warnings(failed: dict[str, int]) -> None:
+    """Print the rules that stop nothing and what they found; `sql/checks/warnings/<rule>.sql` gives the rows."""
+    if not failed:
+        return
+    print("\nwarnings (rows by sql/checks/warnings/<rule>.sql)")
+    for rule, num_rows in sorted(failed.items()):
+        print(f"  {rule:<56}{num_rows:>10,}")
 
 
 def print_results(workspace: Workspace) -> int:

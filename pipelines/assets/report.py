@@ -7,7 +7,7 @@ import polars as pl
 from data_contracts import CONTRACTS, evaluation
 from lake import Lake
 from pipelines.assets.step import Build, Made, made_by, step
-from pipelines.report import INDEX, TEMPLATES, build_site, exhibits, write_site
+from pipelines.report import INDEX, TEMPLATES, WARNINGS, build_site, exhibits, write_site
 
 BEFORE_LINEAGE = tuple(c for c in CONTRACTS.values() if c not in (evaluation.Lineage, evaluation.Report))
 BEFORE = tuple(contract.table for contract in BEFORE_LINEAGE)
@@ -61,7 +61,7 @@ def lineage(build: Build) -> pl.DataFrame:
     inputs=(*BEFORE_LINEAGE, evaluation.Lineage),
     raw=lambda workspace: {**made_by(workspace, BEFORE), "absent": ",".join(sorted(workspace.sources.absent))},
     settings=lambda profile: {"profile": profile.name},
-    data_files=TEMPLATES,
+    data_files=(*TEMPLATES, *WARNINGS),
     on_device=True,
     kinds=("html",),
 )

@@ -7,5 +7,6 @@ What lives here: reading aggregates from published tables, and drawing them. Wha
 from pipelines.report.page import TEMPLATES
 from pipelines.report.paper_numbers import TABLE_1, TABLE_2
 from pipelines.report.site import INDEX, INPUTS, Site, build_site, write_site
+from pipelines.report.warned_rules import WARNINGS
 
-__all__ = ["INDEX", "INPUTS", "TABLE_1", "TABLE_2", "TEMPLATES", "Site", "build_site", "write_site"]
+__all__ = ["INDEX", "INPUTS", "TABLE_1", "TABLE_2", "TEMPLATES", "WARNINGS", "Site", "build_site", "write_site"]

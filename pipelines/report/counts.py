@@ -12,6 +12,7 @@ from lake import Lake, Manifest
 from pipelines.report.content import Cell, Column, KeyNumber, Row, Section, Table, mean_cell
 from pipelines.report.formats import NONE, count, median, percent, plain, ratio, release
 from pipelines.report.paper_numbers import TABLE_1
+from pipelines.report.warned_rules import warnings_table
 
 SPLIT_TITLES = {
     "pretrain": ("Pre-training", "the model learns from these"),
@@ -66,6 +67,7 @@ def counts_section(
         _cohort_table(cohorts),
         _modality_table(lake),
         _rejected_table(manifests),
+        warnings_table(lake),
     )
     both = len(_subjects(read.ehr) & _subjects(read.cxr))
     return Section(

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 
 from data_contracts.evaluation import Metrics
-from pipelines.run import print_metrics
+from pipelines.run import failed_warnings, print_metrics, print_warnings
 
 RETRIEVAL: dict[str, Any] = {
     "task": "retrieval_mimic_cxr",
@@ -86,6 +87,32 @@ def test_predictions_stand_task_by_method_with_their_events(capsys: pytest.Captu
         ["logistic_regression", "60.0", "-"],
         ["95", "%", "interval"],
     ]
+
+
+def test_rules_that_only_warn_are_named_with_their_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    rules = {"contract": {"rejected: path: empty": 2}, "stays__left_out": {"rows": 1234}, "stays__odd": {"rows": 0}}
+
+    @dg.multi_asset(
+        specs=[dg.AssetSpec("stays")], check_specs=[dg.AssetCheckSpec(rule, asset="stays") for rule in rules]
+    )
+    def stays() -> dg.MaterializeResult:
+        checks = [
+            dg.AssetCheckResult(
+                check_name=rule,
+                passed=not any(numbers.values()),
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata=numbers,
+            )
+            for rule, numbers in rules.items()
+        ]
+        return dg.MaterializeResult(asset_key="stays", check_results=checks)
+
+    failed = failed_warnings(dg.materialize([stays]))
+    assert failed == {"stays__left_out": 1234}
+    print_warnings(failed)
+    assert capsys.readouterr().out.split()[-2:] == ["stays__left_out", "1,234"]
+    print_warnings({})
+    assert capsys.readouterr().out == ""
 
 
 def test_nothing_is_printed_of_what_was_not_evaluated(capsys: pytest.CaptureFixture[str]) -> None:

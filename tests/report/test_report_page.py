@@ -347,6 +347,18 @@ def test_rejected_rows_are_counted(new_lake: NewLake, render: Render, planted_cu
     assert len(rules) == 1 and "grad_norm" in rules[0][1]
 
 
+def test_warnings_are_counted_by_rule(
+    new_lake: NewLake, render: Render, planted: Lake, readers: dict[str, Reader]
+) -> None:
+    name = "cxr reports: without wanted section"
+    assert not [row for row in readers["data"].rows if row[0].startswith(name)]
+    rows = [row | {"is_fall_back": True} for row in planted.scan("cxr_reports").collect().to_dicts()]
+    reader = Reader(render(new_lake({"cxr_reports": rows})).pages["data.html"])
+    (said,) = [row for row in reader.rows if row[0].startswith(name)]
+    assert said[0].endswith("give the next of the chain instead.")
+    assert said[1:] == [str(len(rows))]
+
+
 def test_words_in_names_are_escaped(planted: Lake) -> None:
     from pipelines.report import build_site
 

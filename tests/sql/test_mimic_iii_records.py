@@ -75,10 +75,13 @@ def test_a_subject_in_both_is_taken_from_mimic_iii(hospital) -> None:
     assert hospital.run("checks/ehr_stays__inside_record.sql").is_empty()
 
 
-def test_stays_without_admission_are_said_for_both_databases(hospital) -> None:
+def test_stays_without_admission_are_said_for_every_database(hospital) -> None:
     hospital.fill({"mimic_iii__admissions": [admission(1, 101)]})
     left_out = hospital.run("checks/warnings/ehr_records__stays_without_admission.sql")
     assert left_out.rows() == [("mimic_iii", 203, 102, 2)]
+    hospital.fill({"mimic_iii_carevue__admissions": []})  # the subset's 2 is MIMIC-III's, and said once
+    left_out = hospital.run("checks/warnings/ehr_records__stays_without_admission.sql")
+    assert left_out.rows() == [("mimic_iii", 203, 102, 2), ("mimic_iii_carevue", 204, 103, 3)]
 
 
 def icd9(hadm: int, code: str | None) -> dict[str, Any]:
