@@ -7,6 +7,7 @@ is hashed once and remembered by size and time of change.
 import functools
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from os import stat_result
@@ -16,6 +17,8 @@ from lake.files import canonical_json, locked, sha256_file, write_atomic
 from lake.fingerprints import short_hash
 
 SUMS = "SHA256SUMS.txt"
+_OF_A_PATIENT = re.compile(r"[a-z]{0,8}\d", re.IGNORECASE)
+"""How a part of a path begins that numbers a patient, study or film: p10000032, s50414267.txt, patient00001, 7.xml."""
 FRESH_SECONDS = 2.0  # a file this new could change again within one tick of its clock
 
 Notes = dict[str, list[int | str]]  # path below the root: bytes, time of change in ns, sha256
@@ -56,7 +59,7 @@ def _digests(paths: Sequence[Path], names: Sequence[str], root: Path, home: Path
         status = _stat(path, root)
         digest = _listed_digest(path, root, status.st_mtime_ns) or _noted_digest(noted, name, status)
         if digest is None:
-            digest = sha256_file(path)
+            digest = _hashed(path, root)
             added[name] = [status.st_size, status.st_mtime_ns, digest]
         digests.append(digest)
     _add_notes(note, added)
@@ -67,9 +70,32 @@ def _stat(path: Path, root: Path) -> stat_result:
     try:
         return path.stat()
     except OSError as error:
-        raise ValueError(
-            f"raw file {path} cannot be read ({error.strerror}); check the variable that names {root}"
-        ) from error
+        raise unreadable(path, root, error) from None
+
+
+def _hashed(path: Path, root: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise unreadable(path, root, error) from None
+
+
+def unreadable(path: Path, root: Path, error: OSError) -> ValueError:
+    """Return what to raise, from None, where a raw file cannot be read: the system's own message names it in full."""
+    return ValueError(
+        f"raw file {shown(path, root=root)} cannot be read ({error.strerror}); check the variable that names {root}, "
+        f"and what this prints: find {root} -type f ! -readable"
+    )
+
+
+def shown(path: Path, *, root: Path) -> str:
+    """Return a raw file as messages name it: its path, cut before the first part that numbers a patient or study."""
+    kept = root
+    for part in path.relative_to(root).parts:
+        if _OF_A_PATIENT.match(part):
+            return f"{kept}/..."
+        kept /= part
+    return str(kept)
 
 
 def listed_digest(path: Path, *, root: Path) -> str | None:
@@ -83,6 +109,16 @@ def listed_digest(path: Path, *, root: Path) -> str | None:
         return None
     status = sums.stat()
     return _read_sums(sums, status.st_mtime_ns, status.st_size).get(path.relative_to(sums.parent).as_posix())
+
+
+def listed_at(path: Path, *, root: Path) -> str:
+    """Return the list that names a file and the line where it does, for messages."""
+    sums = _nearest_list(path, root)
+    assert sums is not None
+    name = path.relative_to(sums.parent).as_posix()
+    lines = sums.read_text(encoding="utf-8").splitlines()
+    found = [number for number, line in enumerate(lines, start=1) if _parsed(line)[1] == name]
+    return f"{sums}, line {found[-1]}"
 
 
 def _listed_digest(path: Path, root: Path, mtime_ns: int) -> str | None:
@@ -103,13 +139,18 @@ def _read_sums(path: Path, mtime_ns: int, num_bytes: int) -> dict[str, str]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
             continue
-        digest, _, name = line.partition(" ")
-        if len(digest) != hashlib.sha256().digest_size * 2 or not name.strip():
+        digest, name = _parsed(line)
+        if len(digest) != hashlib.sha256().digest_size * 2 or not name:
             raise ValueError(
-                f"{path}, line {number}: expected '<sha256>  <path>', found {line[:80]!r}; download it again"
+                f"{path}, line {number}: expected '<sha256>  <path>', found something else; download it again"
             )
-        digests[name.strip().removeprefix("*").removeprefix("./")] = digest.lower()
+        digests[name] = digest
     return digests
+
+
+def _parsed(line: str) -> tuple[str, str]:
+    digest, _, name = line.partition(" ")
+    return digest.lower(), name.strip().removeprefix("*").removeprefix("./")
 
 
 def _noted_digest(notes: Mapping[str, list[int | str]], name: str, status: stat_result) -> str | None:

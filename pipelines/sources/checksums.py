@@ -12,7 +12,7 @@ from typing import Literal
 
 from lake import sha256_file, short_hash, write_atomic
 from lake.files import canonical_json, locked
-from lake.raw import FRESH_SECONDS, SUMS, listed_digest
+from lake.raw import FRESH_SECONDS, SUMS, listed_at, listed_digest, shown, unreadable
 from pipelines.sources.refusals import SourceError
 
 Mode = Literal["all", "changed", "off"]
@@ -80,15 +80,19 @@ def _check(
     if expected is None:
         return "num_unlisted"
     name = path.relative_to(root).as_posix()
-    status = path.stat()
-    seen: list[int | str] = [status.st_size, status.st_mtime_ns, expected]
-    if verified.get(name) == seen:
-        return "num_unchanged"
-    found = digest(path)
+    try:
+        status = path.stat()
+        seen: list[int | str] = [status.st_size, status.st_mtime_ns, expected]
+        if verified.get(name) == seen:
+            return "num_unchanged"
+        found = digest(path)
+    except OSError as error:
+        raise SourceError(str(unreadable(path, root, error))) from None
     if found != expected:
         raise SourceError(
-            f"{path} is not as {SUMS} lists it: expected {expected}, found {found} ({status.st_size} bytes); "
-            "download it again, or set the check of checksums to off if you changed it on purpose"
+            f"{shown(path, root=root)} is not as {listed_at(path, root=root)}, lists it: expected {expected}, "
+            f"found {found} ({status.st_size} bytes); download it again, or set MEDCSP_CHECKSUMS=off if you changed it "
+            "on purpose"
         )
     added[name] = seen
     return "num_hashed"

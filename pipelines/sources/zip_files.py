@@ -1,7 +1,8 @@
 """Reads members of a zip file by name, without extracting anything, and refuses archives that are made to harm.
 
 Refused as a whole: an entry whose name climbs out of the folder, a link, an encrypted entry, two entries of one name,
-an entry that unpacks to far more than it packs, and a total beyond what any release holds.
+an entry that unpacks to far more than it packs, and a total beyond what any release holds. Messages name an entry by
+its place in the archive: names hold the numbers of patients and studies.
 """
 
 import stat
@@ -37,15 +38,19 @@ class ZipMembers:
         self.path = path
         self._archive = archive
         self._infos: dict[str, zipfile.ZipInfo] = {}
+        self._places: dict[str, str] = {}
         total = 0
-        for info in archive.infolist():
+        infos = archive.infolist()
+        for place, info in enumerate(infos, start=1):
+            entry = f"entry {place} of {len(infos)}"
             if fault := _fault(info):
-                raise SourceError(f"{path}: {info.filename!r} inside it {fault}; download the file again")
+                raise SourceError(f"{path}: {entry} inside it {fault}; download the file again")
             total += info.file_size
             name = info.filename.removeprefix(prefix)
             if name in self._infos:
-                raise SourceError(f"{path}: holds {info.filename!r} twice; download the file again")
+                raise SourceError(f"{path}: {entry} inside it has the name of another; download the file again")
             self._infos[name] = info
+            self._places[name] = entry
         if total > MAX_TOTAL_BYTES:
             raise SourceError(f"{path}: unpacks to {total} bytes, more than {MAX_TOTAL_BYTES}; download the file again")
 
@@ -66,7 +71,11 @@ class ZipMembers:
             with self._archive.open(info) as member:
                 return member.read(max_bytes + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-            raise SourceError(f"{self.path}: {name} inside it cannot be read ({error}); download it again") from error
+            # from None: the module's own message names the member
+            raise SourceError(
+                f"{self.path}: {self._places[name]} inside it cannot be read ({type(error).__name__}); "
+                f"download it again (unzip -Z1 lists the entries in order)"
+            ) from None
 
 
 @contextmanager

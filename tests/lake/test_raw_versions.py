@@ -80,7 +80,7 @@ def test_a_list_above_the_root_is_not_looked_at(root, home):
 def test_a_broken_list_names_its_line(root, home):
     path = write(root / "a.csv", "one")
     write(root / "SHA256SUMS.txt", f"{'ab' * 32}  b.csv\n<html>\n", OLD + 1)
-    with pytest.raises(ValueError, match=r"SHA256SUMS.txt, line 2: .*<html>"):
+    with pytest.raises(ValueError, match=r"SHA256SUMS.txt, line 2: expected '<sha256>"):
         file_digest(path, root=root, home=home)
 
 
@@ -96,6 +96,21 @@ def test_the_version_of_a_group_depends_on_names_and_content_alone(root, home, h
     assert raw_version([moved, b], root=root, home=home) != before
     write(b, "other", OLD + 60)
     assert raw_version([a, b], root=root, home=home) != before
+
+
+def test_an_error_names_no_patient(root, home, monkeypatch):
+    patients = root / "files" / "p10" / "p10000032" / "s50414267.txt"
+    with pytest.raises(ValueError, match=r"raw file .*/release/files/\.\.\. cannot be read .*find") as missing:
+        raw_version([patients], root=root, home=home)
+    assert "10000032" not in f"{missing.value}{missing.value.__cause__}"
+    write(patients, "one")
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(raw_module, "sha256_file", refuse)
+    with pytest.raises(ValueError, match=r"/release/files/\.\.\. cannot be read \(Permission denied\)"):
+        raw_version([patients], root=root, home=home)
 
 
 def test_a_missing_file_is_an_error_that_names_it(root, home):

@@ -74,6 +74,16 @@ def test_file_that_differs_is_named_with_both_digests(mode: str, tree, tmp_path:
     assert check_sums(files, root=root, home=home, mode="off") == Checked()
 
 
+def test_file_of_a_patient_is_named_by_its_line_alone(tree, tmp_path: Path) -> None:
+    root, files = tree({"a.csv": b"a", "files/p10/p10000032/s50414267.txt": b"report"})
+    put(files[1], b"x")
+    with pytest.raises(
+        SourceError, match=r"release/files/\.\.\. is not as .*/SHA256SUMS\.txt, line 2, lists it"
+    ) as error:
+        check_sums(files, root=root, home=tmp_path / "home", mode="changed")
+    assert "10000032" not in str(error.value)
+
+
 def test_change_that_hides_behind_the_same_size_and_time_is_found_by_all(tree, tmp_path: Path) -> None:
     root, files = tree({"a.csv": b"a"})
     home = tmp_path / "home"
