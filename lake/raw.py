@@ -1,7 +1,7 @@
 """Versions of raw files, cheap enough to ask at every run.
 
-A release's own checksum list is believed for a file that has not been touched since the list was written; anything else
-is hashed once and remembered by size and time of change.
+A file is hashed once and remembered by size and time of change. A release's own list of checksums is read here, but not
+believed: a file may have been changed on purpose, and its time says nothing where a tree was copied.
 """
 
 import functools
@@ -50,14 +50,24 @@ def file_digest(path: Path, *, root: Path, home: Path) -> str:
     return _digests([path], [path.relative_to(root).as_posix()], root, home)[0]
 
 
+def noted_digest(path: Path, *, root: Path, home: Path) -> str | None:
+    """The sha256 of one raw file where it is remembered and the file has the same size and time; else None."""
+    name = path.relative_to(root).as_posix()
+    return _noted_digest(_read_notes(_note_of(root, home)), name, path.stat())
+
+
+def _note_of(root: Path, home: Path) -> Path:
+    return home / "digests" / f"{short_hash(str(root.resolve()))}.json"
+
+
 def _digests(paths: Sequence[Path], names: Sequence[str], root: Path, home: Path) -> list[str]:
-    note = home / "digests" / f"{short_hash(str(root.resolve()))}.json"
+    note = _note_of(root, home)
     noted = _read_notes(note)
     added: Notes = {}
     digests = []
     for path, name in zip(paths, names, strict=True):
         status = _stat(path, root)
-        digest = _listed_digest(path, root, status.st_mtime_ns) or _noted_digest(noted, name, status)
+        digest = _noted_digest(noted, name, status)
         if digest is None:
             digest = _hashed(path, root)
             added[name] = [status.st_size, status.st_mtime_ns, digest]
@@ -119,12 +129,6 @@ def listed_at(path: Path, *, root: Path) -> str:
     lines = sums.read_text(encoding="utf-8").splitlines()
     found = [number for number, line in enumerate(lines, start=1) if _parsed(line)[1] == name]
     return f"{sums}, line {found[-1]}"
-
-
-def _listed_digest(path: Path, root: Path, mtime_ns: int) -> str | None:
-    """The digest in the nearest checksum list up to the root; None if the file is newer than the list."""
-    sums = _nearest_list(path, root)
-    return listed_digest(path, root=root) if sums is not None and mtime_ns <= sums.stat().st_mtime_ns else None
 
 
 def _nearest_list(path: Path, root: Path) -> Path | None:

@@ -1,18 +1,19 @@
 """Compares the files of a release with its `SHA256SUMS.txt`: all of them, those that changed since, or none.
 
-Does not belong here: versions of raw files (`lake.raw`, which believes the list), and which files a table reads.
+Does not belong here: versions of raw files (`lake.raw`, which never believes the list), and which files a table reads.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from lake import sha256_file, short_hash, write_atomic
 from lake.files import canonical_json, locked
-from lake.raw import FRESH_SECONDS, SUMS, listed_at, listed_digest, shown, unreadable
+from lake.raw import FRESH_SECONDS, SUMS, listed_at, listed_digest, noted_digest, shown, unreadable
 from pipelines.sources.refusals import SourceError
 
 Mode = Literal["all", "changed", "off"]
@@ -42,7 +43,7 @@ def check_sums(
     root: Path,
     home: Path,
     mode: Mode,
-    digest: Callable[[Path], str] = sha256_file,
+    digest: Callable[[Path], str] | None = None,
 ) -> Checked:
     """Compare files with the nearest checksum list up to their root.
 
@@ -52,7 +53,7 @@ def check_sums(
         home: the lake's home, where it is remembered which file, of which size and time of change, was as listed.
         mode: `all` reads every listed file; `changed` only those that are new, or changed since they were found as
             listed, or listed otherwise now; `off` reads nothing.
-        digest: sha256 of a file's bytes, in hex.
+        digest: sha256 of a file's bytes, in hex; by default what `lake.raw` remembers of it, read again for `all`.
 
     Raises:
         SourceError: a file is not as listed, or the list is not one.
@@ -63,6 +64,8 @@ def check_sums(
         return Checked()
     note = home / "checksums" / f"{short_hash(str(root.resolve()))}.json"
     verified = _read(note)
+    if digest is None:
+        digest = sha256_file if mode == "all" else partial(_remembered, root=root, home=home)
     added: _Verified = {}
     counts = {"num_hashed": 0, "num_unchanged": 0, "num_unlisted": 0}
     try:
@@ -96,6 +99,11 @@ def _check(
         )
     added[name] = seen
     return "num_hashed"
+
+
+def _remembered(path: Path, *, root: Path, home: Path) -> str:
+    """Return the digest that the file's version was made of a moment ago, so that it is not read twice."""
+    return noted_digest(path, root=root, home=home) or sha256_file(path)
 
 
 def _expected(path: Path, root: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Raw files: believed by the release's list, else hashed once and remembered until they change."""
+"""Raw files: hashed once and remembered until they change; the release's list is read, and not believed."""
 
 import hashlib
 import os
@@ -9,6 +9,7 @@ import pytest
 
 from lake import file_digest, raw_version
 from lake import raw as raw_module
+from lake.raw import listed_at, listed_digest
 
 OLD = time.time() - 3600
 
@@ -61,27 +62,31 @@ def test_a_file_written_this_moment_is_not_remembered(root, home, hashed):
     assert file_digest(path, root=root, home=home) == sha("two")
 
 
+def test_the_list_of_the_release_is_not_believed(root, home):
+    path = write(root / "hosp" / "a.csv", "changed on purpose")
+    write(root / "SHA256SUMS.txt", f"{'ab' * 32}  hosp/a.csv\n", OLD + 1)
+    assert file_digest(path, root=root, home=home) == sha("changed on purpose")
+
+
 @pytest.mark.parametrize("line", ["{}  hosp/a.csv\n", "{} *hosp/a.csv\n", "{}  ./hosp/a.csv\n"])
-def test_the_list_of_the_release_is_believed_for_files_older_than_it(root, home, hashed, line):
+def test_the_list_of_the_release_is_read(root, line):
     path = write(root / "hosp" / "a.csv", "one")
-    write(root / "SHA256SUMS.txt", line.format("ab" * 32), OLD + 1)
-    assert file_digest(path, root=root, home=home) == "ab" * 32
-    assert hashed == []
-    write(path, "edited", OLD + 2)
-    assert file_digest(path, root=root, home=home) == sha("edited")
+    write(root / "SHA256SUMS.txt", f"\n{line.format('AB' * 32)}", OLD + 1)
+    assert listed_digest(path, root=root) == "ab" * 32
+    assert listed_at(path, root=root) == f"{root}/SHA256SUMS.txt, line 2"
 
 
-def test_a_list_above_the_root_is_not_looked_at(root, home):
+def test_a_list_above_the_root_is_not_looked_at(root):
     path = write(root / "a.csv", "one")
     write(root.parent / "SHA256SUMS.txt", f"{'ab' * 32}  release/a.csv\n", OLD + 1)
-    assert file_digest(path, root=root, home=home) == sha("one")
+    assert listed_digest(path, root=root) is None
 
 
-def test_a_broken_list_names_its_line(root, home):
+def test_a_broken_list_names_its_line(root):
     path = write(root / "a.csv", "one")
     write(root / "SHA256SUMS.txt", f"{'ab' * 32}  b.csv\n<html>\n", OLD + 1)
     with pytest.raises(ValueError, match=r"SHA256SUMS.txt, line 2: expected '<sha256>"):
-        file_digest(path, root=root, home=home)
+        listed_digest(path, root=root)
 
 
 def test_the_version_of_a_group_depends_on_names_and_content_alone(root, home, hashed):

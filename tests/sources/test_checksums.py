@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lake import file_digest
 from pipelines.sources import SourceError
 from pipelines.sources.checksums import Checked, check_sums
 
@@ -57,6 +58,18 @@ def test_unchanged_files_are_read_once(tree, tmp_path: Path) -> None:
     assert check("all") == Checked(num_hashed=2)
     assert digest.read == ["a.csv", "b.csv", "a.csv", "a.csv", "b.csv"]
     assert check("off") == Checked()
+
+
+def test_file_that_was_read_for_its_version_is_not_read_again(tree, tmp_path: Path, monkeypatch) -> None:
+    root, files = tree({"a.csv": b"a"})
+    home = tmp_path / "home"
+    file_digest(files[0], root=root, home=home)
+    again = Counting()
+    monkeypatch.setattr("pipelines.sources.checksums.sha256_file", again)
+    assert check_sums(files, root=root, home=home, mode="changed") == Checked(num_hashed=1)
+    assert again.read == []
+    assert check_sums(files, root=root, home=home, mode="all") == Checked(num_hashed=1)
+    assert again.read == ["a.csv"]
 
 
 @pytest.mark.parametrize("mode", ["changed", "all"])
