@@ -3,10 +3,15 @@
 Does not belong here: which files a table needs (`raw_table`) and what tells releases apart (`releases`).
 """
 
+import functools
+import logging
 from pathlib import Path
 
 from lake.inside import Inside, OutsideRootError
 from pipelines.sources.refusals import SourceError
+
+
+_LOG = logging.getLogger(__name__)
 
 
 def file_names(file: str) -> tuple[str, ...]:
@@ -17,17 +22,31 @@ def file_names(file: str) -> tuple[str, ...]:
 def find_below(root: Path, file: str) -> Path | None:
     """Return the first of a file's names that exists below the root, letters in any case; None if there is none.
 
+    Where both names exist a warning says which file is read.
+
     Raises:
         SourceError: the file lies outside the root through a link.
     """
-    for name in file_names(file):
-        found: Path | None = root
-        for part in Path(name).parts:
-            found = found and _child(found, part)
-        if found is not None and found.is_file():
-            _require_inside(root, found)
-            return found
-    return None
+    found = [path for name in file_names(file) if (path := _below(root, name)) is not None]
+    if not found:
+        return None
+    _require_inside(root, found[0])
+    if found[1:]:
+        _warn_of_two(*found)
+    return found[0]
+
+
+def _below(root: Path, name: str) -> Path | None:
+    found: Path | None = root
+    for part in Path(name).parts:
+        found = found and _child(found, part)
+    return found if found is not None and found.is_file() else None
+
+
+@functools.cache
+def _warn_of_two(read: Path, ignored: Path) -> None:
+    """Say once a process which of two files is read: a release's folder may not be the reader's to tidy up."""
+    _LOG.warning("%s is read; %s beside it is not: take away the one that is not meant", read, ignored.name)
 
 
 def _child(folder: Path, name: str) -> Path | None:

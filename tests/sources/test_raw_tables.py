@@ -50,10 +50,12 @@ def test_file_is_found_under_any_of_its_names(name: str, write, tmp_path: Path) 
     assert PATIENTS.raw_files(tmp_path) == [path]
 
 
-def test_compressed_file_goes_before_the_plain_one(write, tmp_path: Path) -> None:
+def test_compressed_file_goes_before_the_plain_one_and_that_is_said_once(write, tmp_path: Path, caplog) -> None:
     write("hosp/patients.csv", HEADERS["hosp/patients.csv.gz"])
     compressed = write("hosp/patients.csv.gz", HEADERS["hosp/patients.csv.gz"])
-    assert PATIENTS.find(tmp_path) == [compressed]
+    assert PATIENTS.find(tmp_path) == PATIENTS.find(tmp_path) == [compressed]
+    (said,) = caplog.messages
+    assert said.startswith(f"{compressed} is read; patients.csv beside it is not")
 
 
 def test_missing_file_names_variable_table_and_file(tmp_path: Path) -> None:
