@@ -16,6 +16,7 @@ from lake import code_version, file_digest, fingerprint, raw_version, short_hash
 from pipelines import synthetic
 from pipelines.resources import Sources, Workspace
 from pipelines.sources import SOURCES, TABLES, RawTable
+from pipelines.sources.files_below import find_below
 
 SYNTHETIC = "synthetic_sources"
 MOST_LISTED_FILES = 4
@@ -143,4 +144,5 @@ def write_synthetic(workspace: Workspace) -> None:
     if "mimic_iv" in workspace.sources.synthetic:
         synthetic.write_sources(raw, settings=settings)
     else:
-        synthetic.write_companion(raw, mimic_iv=workspace.sources.roots["mimic_iv"], settings=settings)
+        root = workspace.sources.roots["mimic_iv"]
+        synthetic.write_companion(raw, mimic_iv=root, settings=settings, find=find_below)

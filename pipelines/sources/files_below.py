@@ -10,7 +10,6 @@ from pathlib import Path
 from lake.inside import Inside, OutsideRootError
 from pipelines.sources.refusals import SourceError
 
-
 _LOG = logging.getLogger(__name__)
 
 

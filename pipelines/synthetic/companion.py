@@ -4,6 +4,7 @@ Studies stand around the real admissions; findings come from the real diagnosis 
 a few laboratory means where they exist. Everything drawn, worded and timed is synthetic. Not here: drawing and wording.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
@@ -68,19 +69,30 @@ LINKED_STUDIES = 240
 MOST_STUDIES = 10.0
 
 
-def write_companion(raw: Path, *, mimic_iv: Path, settings: SyntheticSettings) -> None:
+Find = Callable[[Path, str], Path | None]
+"""Finds a published file below a root; the graph gives the finder that its tables are read with."""
+
+
+def find_published(root: Path, file: str) -> Path | None:
+    """Return a file as it was published, or unpacked."""
+    names = (file, file.removesuffix(".gz"))
+    return next((root / name for name in names if (root / name).is_file()), None)
+
+
+def write_companion(raw: Path, *, mimic_iv: Path, settings: SyntheticSettings, find: Find = find_published) -> None:
     """Write mimic-cxr/, mimic-cxr-jpg/ and truth/ for the subjects of a MIMIC-IV tree.
 
     Args:
         raw: gets the three folders; replaced as a whole at the end.
-        mimic_iv: folder with hosp/*.csv.gz.
+        mimic_iv: folder with hosp/*.csv.gz, packed or unpacked.
         settings: `num_linked_subjects` is the most real subjects that get X-rays, `num_cxr_only_subjects` how many
             more there are without EHR; the numbers of EHR subjects and of studies follow the tree.
+        find: finds the files.
 
     Raises:
         ValueError: a table or column is missing, or no admission is left.
     """
-    real, stays = read_cohort(mimic_iv, settings=settings)
+    real, stays = read_cohort(mimic_iv, settings=settings, find=find)
     more = unique_ids(
         settings.seed, "companion", settings.num_cxr_only_subjects, first=10_000_000, last=19_999_999,
         taken=set(real.subject_id.tolist()),
@@ -95,16 +107,20 @@ def write_companion(raw: Path, *, mimic_iv: Path, settings: SyntheticSettings) -
         write_truth(folder / "truth", subjects, admissions, studies, quirks)
 
 
-def read_cohort(mimic_iv: Path, *, settings: SyntheticSettings) -> tuple[Subjects, Admissions]:
+def read_cohort(
+    mimic_iv: Path, *, settings: SyntheticSettings, find: Find = find_published
+) -> tuple[Subjects, Admissions]:
     """Read who is in a MIMIC-IV tree: the latent of its real subjects and their admissions.
 
     Args:
-        mimic_iv: folder with hosp/*.csv.gz.
+        mimic_iv: folder with hosp/*.csv.gz, packed or unpacked.
         settings: at most `num_linked_subjects` subjects, chosen by a seeded draw on their id; seed.
+        find: finds the files.
     """
+    paths = {table: _found(mimic_iv, table, find) for table in TABLES}
     with duckdb.connect() as connection:
-        patients = _read(connection, mimic_iv, "patients")
-        admissions = _read(connection, mimic_iv, "admissions").drop_nulls(["admittime", "dischtime"])
+        patients = _read(connection, paths, "patients")
+        admissions = _read(connection, paths, "admissions").drop_nulls(["admittime", "dischtime"])
         patients = patients.filter(pl.col("subject_id").is_in(admissions["subject_id"].implode())).sort("subject_id")
         if patients.is_empty():
             raise ValueError(f"{mimic_iv / 'hosp'}: no admission of any patient has both admittime and dischtime")
@@ -113,8 +129,8 @@ def read_cohort(mimic_iv: Path, *, settings: SyntheticSettings) -> tuple[Subject
         chosen = drawn[: max(settings.num_linked_subjects, 1)]
         patients = patients.filter(pl.col("subject_id").is_in(chosen))
         admissions = admissions.filter(pl.col("subject_id").is_in(chosen)).sort("subject_id", "admittime", "hadm_id")
-        codes = _read(connection, mimic_iv, "diagnoses_icd")
-        labs = _lab_means(connection, mimic_iv, chosen)
+        codes = _read(connection, paths, "diagnoses_icd")
+        labs = _lab_means(connection, paths, chosen)
     row_of = {id_: row for row, id_ in enumerate(patients["subject_id"])}
     owner = np.array([row_of[id_] for id_ in admissions["subject_id"]], dtype=np.int64)
     level = _levels(admissions["hadm_id"].to_list(), codes)
@@ -147,16 +163,22 @@ def read_cohort(mimic_iv: Path, *, settings: SyntheticSettings) -> tuple[Subject
     )
 
 
-def _read(connection: duckdb.DuckDBPyConnection, mimic_iv: Path, table: str) -> pl.DataFrame:
-    path = _existing(connection, mimic_iv, table)
+def _found(mimic_iv: Path, table: str, find: Find) -> Path:
+    path = find(mimic_iv, f"hosp/{table}.csv.gz")
+    if path is None:
+        raise ValueError(
+            f"{mimic_iv}/hosp/{table}.csv.gz does not exist: name the folder that holds hosp/ and icu/ of MIMIC-IV"
+        )
+    return path
+
+
+def _read(connection: duckdb.DuckDBPyConnection, paths: Mapping[str, Path], table: str) -> pl.DataFrame:
+    path = _checked(connection, paths[table], table)
     columns = ", ".join(f"cast({name} as {dtype}) as {name}" for name, dtype in TABLES[table].items())
     return pl.DataFrame(connection.sql(f"select {columns} from {CSV}", params=[str(path)]).to_arrow_table())
 
 
-def _existing(connection: duckdb.DuckDBPyConnection, mimic_iv: Path, table: str) -> Path:
-    path = mimic_iv / "hosp" / f"{table}.csv.gz"
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist: name the folder that holds hosp/ and icu/ of MIMIC-IV")
+def _checked(connection: duckdb.DuckDBPyConnection, path: Path, table: str) -> Path:
     found = [row[0] for row in connection.execute(f"describe select * from {CSV}", [str(path)]).fetchall()]
     missing = sorted(set(TABLES[table]) - set(found))
     if missing:
@@ -167,10 +189,10 @@ def _existing(connection: duckdb.DuckDBPyConnection, mimic_iv: Path, table: str)
 
 
 def _lab_means(
-    connection: duckdb.DuckDBPyConnection, mimic_iv: Path, chosen: list[int]
+    connection: duckdb.DuckDBPyConnection, paths: Mapping[str, Path], chosen: list[int]
 ) -> dict[tuple[int, int], float]:
     """Mean by (subject, item); sums are decimal, so that they do not depend on the order of rows."""
-    path = _existing(connection, mimic_iv, "labevents")
+    path = _checked(connection, paths["labevents"], "labevents")
     query = f"""
         with results as (
             select cast(subject_id as bigint) as subject, cast(itemid as bigint) as item,

@@ -53,6 +53,15 @@ def test_conditions_follow_the_codes_of_both_systems(tree: Path) -> None:
     assert admissions.acute[0, heart] == 1 and 0 < admissions.acute[1, heart] < 1
 
 
+def test_an_unpacked_tree_is_read_too(tree: Path) -> None:
+    packed, _ = read_cohort(tree, settings=SMALL)
+    for path in (tree / "hosp").iterdir():
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    unpacked, _ = read_cohort(tree, settings=SMALL)
+    assert np.array_equal(packed.signature, unpacked.signature)
+
+
 def test_the_signature_follows_age_and_laboratory_means(tree: Path) -> None:
     subjects, _ = read_cohort(tree, settings=SMALL)
     aorta, hemoglobin = subjects.signature[:, 2], subjects.signature[:, 5]
