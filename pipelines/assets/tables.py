@@ -15,10 +15,10 @@ def _step(raw_table: RawTable) -> Step:
         root = sources.root(raw_table.source)
         if reason or root is None:
             return Made(raw_table.empty(), extra={"empty": reason})
-        release = detect_release(SOURCES[raw_table.source], root)
-        return Made(
-            raw_table.read(root), extra={"release": release, "synthetic": raw_table.source in sources.synthetic}
-        )
+        return Made(raw_table.read(root), extra={"synthetic": raw_table.source in sources.synthetic})
+
+    def inputs(workspace: Workspace) -> dict[str, str]:
+        return {**raw_digests(raw_table, workspace), **release_of(raw_table, workspace)}
 
     def verify(workspace: Workspace) -> None:
         root = workspace.sources.root(raw_table.source)
@@ -28,13 +28,26 @@ def _step(raw_table: RawTable) -> Step:
     return Step(
         contract=CONTRACTS[raw_table.table],
         make=read,
-        raw=lambda workspace: raw_digests(raw_table, workspace),
+        raw=inputs,
         raw_keys=(raw_table.table,),
         verify=verify,
         code=(raw_table.module,),
         is_generic=True,
         kinds=("polars", "parquet"),
     )
+
+
+def release_of(raw_table: RawTable, workspace: Workspace) -> dict[str, str]:
+    """Return the release that a table is read from as an input of it: a file may be that of two releases.
+
+    Raises:
+        ValueError: the source is required and has no root, or its tree is of no known release.
+    """
+    root = workspace.sources.root(raw_table.source)
+    if root is None or why_empty(raw_table, workspace.sources):
+        return {}
+    release = detect_release(SOURCES[raw_table.source], root)
+    return {f"release:{raw_table.source}": release} if release else {}
 
 
 STEPS = tuple(_step(raw_table) for raw_table in TABLES.values())

@@ -15,6 +15,7 @@ from pipelines.report.formats import count, digest, release
 
 LAYERS: tuple[str, ...] = get_args(Layer)
 RAW = "raw:"
+RELEASE = "release:"
 ABSENT = "absent"
 LAYER_TITLES = {
     "tables": "Typed raw tables",
@@ -93,14 +94,13 @@ def trace(lake: Lake, tables: Iterable[str]) -> Ancestry:
 
 
 def _releases(manifests: Iterable[Manifest]) -> dict[str, str]:
-    """Return the release by source, as the tables that were read from its files remember it."""
-    return {
-        name.removeprefix(RAW).split("/", 1)[0]: str(manifest.extra["release"])
-        for manifest in manifests
-        if manifest.extra.get("release")
-        for name in manifest.inputs
-        if name.startswith(RAW)
-    }
+    """Return the release by source, as its tables name it among their inputs; all where they name several."""
+    found: dict[str, set[str]] = {}
+    for manifest in manifests:
+        for name, release_read in manifest.inputs.items():
+            if name.startswith(RELEASE):
+                found.setdefault(name.removeprefix(RELEASE), set()).add(release_read)
+    return {source: " and ".join(sorted(names)) for source, names in found.items()}
 
 
 def lineage_section(

@@ -116,6 +116,16 @@ def test_a_renamed_column_is_one_error_that_names_file_and_column(workspace: Wor
     assert versions(workspace.home) == before
 
 
+def test_a_release_is_an_input_of_every_table_read_from_it(workspace: Workspace) -> None:
+    """A file that two releases share is told apart by what else lies in the tree."""
+    root = workspace.sources.roots["mimic_cxr"]
+    studies = STEPS["mimic_cxr__study_list"]
+    before = studies.input_versions(workspace)
+    assert before["release:mimic_cxr"] == "2.0.0"
+    (root / "CHANGELOG.txt").write_text("Version 2.1.0\n")
+    assert studies.input_versions(workspace) == before | {"release:mimic_cxr": "2.1.0"}
+
+
 def test_a_truncated_file_is_one_error(workspace: Workspace) -> None:
     before = versions(workspace.home)
     path = hosp(workspace.home, "labevents")

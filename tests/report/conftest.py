@@ -330,7 +330,11 @@ def _cohorts() -> dict[str, list[dict[str, Any]]]:
 SHARED = "pretrain_checkpoint_shared"
 X_RAYS, STUDIES = ("retrieval_open_i", "zero_shot_covid19", "zero_shot_chexpert"), ("ablation", "case_studies")
 INPUTS_OF = {
-    "ehr_records": {"raw:mimic_iv/hosp/admissions.csv.gz": "11" * 32, "raw:mimic_iv/icu/icustays.csv.gz": "22" * 32},
+    "ehr_records": {
+        "raw:mimic_iv/hosp/admissions.csv.gz": "11" * 32,
+        "raw:mimic_iv/icu/icustays.csv.gz": "22" * 32,
+        "release:mimic_iv": "demo 2.2",
+    },
     "ehr_notes": {"raw:mimic_iv_note": "absent"},
     "cxr_records": {"raw:mimic_cxr/cxr-record-list.csv.gz": "33" * 32},
     "cxr_reports": {"raw:mimic_cxr/reports": "44" * 32},

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from data_contracts import CONTRACTS
 from data_contracts.evaluation import Report
 from lake import Lake, Measurement, TableMissing
 from pipelines.report import INDEX, INPUTS, Site, write_site
 from pipelines.report.content import Table
+from pipelines.report.lineage import trace
 from pipelines.report.pretraining import batches_parts
 
 Render = Callable[[Lake], Site]
@@ -178,6 +180,16 @@ def test_every_number_leads_back_to_its_files(planted: Lake, readers: dict[str, 
     assert "another checkpoint" not in reader.words, "numbers of the shared space have a checkpoint of their own"
     assert re.search("Checkpoint The weights .*, and the training curve. pretrain_checkpoint_shared, ver", reader.words)
     assert "Evaluation corpus What is searched or predicted, as flat arrays. retrieval_mimic_cxr_cor" in reader.words
+
+
+def test_every_release_that_tables_were_read_from_is_said(tmp_path: Path) -> None:
+    lake = Lake(tmp_path, threads=1)
+    for name, release in (("ehr_stays", "3.0"), ("ehr_records", "3.1")):
+        inputs = {"raw:mimic_iv/icu/icustays.csv.gz": "22" * 32, "release:mimic_iv": release}
+        lake.publish(CONTRACTS[name], CONTRACTS[name].create_empty(), code_version="", inputs=inputs, settings={})
+    ancestry = trace(lake, ["ehr_stays", "ehr_records"])
+    assert ancestry.releases == {"mimic_iv": "3.0 and 3.1"}
+    assert list(ancestry.raw_files) == ["mimic_iv/icu/icustays.csv.gz"]
 
 
 def test_what_is_absent_or_synthetic_is_said(readers: dict[str, Reader]) -> None:
