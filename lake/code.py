@@ -100,7 +100,7 @@ class Module:
 
 def code_version(
     *entry_points: EntryPoint,
-    sql_files: Sequence[Path] = (),
+    sql_texts: Sequence[str] = (),
     data_files: Sequence[Path] = (),
     exclude: Iterable[str] = (),
     packages: Iterable[str] = PACKAGES,
@@ -111,18 +111,18 @@ def code_version(
     Args:
         entry_points: modules (`"pipelines.features.codes"` or the object) and functions (`"module:function"` or the
             object). The decorators of a function named here are not part of it: what Dagster is told changes no row.
-        sql_files: SQL that it runs; hashed by tokens, without comments.
+        sql_texts: SQL that it runs; hashed by tokens, without comments.
         data_files: files it reads that live in the repository; hashed by bytes.
         exclude: modules or packages whose code is not followed, such as profiles, whose values arrive as settings.
         packages: top-level packages that are followed.
         root: the folder that holds them.
 
     Raises:
-        ValueError: an entry point or a file is not there.
+        ValueError: an entry point or a data file is not there.
     """
     repository = _repository(root, frozenset(packages), frozenset(exclude))
     parts = [part for entry in entry_points for part in repository.parts_of(entry)]
-    parts += [f"sql {_cached(_sql_digest, path)}" for path in sql_files]
+    parts += [f"sql {_sql_digest(text)}" for text in sql_texts]
     parts += [f"data {_cached(sha256_file, path)}" for path in data_files]
     return hashlib.sha256("\n".join(dict.fromkeys(parts)).encode()).hexdigest()[:NUM_HEX_DIGITS]
 
@@ -351,8 +351,8 @@ def _starts_at(node: ast.AST, line: int, name: str) -> bool:
     return isinstance(node, ast.Lambda) and node.lineno == line and name == "<lambda>"
 
 
-def _sql_digest(path: Path) -> str:
-    """The hash of an SQL file's tokens: comments, white space and the case of words do not count."""
+def _sql_digest(text: str) -> str:
+    """The hash of the tokens of SQL: comments, white space and the case of words do not count."""
     from sqlglot import tokenize
     from sqlglot.tokens import TokenType
 
@@ -361,6 +361,6 @@ def _sql_digest(path: Path) -> str:
             token.token_type.name,
             token.text if token.token_type in (TokenType.STRING, TokenType.IDENTIFIER) else token.text.lower(),
         )
-        for token in tokenize(path.read_text(encoding="utf-8"), read="duckdb")
+        for token in tokenize(text, read="duckdb")
     ]
     return hashlib.sha256(repr(words).encode()).hexdigest()

@@ -107,6 +107,7 @@ def publish(
     provenance: Provenance,
     checks: Mapping[str, str],
     max_rejected_share: float,
+    confirm: Callable[[], None],
 ) -> Manifest:
     """Validate, sort, write and commit; see `Lake.publish` for what it promises.
 
@@ -119,6 +120,7 @@ def publish(
         provenance: goes into the manifest.
         checks: SQL that returns failing rows, by name.
         max_rejected_share: more than this share of rejected rows, and at least ten, fail the publish.
+        confirm: called just before the commit; what it raises stops it.
     """
     keep_freed_memory()
     staging = folder / ".staging"
@@ -134,6 +136,7 @@ def publish(
                 provenance,
                 checks,
                 max_rejected_share,
+                confirm,
             )
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -147,6 +150,7 @@ def _publish(
     made: Provenance,
     checks: Mapping[str, str],
     max_rejected_share: float,
+    confirm: Callable[[], None],
 ) -> Manifest:
     """The steps in their order, the last of which is the commit."""
     contract = steps.contract
@@ -180,6 +184,7 @@ def _publish(
         extra=dict(made.extra),
         shards=steps.shards,
     )
+    confirm()
     commit_manifest(folder, manifest)
     return manifest
 

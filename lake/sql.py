@@ -2,6 +2,8 @@
 
 import functools
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -38,23 +40,44 @@ def parts_of(path: Path) -> list[Path]:
     return sorted(path.with_suffix("").glob("*.sql"))
 
 
-def read_statement(path: Path) -> str:
-    """The statement of a file; its parts stand before its own common table expressions, each after those it reads.
+@dataclass(frozen=True)
+class SqlFile:
+    """An SQL file and its parts as they were at one moment: what is hashed is what runs.
 
-    Raises:
-        ValueError: it has parts and does not begin with `with`.
+    Attributes:
+        parts: the text of each file of its folder, by the name that it is selected from.
     """
-    text = path.read_text(encoding="utf-8")
-    parts = {part.stem: statement_of(part.read_text(encoding="utf-8")) for part in parts_of(path)}
-    if not parts:
-        return text
-    reads = {name: set(_SOURCES.findall(part)) & parts.keys() for name, part in parts.items()}
-    order = TopologicalSorter({name: sorted(reads[name]) for name in sorted(parts)}).static_order()
-    ahead = "".join(f"{name} as (\n{parts[name]}),\n\n" for name in order)
-    whole, number = _WITH.subn(lambda found: f"with {ahead}", text, count=1)
-    if not number:
-        raise ValueError(f"{path}: a statement with parts begins with 'with'")
-    return whole
+
+    path: Path
+    text: str
+    parts: Mapping[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> "SqlFile":
+        """Read a file and its parts."""
+        parts = {part.stem: part.read_text(encoding="utf-8") for part in parts_of(path)}
+        return cls(path, path.read_text(encoding="utf-8"), parts)
+
+    def statement(self) -> str:
+        """The whole statement: parts stand before its own common table expressions, each after those it reads.
+
+        Raises:
+            ValueError: it has parts and does not begin with `with`.
+        """
+        if not self.parts:
+            return self.text
+        reads = {name: set(_SOURCES.findall(part)) & self.parts.keys() for name, part in self.parts.items()}
+        order = TopologicalSorter({name: sorted(reads[name]) for name in sorted(self.parts)}).static_order()
+        ahead = "".join(f"{name} as (\n{statement_of(self.parts[name])}),\n\n" for name in order)
+        whole, number = _WITH.subn(lambda found: f"with {ahead}", self.text, count=1)
+        if not number:
+            raise ValueError(f"{self.path}: a statement with parts begins with 'with'")
+        return whole
+
+
+def read_statement(path: Path) -> str:
+    """The statement of a file and its parts, see `SqlFile.statement`."""
+    return SqlFile.read(path).statement()
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -266,6 +266,7 @@ class Lake:
         checks: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
         max_rejected_share: float = 0.05,
+        confirm: Callable[[], None] = lambda: None,
     ) -> Manifest:
         """Make rows the current version of the contract's table.
 
@@ -285,6 +286,7 @@ class Lake:
             extra: plain JSON values to keep in the manifest; not part of the fingerprint.
             max_rejected_share: more than this share rejected, and at least ten rows or all, is an error. Zero
                 tolerates none.
+            confirm: called once all is written, just before the commit; what it raises stops the publish.
 
         Raises:
             PublishError: a column is missing, too many rows are rejected, or a check finds rows; what was published
@@ -310,6 +312,7 @@ class Lake:
             provenance=provenance,
             checks=checks or {},
             max_rejected_share=max_rejected_share,
+            confirm=confirm,
         )
         for path in self.home.glob(f"lake/*/{contract.table}/{CURRENT}"):
             if path.parent.parent.name != contract.layer:

@@ -17,7 +17,7 @@ import dagster as dg
 from data_contracts.evaluation import PREDICTIONS
 from data_contracts.studies import GROUNDS
 from lake import Manifest, PublishError, measured
-from lake.sql import read_statement, table_names
+from lake.sql import table_names
 from medcsp_model.settings import VARIANTS, AblationSettings, PredictionEvaluation
 from pipelines.assets.column_lineage import column_lineage
 from pipelines.assets.raw import combined_version
@@ -80,8 +80,8 @@ def as_asset(step: Step, *, after: tuple[str, ...] = ()) -> dg.AssetsDefinition:
         check_specs=[
             dg.AssetCheckSpec(CONTRACT_CHECK, asset=step.name, description="Row rules and key of the contract."),
             *[
-                dg.AssetCheckSpec(name, asset=step.name, description=_first_comment(path.read_text()), blocking=True)
-                for name, path in step.check_files().items()
+                dg.AssetCheckSpec(name, asset=step.name, description=_first_comment(text), blocking=True)
+                for name, text in step.checks().items()
             ],
             *[
                 dg.AssetCheckSpec(name, asset=step.name, description=_first_comment(path.read_text()))
@@ -228,8 +228,9 @@ def build_and_publish(
             code_version=step.code_version(),
             inputs=inputs,
             settings=settings,
-            checks={name: path.read_text() for name, path in step.check_files().items()},
+            checks=step.checks(),
             extra=made.extra,
+            confirm=step.confirm_data_files,
         )
     usage.cpu_seconds = round(usage.cpu_seconds + sum(process.cpu_seconds for process in build.processes), 3)
     usage.peak_mb = max([usage.peak_mb, *[process.peak_mb for process in build.processes]])
@@ -260,7 +261,7 @@ def result(
         "seconds": seconds,
     }
     if step.sql is not None and not is_current:
-        metadata["dagster/column_lineage"] = column_lineage(read_statement(step.sql), step.contract, step.inputs)
+        metadata["dagster/column_lineage"] = column_lineage(step.statement(), step.contract, step.inputs)
     contract_result = dg.AssetCheckResult(
         check_name=CONTRACT_CHECK,
         asset_key=step.name,
@@ -268,7 +269,7 @@ def result(
         severity=dg.AssetCheckSeverity.WARN,
         metadata={f"rejected: {rule}": count for rule, count in manifest.rejected.items()},
     )
-    rules = [dg.AssetCheckResult(check_name=name, asset_key=step.name, passed=True) for name in step.check_files()]
+    rules = [dg.AssetCheckResult(check_name=name, asset_key=step.name, passed=True) for name in step.checks()]
     rules += [
         dg.AssetCheckResult(
             check_name=name,

@@ -14,8 +14,8 @@ from typing import Any
 import polars as pl
 
 from data_contracts import Contract
-from lake import ByShard, Lake, Manifest, Query, code_version, fingerprint
-from lake.sql import parts_of, read_statement
+from lake import ByShard, Lake, Manifest, Query, code_version, fingerprint, sha256_file
+from lake.sql import SqlFile
 from pipelines.launcher import ProcessUsage
 from pipelines.profiles import Profile
 from pipelines.resources import REPOSITORY, Workspace
@@ -87,9 +87,8 @@ class Build:
 
     def query(self) -> Query:
         """Return the step's SQL file over its inputs, its settings as variables."""
-        assert self.step.sql is not None
         tables = list(self.step.inputs)
-        return Query(read_statement(self.step.sql), tables=tables, variables=self.settings, shard=self.shard)
+        return Query(self.step.statement(), tables=tables, variables=self.settings, shard=self.shard)
 
     def made(self, *, fresh: bool = False) -> Made:
         """Return what the step makes, of all shards or of each alone.
@@ -216,13 +215,31 @@ class Step:
     def code_version(self) -> str:
         """Return the digest of the code that makes the rows; comments and docstrings do not count.
 
-        It is taken once a process: what runs is what was imported, whatever is edited meanwhile.
+        It is taken once a process: what runs is what was imported and read then, whatever is edited meanwhile.
         """
-        return _code_version(self)
+        return _code_of(self).version
 
-    def check_files(self) -> dict[str, Path]:
-        """Return the set rules that a new version must pass before it is published: SQL that returns failing rows."""
-        return _named_after(self.name, SQL_FOLDER / "checks")
+    def statement(self) -> str:
+        """Return the SQL that makes the rows, as it was when the code version was taken."""
+        return _code_of(self).statement
+
+    def checks(self) -> dict[str, str]:
+        """Return the set rules that a new version must pass before it is published: SQL that returns failing rows.
+
+        They are the text that the code version was taken of.
+        """
+        return _code_of(self).checks
+
+    def confirm_data_files(self) -> None:
+        """Refuse rows made while a data file was edited: `make` reads it later than the code version was taken.
+
+        Raises:
+            ValueError: a file is not what the code version was taken of.
+        """
+        for path, digest in _code_of(self).data_files.items():
+            if not path.is_file() or sha256_file(path) != digest:
+                name = path.relative_to(REPOSITORY)
+                raise ValueError(f"{self.name}: {name} changed during this run; nothing was published, run it again")
 
     def warning_files(self) -> dict[str, Path]:
         """Return the set rules whose failing rows are counted and shown, but stop nothing."""
@@ -284,11 +301,27 @@ class Step:
         return manifest if all((folder / name).is_file() for name in leaves) else None
 
 
+@dataclass(frozen=True)
+class _Code:
+    """What makes the rows of a step, read at one moment: its version, its SQL, and the digests of its data files."""
+
+    version: str
+    statement: str
+    checks: dict[str, str]
+    data_files: dict[Path, str]
+
+
 @functools.cache
-def _code_version(step: Step) -> str:
+def _code_of(step: Step) -> _Code:
     entry_points = step.code if step.is_generic else (step.make, *step.code)
-    sql_files = [*([step.sql, *parts_of(step.sql)] if step.sql else []), *step.check_files().values()]
-    return code_version(*entry_points, sql_files=sql_files, data_files=step.data_files, exclude=GLUE)
+    digests = {path: sha256_file(path) for path in step.data_files}
+    sql = SqlFile.read(step.sql) if step.sql else None
+    checks = {
+        name: path.read_text(encoding="utf-8") for name, path in _named_after(step.name, SQL_FOLDER / "checks").items()
+    }
+    texts = [*([sql.text, *sql.parts.values()] if sql else []), *checks.values()]
+    version = code_version(*entry_points, sql_texts=texts, data_files=step.data_files, exclude=GLUE)
+    return _Code(version, sql.statement() if sql else "", checks, digests)
 
 
 def _named_after(table: str, folder: Path) -> dict[str, Path]:

@@ -99,7 +99,7 @@ def test_every_asset_has_its_contract_check_and_its_set_rules(definitions: dg.De
     graph = definitions.resolve_asset_graph()
     checks = Counter((key.asset_key.path[-1], key.name) for key in graph.asset_check_keys)
     wanted = {(name, CONTRACT_CHECK) for name in STEPS} | {
-        (name, check) for name, step in STEPS.items() for check in (*step.check_files(), *step.warning_files())
+        (name, check) for name, step in STEPS.items() for check in (*step.checks(), *step.warning_files())
     }
     assert checks == Counter(wanted)
 

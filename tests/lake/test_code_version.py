@@ -127,7 +127,7 @@ def test_an_excluded_module_is_not_followed(repository, edit):
 
 def test_sql_counts_by_its_tokens_and_data_by_its_bytes(repository, edit):
     def version() -> str:
-        files = {"sql_files": [repository / "sql/codes.sql"], "data_files": [repository / "data/map.csv"]}
+        files = {"sql_texts": [(repository / "sql/codes.sql").read_text()], "data_files": [repository / "data/map.csv"]}
         return code_version("pipelines.fields", **files, packages=["pipelines"], root=repository)
 
     before = version()
@@ -147,8 +147,8 @@ def test_what_is_not_there_is_an_error(repository):
         code_version("pipelines.nowhere", **options)
     with pytest.raises(ValueError, match=r"'pipelines.assets' defines no 'nothing'"):
         code_version("pipelines.assets:nothing", **options)
-    with pytest.raises(ValueError, match=r"none.sql cannot be read"):
-        code_version("pipelines.codes", **options, sql_files=[repository / "none.sql"])
+    with pytest.raises(ValueError, match=r"none.csv cannot be read"):
+        code_version("pipelines.codes", **options, data_files=[repository / "none.csv"])
 
 
 def test_modules_functions_and_their_names_are_the_same_entry_points():
