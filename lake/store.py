@@ -56,6 +56,7 @@ class Lake:
         threads: DuckDB's threads; one per core by default.
         num_shards: files of every table that is split by subject.
         views_file: SQL with further views for the catalogue.
+        held: versions that are read in place of the current ones, by table, whatever is published meanwhile.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class Lake:
         threads: int | None = None,
         num_shards: int = 4,
         views_file: Path = ROOT / "sql" / "catalog.sql",
+        held: Mapping[str, Manifest] | None = None,
     ) -> None:
         self.home = Path(home).expanduser().resolve()
         self.memory_limit = memory_limit or f"{max(2048, 256 * (os.cpu_count() or 1))}MB"
         self.threads = threads
         self.num_shards = num_shards
         self.views_file = views_file
+        self.held = held or {}
 
     # ---- finding ----------------------------------------------------------------------------------------------
 
@@ -89,7 +92,9 @@ class Lake:
         return {name: manifest for name, folder in folders.items() if (manifest := read_manifest(folder)) is not None}
 
     def manifest(self, table: str) -> Manifest | None:
-        """The current manifest of a table, None when it is not published."""
+        """The manifest of a table that is held, else the current one; None when it is not published."""
+        if table in self.held:
+            return self.held[table]
         folder = self.folder(table)
         return read_manifest(folder) if folder else None
 

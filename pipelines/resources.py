@@ -5,11 +5,11 @@ method (`profiles.py`).
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lake import Lake
+from lake import Lake, Manifest
 from pipelines.features.corpus_modalities import MODALITIES
 from pipelines.features.image_store import ImageStore
 from pipelines.features.pretrain_sources import ADMISSIONS, check_sources
@@ -61,6 +61,7 @@ class Workspace:
     Attributes:
         weights_root: folder of published weights, by method.
         checksums: which raw files are compared with their release's own list before they are read.
+        held: versions of tables that are read whatever is published meanwhile; see `holding`.
     """
 
     home: Path
@@ -69,11 +70,17 @@ class Workspace:
     launcher: Launcher = field(default_factory=Launcher)
     weights_root: Path | None = None
     checksums: Mode = "changed"
+    held: Mapping[str, Manifest] = field(default_factory=dict)
 
     @property
     def lake(self) -> Lake:
         """The lake of this home."""
-        return Lake(self.home, num_shards=self.profile.num_shards)
+        return Lake(self.home, num_shards=self.profile.num_shards, held=self.held)
+
+    def holding(self, tables: Iterable[str]) -> "Workspace":
+        """Return the same with these tables as they are now: another run in this home may publish them again."""
+        found = {name: manifest for name in tables if (manifest := self.lake.manifest(name)) is not None}
+        return replace(self, held={**self.held, **found})
 
     def weights(self, method: str) -> Path:
         """Return the folder of a method's published weights.

@@ -132,7 +132,7 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
         dagster.Failure: an input is missing, the rows break a rule, or the trainer failed; the description is one
             readable message.
     """
-    workspace: Workspace = context.resources.workspace
+    workspace: Workspace = context.resources.workspace.holding(step.inputs)
     claim_run(context.instance, context.run.run_id)
     started = time.monotonic()
     try:
@@ -208,7 +208,12 @@ def build_and_publish(
     done: Callable[[dict[str, str]], None] = lambda part: None,
     fresh: bool = False,
 ) -> Manifest:
-    """Make the rows of a step and publish them; seconds and peak memory are kept beside the manifest."""
+    """Make the rows of a step and publish them; seconds and peak memory are kept beside the manifest.
+
+    Raises:
+        ValueError: an input is not, or no longer, of the version that was looked up.
+    """
+    workspace = step.hold_inputs(workspace, inputs)
     settings = step.settings(workspace.profile)
     build = Build(
         step=step,
@@ -230,7 +235,7 @@ def build_and_publish(
             settings=settings,
             checks=step.checks(),
             extra=made.extra,
-            confirm=step.confirm_data_files,
+            confirm=partial(step.confirm, workspace, inputs),
         )
     usage.cpu_seconds = round(usage.cpu_seconds + sum(process.cpu_seconds for process in build.processes), 3)
     usage.peak_mb = max([usage.peak_mb, *[process.peak_mb for process in build.processes]])

@@ -136,8 +136,8 @@ def made_by(workspace: Workspace, tables: Iterable[str]) -> dict[str, str]:
 
     A version is named by rows alone: files beside them, or what a manifest says, may change where they do not.
     """
-    found = workspace.lake.tables()
-    return {f"made:{name}": found[name].fingerprint for name in sorted(found.keys() & set(tables))}
+    found = {name: workspace.lake.manifest(name) for name in sorted(set(tables))}
+    return {f"made:{name}": manifest.fingerprint for name, manifest in found.items() if manifest is not None}
 
 
 def gathering(*contracts: type[Contract]) -> dict[str, Any]:
@@ -230,16 +230,33 @@ class Step:
         """
         return _code_of(self).checks
 
-    def confirm_data_files(self) -> None:
-        """Refuse rows made while a data file was edited: `make` reads it later than the code version was taken.
+    def hold_inputs(self, workspace: Workspace, inputs: dict[str, str]) -> Workspace:
+        """Return a workspace that goes on reading these versions of the tables, whatever another run publishes.
 
         Raises:
-            ValueError: a file is not what the code version was taken of.
+            ValueError: a table was published again since its version was looked up.
+        """
+        held = workspace.holding(self.inputs)
+        for name, manifest in held.held.items():
+            if inputs.get(name, manifest.version) != manifest.version:
+                raise self._changed(f"the table {name}, which another run in this home published again,")
+        return held
+
+    def confirm(self, workspace: Workspace, inputs: dict[str, str]) -> None:
+        """Refuse rows made while a file was replaced: it is read later than its digest was taken.
+
+        Raises:
+            ValueError: a raw file, or a data file of the repository, is not what it was.
         """
         for path, digest in _code_of(self).data_files.items():
             if not path.is_file() or sha256_file(path) != digest:
-                name = path.relative_to(REPOSITORY)
-                raise ValueError(f"{self.name}: {name} changed during this run; nothing was published, run it again")
+                raise self._changed(str(path.relative_to(REPOSITORY)))
+        before = {name: version for name, version in inputs.items() if name not in self.inputs}
+        if changed := sorted(name for name, _ in before.items() ^ self.raw(workspace).items()):
+            raise self._changed(changed[0])
+
+    def _changed(self, what: str) -> ValueError:
+        return ValueError(f"{self.name}: {what} changed during this run; nothing was published, run it again")
 
     def warning_files(self) -> dict[str, Path]:
         """Return the set rules whose failing rows are counted and shown, but stop nothing."""
