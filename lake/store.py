@@ -178,9 +178,17 @@ class Lake:
                 return pl.scan_parquet(paths)
 
     def _layout(self, manifest: Manifest) -> Literal["split", "parted", "whole"]:
-        """Whether a table is split by subject on disk, has subjects, or stands for itself."""
-        if len(manifest.files) > 1:
-            assert len(manifest.files) == self.num_shards, f"{manifest.table} has {len(manifest.files)} shards"
+        """Whether a table is split by subject on disk, has subjects, or stands for itself.
+
+        Raises:
+            ValueError: it is split into another number of shards than this lake's.
+        """
+        if (num_files := len(manifest.files)) > 1:
+            if num_files != self.num_shards:
+                raise ValueError(
+                    f"table '{manifest.table}' lies in {num_files} shards, and num_shards of the profile is "
+                    f"{self.num_shards}; make it again: dagster asset materialize --select '*{manifest.table}'"
+                )
             return "split"
         return "parted" if SHARD_COLUMN in dict(manifest.columns) else "whole"
 

@@ -106,8 +106,8 @@ class Workspace:
 
     @property
     def image_store(self) -> ImageStore:
-        """The store of decoded pixels, beside the table that names them."""
-        return ImageStore(self.home / "lake" / "features" / "cxr_images" / "pixels")
+        """The store of decoded pixels of the profile's size, beside the table that names them."""
+        return ImageStore.of_size(self.home / "lake" / "features" / "cxr_images" / "pixels", self.profile.images.size)
 
     @property
     def is_synthetic(self) -> bool:

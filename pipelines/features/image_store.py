@@ -41,6 +41,11 @@ class ImageStore:
         self.folder = Path(folder)
         self.images_per_shard = images_per_shard
 
+    @classmethod
+    def of_size(cls, folder: Path, size: int) -> "ImageStore":
+        """Return the store of pictures (size, size) below a folder; those of other sizes have their own."""
+        return cls(folder / f"{size}x{size}")
+
     def __len__(self) -> int:
         """Return the number of distinct pictures."""
         return self._index().height

@@ -63,6 +63,18 @@ def test_a_touched_film_rebuilds_nothing(fresh_copy: Path) -> None:
     assert image_digests(tiny_workspace(fresh_copy)) != before
 
 
+def test_films_of_another_size_have_a_store_of_their_own(fresh_copy: Path) -> None:
+    workspace = tiny_workspace(fresh_copy)
+    images = replace(workspace.profile.images, size=workspace.profile.images.size // 2)
+    smaller = replace(workspace, profile=replace(workspace.profile, images=images))
+    before = workspace.lake.scan("cxr_images").collect()["pixel_sha256"]
+    outcome = run_job(smaller, only=["cxr_images"])
+    assert outcome.success, outcome.failures
+    after = smaller.lake.scan("cxr_images").collect()["pixel_sha256"]
+    assert smaller.image_store.read(after[:2]).shape == (2, images.size, images.size)
+    assert workspace.image_store.read(before[:2]).shape == (2, 2 * images.size, 2 * images.size)
+
+
 def test_jpg_files_are_decoded_where_there_are_no_dicom_files(fresh_copy: Path) -> None:
     before = Lake(fresh_copy).scan("cxr_images").collect()
     to_jpg(fresh_copy)

@@ -35,6 +35,15 @@ def test_a_table_that_is_not_there_says_what_to_run(lake, read):
     assert lake.manifest("ehr_records") is None
 
 
+def test_a_table_in_other_shards_than_the_profile_asks_for_names_setting_and_command(lake, sharded_events, made_from):
+    lake.publish(sharded_events, sharded_events.create_empty(), **made_from)
+    other = Lake(lake.home, num_shards=3)
+    wanted = r"^table 'sharded_events' lies in 4 shards, and num_shards .* is 3; .* --select '\*sharded_events'$"
+    for read in (other.shard_digests, lambda table: other.scan(table, shard=0)):
+        with pytest.raises(ValueError, match=wanted):
+            read("sharded_events")
+
+
 def test_a_run_folder_is_named_by_its_fingerprint_and_stays(lake):
     folder = lake.run_folder("pretrain_checkpoint", "abc")
     (folder / "weights").touch()
