@@ -5,11 +5,13 @@ in graph order rebuilds each changed table exactly once. (Conditions that spread
 diamond.)
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
-from pipelines.assets.graph import CPU_STEPS, STEPS
+from lake import short_hash
+from pipelines.assets.graph import CPU_STEPS, DEVICE_STEPS, STEPS
 from pipelines.assets.step import InputMissingError, Step
 from pipelines.resources import Workspace
 
@@ -21,7 +23,7 @@ OBSERVE = "observe_raw"
 
 def jobs() -> list[Any]:
     """Return the jobs: `refresh` (CPU part), `train` (device part), `everything`, and `observe_raw`."""
-    on_device = dg.AssetSelection.assets(*[name for name, step in STEPS.items() if step.on_device])
+    on_device = dg.AssetSelection.assets(*DEVICE_STEPS)
     raw = dg.AssetSelection.key_prefixes("raw")
     everything = dg.AssetSelection.all() - raw
     return [
@@ -56,26 +58,36 @@ def sensors() -> list[dg.SensorDefinition]:
     job_name=TRAIN,
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Trains when the CPU graph is current and the corpus changed; once per corpus.",
+    description="Trains, evaluates and reports when the CPU graph is current and they are not; once per what changed.",
 )
 def gpu_automation(workspace: dg.ResourceParam[Workspace]) -> dg.RunRequest | dg.SkipReason:
-    """Request one training for a corpus that has no checkpoint yet, and only from a graph that is current."""
+    """Request a run of the device part where any of it is not current, and only from a graph that is.
+
+    Dagster starts one run for a key: what failed waits until something it is made from changes.
+    """
     try:
-        behind = outdated(workspace, CPU_STEPS)
+        if behind := outdated(workspace, CPU_STEPS):
+            return dg.SkipReason(f"the CPU graph is not current ({', '.join(behind[:3])}): run the {REFRESH} job")
+        waiting = outdated(workspace, DEVICE_STEPS)
+        if not waiting:
+            return dg.SkipReason("checkpoints, evaluations and report are current")
+        return dg.RunRequest(run_key=short_hash(" ".join(_fingerprints(workspace, waiting))))
     except ValueError as error:
-        return dg.SkipReason(f"the raw files cannot be read ({error}): run the {REFRESH} job")
-    if behind:
-        return dg.SkipReason(f"the CPU graph is not current ({', '.join(behind[:3])}): run the {REFRESH} job")
-    checkpoint = STEPS["pretrain_checkpoint"]
-    inputs = checkpoint.input_versions(workspace)
-    if checkpoint.current(workspace, inputs):
-        return dg.SkipReason("the checkpoint was trained on the current corpus")
-    return dg.RunRequest(run_key=checkpoint.fingerprint(workspace, inputs))
+        return dg.SkipReason(f"the raw files or weights cannot be read ({error}): run the {REFRESH} job")
 
 
 def outdated(workspace: Workspace, steps: dict[str, Step]) -> list[str]:
     """Return the names of the steps whose table is missing or was made from other code, inputs or settings."""
     return [name for name, step in steps.items() if not _is_current(step, workspace)]
+
+
+def _fingerprints(workspace: Workspace, names: list[str]) -> Iterator[str]:
+    """Give the fingerprints of the steps whose inputs are published."""
+    for name in names:
+        try:
+            yield STEPS[name].fingerprint(workspace, STEPS[name].input_versions(workspace))
+        except InputMissingError:
+            continue
 
 
 def _is_current(step: Step, workspace: Workspace) -> bool:

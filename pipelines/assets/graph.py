@@ -58,3 +58,4 @@ STEPS = _in_order(
     )
 )
 CPU_STEPS = {name: step for name, step in STEPS.items() if not step.on_device}
+DEVICE_STEPS = {name: step for name, step in STEPS.items() if step.on_device}

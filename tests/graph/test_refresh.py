@@ -14,7 +14,8 @@ import pytest
 from graph_runs import environment, run_job, tiny_workspace, versions
 
 from lake import Lake
-from pipelines.assets.graph import CPU_STEPS, STEPS
+from pipelines.assets.graph import CPU_STEPS, DEVICE_STEPS
+from pipelines.assets.step import Step
 from pipelines.automation import REFRESH, gpu_automation, outdated
 from pipelines.resources import REPOSITORY, Workspace
 
@@ -170,15 +171,21 @@ def tick(workspace: Workspace) -> dg.RunRequest | dg.SkipReason:
         return answer
 
 
-def test_the_device_sensor_waits_for_a_current_graph_and_fires_once_for_a_corpus(fresh_copy: Path) -> None:
+def test_the_device_sensor_waits_for_a_current_graph_and_fires_once_for_what_changed(fresh_copy: Path) -> None:
     workspace = tiny_workspace(fresh_copy)
     first, second = tick(workspace), tick(workspace)
     assert isinstance(first, dg.RunRequest) and isinstance(second, dg.RunRequest)
     assert first.run_key == second.run_key, "Dagster starts one run for a key"
 
-    publish_a_checkpoint(workspace)
+    for step in DEVICE_STEPS.values():
+        publish_empty(step, workspace)
     answer = tick(workspace)
-    assert isinstance(answer, dg.SkipReason) and "trained on the current corpus" in str(answer.skip_message)
+    assert isinstance(answer, dg.SkipReason) and "report are current" in str(answer.skip_message)
+
+    drawn = replace(workspace.profile, retrieval=replace(workspace.profile.retrieval, num_draws=7))
+    answer = tick(replace(workspace, profile=drawn))
+    assert isinstance(answer, dg.RunRequest), "the checkpoint is current, its evaluation is not"
+    assert answer.run_key != first.run_key
 
     rewrite(fresh_copy / "raw" / "mimic-iv" / "hosp" / "labevents.csv.gz", correct_one_lab_value)
     answer = tick(workspace)
@@ -186,23 +193,15 @@ def test_the_device_sensor_waits_for_a_current_graph_and_fires_once_for_a_corpus
     assert REFRESH in str(answer.skip_message)
 
 
-def publish_a_checkpoint(workspace: Workspace) -> None:
-    """Publish what a training of the current corpus would; the sensor looks at its fingerprint alone."""
-    import polars as pl
-
-    step = STEPS["pretrain_checkpoint"]
-    numbers = dict.fromkeys(step.contract.column_names(), 0.0)
-    row = pl.DataFrame([numbers | {"step": 1, "model_sha256": "0" * 64}])
-    manifest = workspace.lake.publish(
+def publish_empty(step: Step, workspace: Workspace) -> None:
+    """Publish a table without rows under the fingerprint that a run would; the sensor looks at nothing else."""
+    workspace.lake.publish(
         step.contract,
-        row,
+        step.contract.create_empty(),
         code_version=step.code_version(),
         inputs=step.input_versions(workspace),
         settings=step.settings(workspace.profile),
     )
-    folder = workspace.lake.run_folder(step.name, manifest.fingerprint)
-    for name in step.leaves:
-        (folder / name).write_text("")
 
 
 def test_the_device_sensor_skips_an_empty_home(tmp_path: Path) -> None:
