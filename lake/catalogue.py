@@ -20,7 +20,7 @@ import duckdb
 from lake.files import canonical_json, fsync_path, locked, write_atomic
 from lake.ids import id_share_macro
 from lake.manifest import TIMING, Manifest
-from lake.sql import name_of, quoted, table_names, text_of
+from lake.sql import name_of, parquet_of, table_names, text_of
 
 CATALOGUE = "warehouse.duckdb"
 SCHEMA = "tables"
@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 
 def view_sql(folder: Path, manifest: Manifest) -> str:
     """A SELECT over the data files of a version."""
-    files = ", ".join(quoted(folder / manifest.version / file.path) for file in manifest.files)
+    files = [folder / manifest.version / file.path for file in manifest.files]
     columns = ", ".join(name_of(name) for name, _ in manifest.columns)
-    return f"select {columns} from read_parquet([{files}])"
+    return f"select {columns} from {parquet_of(files)}"
 
 
 def shows(home: Path, manifest: Manifest) -> bool:

@@ -251,7 +251,7 @@ class PartFile:
         """The rows on disk by ranges of their first column, one range after the other."""
         schema = pl.Schema(self._contract)
         scans = [
-            (pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_ipc(path)).cast(schema)
+            (pl.scan_parquet if path.suffix == ".parquet" else pl.scan_ipc)(path, glob=False).cast(schema)
             for path in self._aside
         ]
         rows = pl.concat(scans)

@@ -28,7 +28,7 @@ from lake.fingerprints import NUM_HEX_DIGITS
 from lake.manifest import DataFile, Manifest, Shard, commit_manifest, read_manifest
 from lake.memory import keep_freed_memory
 from lake.parts import Parts, num_parquet_rows, part_name
-from lake.sql import name_of, quoted, statement_of, table_names, unordered
+from lake.sql import name_of, parquet_of, quoted, statement_of, table_names, unordered
 
 REASON = "_rejected"
 DUPLICATE_ROW = "duplicate row"
@@ -359,7 +359,7 @@ class _Steps:
             return
         key = ", ".join(map(name_of, self.contract.key))
         with self._duckdb() as sql:
-            rows = f"read_parquet({quoted(self.version / '*.parquet')})"
+            rows = parquet_of(self._written())
             sql.execute(f"create temp table repeated as select {key} from {rows} group by {key} having count(*) > 1")
             if not sql.sql("from repeated limit 1").fetchall():
                 return
@@ -383,17 +383,17 @@ class _Steps:
         shutil.rmtree(self.version)
         self.shards = []  # what a shard holds depends on the others now
         num_rows_in = self.num_rows_in
-        self.write(pl.scan_parquet(self.staging / "unique.parquet").cast(pl.Schema(self.contract)))
+        self.write(pl.scan_parquet(self.staging / "unique.parquet", glob=False).cast(pl.Schema(self.contract)))
         self.num_rows_in = num_rows_in
 
     def keep_rejected(self, target: Path, max_share: float) -> None:
         """Write all rejects, as text, to one file; fail when they are too many."""
-        patterns = [self.staging / f"rejected-{kind}-*.parquet" for kind in ("keys", "rules", "source")]
-        sources = [pattern for pattern in patterns if any(self.staging.glob(pattern.name))]
+        kinds = [sorted(self.staging.glob(f"rejected-{kind}-*.parquet")) for kind in ("keys", "rules", "source")]
+        sources = [paths for paths in kinds if paths]
         columns = ", ".join(
             f"cast({name_of(name)} as varchar) as {name_of(name)}" for name in self.contract.column_names()
         )
-        union = " union all ".join(f"select {REASON}, {columns} from read_parquet({quoted(path)})" for path in sources)
+        union = " union all ".join(f"select {REASON}, {columns} from {parquet_of(paths)}" for paths in sources)
         num_rejected = 0
         if sources:
             staged = self.staging / "all-rejected.parquet"
@@ -421,7 +421,7 @@ class _Steps:
 
     def files(self) -> list[DataFile]:
         """Describe the data files; those that are as before are stored once."""
-        paths = sorted(self.version.iterdir())
+        paths = self._written()
         files = [data_file(path) for path in paths]
         for path, file in zip(paths, files, strict=True):
             self.former.share(path, file.sha256)
@@ -435,8 +435,7 @@ class _Steps:
         for name, text in checks.items():
             needed = sorted(table_names(text) - {table})
             with self.connect(needed, settings, scratch=self.staging / "duckdb") as sql:
-                files = quoted(self.staging / "version" / "*.parquet")
-                sql.execute(f"create view {name_of(table)} as from read_parquet({files})")
+                sql.execute(f"create view {name_of(table)} as from {parquet_of(self._written())}")
                 sql.execute(f"create temp table failing as {statement_of(text)}")
                 ((num_failing,),) = sql.sql("select count(*) from failing").fetchall()
                 if num_failing:
@@ -447,6 +446,10 @@ class _Steps:
                         f"table '{table}': check '{name}' found {num_failing} failing rows, kept in {path}; "
                         "nothing was published"
                     )
+
+    def _written(self) -> list[Path]:
+        """The data files as they are now, in order."""
+        return sorted(self.version.iterdir())
 
     def _duckdb(self) -> duckdb.DuckDBPyConnection:
         return self.connect((), {}, scratch=self.staging / "duckdb")

@@ -18,7 +18,7 @@ from lake.ids import shard_of
 @functools.lru_cache(maxsize=16)
 def rows_by_shard(paths: tuple[Path, ...], num_shards: int) -> list[pl.DataFrame]:
     """The rows of data files by the shard of their subject, in the order of the files; versions never change."""
-    rows = pl.read_parquet(list(paths))
+    rows = pl.read_parquet(list(paths), glob=False)
     values = rows[SHARD_COLUMN].unique()
     shards = pl.Series([0 if value is None else shard_of(value, num_shards) for value in values], dtype=pl.Int32)
     marked = rows.with_columns(rows[SHARD_COLUMN].replace_strict(values, shards, return_dtype=pl.Int32).alias("_shard"))

@@ -2,12 +2,13 @@
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 _SOURCES = re.compile(r"\b(?:from|join)\s+(\w+)")
+_PATTERN = re.compile(r"[\[*?]")
 _WITH = re.compile(r"^with\s+", re.MULTILINE)
 _TOKENS = re.compile(
     r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|[()]|\border\s+by\b|\b(?:limit|offset|distinct\s+on)\b""",
@@ -26,8 +27,14 @@ def text_of(text: str) -> str:
 
 
 def quoted(path: Path) -> str:
-    """A path as an SQL string."""
+    """A path as an SQL string, where a file is written; see `parquet_of` where files are read."""
     return text_of(str(path))
+
+
+def parquet_of(paths: Iterable[Path]) -> str:
+    """The rows of Parquet files as an SQL source: DuckDB reads a path as a pattern, so `[`, `*` and `?` are escaped."""
+    files = ", ".join(text_of(_PATTERN.sub(r"[\g<0>]", str(path))) for path in paths)
+    return f"read_parquet([{files}])"
 
 
 def statement_of(text: str) -> str:

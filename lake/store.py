@@ -147,7 +147,7 @@ class Lake:
             TableMissing: it is not published.
         """
         manifest = self._published(table)
-        rows = pl.scan_parquet(self._paths(manifest)) if shard is None else self._of_shard(manifest, shard)
+        rows = pl.scan_parquet(self._paths(manifest), glob=False) if shard is None else self._of_shard(manifest, shard)
         stored = rows.collect_schema()
         wanted = {name: restore_dtype(dtype) for name, dtype in manifest.columns}
         return rows.cast({name: dtype for name, dtype in wanted.items() if stored[name] != dtype})
@@ -171,11 +171,11 @@ class Lake:
         paths = self._paths(manifest)
         match self._layout(manifest):
             case "split":
-                return pl.scan_parquet(paths[shard])
+                return pl.scan_parquet(paths[shard], glob=False)
             case "parted":
                 return rows_by_shard(tuple(paths), self.num_shards)[shard].lazy()
             case _:
-                return pl.scan_parquet(paths)
+                return pl.scan_parquet(paths, glob=False)
 
     def _layout(self, manifest: Manifest) -> Literal["split", "parted", "whole"]:
         """Whether a table is split by subject on disk, has subjects, or stands for itself.
@@ -197,7 +197,7 @@ class Lake:
         manifest = self._published(table)
         path = self._home_of(manifest) / "rejected" / f"{manifest.fingerprint}.parquet"
         if manifest.rejected:
-            return pl.scan_parquet(path)
+            return pl.scan_parquet(path, glob=False)
         return pl.LazyFrame(schema=dict.fromkeys(["_rejected", *(name for name, _ in manifest.columns)], pl.String()))
 
     def connect(

@@ -48,7 +48,7 @@ def read_concepts(path: Path = CONCEPTS_FILE) -> pl.DataFrame:
         ValueError: a rule or system is unknown, a range is empty, or two rows say different things about one concept's
             unit or range, or about how one variable becomes it.
     """
-    rows = pl.read_csv(path, schema=SCHEMA).with_columns(pl.col("rule").fill_null(""))
+    rows = pl.read_csv(path, glob=False, schema=SCHEMA).with_columns(pl.col("rule").fill_null(""))
     for column, known in (("rule", set(RULES)), ("system", set(SYSTEMS))):
         if unknown := sorted(set(rows[column]) - known):
             raise ValueError(f"{path.name}: column {column} has {unknown}; choose from {sorted(known)}")

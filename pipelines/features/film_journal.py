@@ -59,7 +59,7 @@ class FilmJournal:
 
     def rows(self) -> pl.DataFrame:
         """Return the last row of every film, with the columns of SCHEMA."""
-        parts = [pl.read_parquet(path) for path in self._parts()]
+        parts = [pl.read_parquet(path, glob=False) for path in self._parts()]
         rows = pl.concat(parts) if parts else pl.DataFrame(schema=SCHEMA)
         return rows.unique("path", keep="last", maintain_order=True)
 

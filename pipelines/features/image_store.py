@@ -126,7 +126,7 @@ class ImageStore:
 
     def _index(self) -> pl.DataFrame:
         path = self.folder / "index.parquet"
-        return pl.read_parquet(path) if path.is_file() else pl.DataFrame(schema=INDEX_SCHEMA)
+        return pl.read_parquet(path, glob=False) if path.is_file() else pl.DataFrame(schema=INDEX_SCHEMA)
 
     def _check(self, pixels: NDArray[np.uint8], waiting: dict[str, NDArray[np.uint8]], index: pl.DataFrame) -> None:
         if pixels.dtype != np.uint8 or pixels.ndim != 2:

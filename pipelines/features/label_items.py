@@ -43,7 +43,9 @@ def read_label_items(path: Path = LABEL_ITEMS_FILE) -> pl.DataFrame:
         ValueError: a rule is unknown or not one of its table, an item is no number, a word is missing or superfluous,
             the evidence is missing, an item has two rules for one label, or a row repeats.
     """
-    rows = pl.read_csv(path, schema=dict.fromkeys(COLUMNS, pl.String)).with_columns(pl.col("word").fill_null(""))
+    rows = pl.read_csv(path, glob=False, schema=dict.fromkeys(COLUMNS, pl.String)).with_columns(
+        pl.col("word").fill_null("")
+    )
     if unknown := sorted(set(rows["rule"]) - set(RULES)):
         raise ValueError(f"{path.name}: column rule has {unknown}; choose from {sorted(RULES)}")
     fits = pl.any_horizontal(

@@ -296,7 +296,7 @@ def _add_series(
         known = known_readings(readable(part, event), series.drop("record").lazy())
         encode_series(known, vocabulary).collect().write_parquet(scratch / f"{number:05d}.parquet")
     stays = series.select("record", stay_id="series_id")
-    cells = pl.scan_parquet(sorted(scratch.glob("*.parquet")))
+    cells = pl.scan_parquet(sorted(scratch.glob("*.parquet")), glob=False)
     modalities.write_series(parts, SOURCE, "series", stays=stays, cells=cells, size=size)
 
 

@@ -1,5 +1,8 @@
 """Reading: views with variables, spilling, and a clear word for a table that is not there."""
 
+from datetime import datetime
+
+import polars as pl
 import pytest
 
 from lake import Lake, TableMissing, default_home
@@ -42,6 +45,28 @@ def test_a_table_in_other_shards_than_the_profile_asks_for_names_setting_and_com
     for read in (other.shard_digests, lambda table: other.scan(table, shard=0)):
         with pytest.raises(ValueError, match=wanted):
             read("sharded_events")
+
+
+def test_a_home_whose_name_is_a_pattern_reads_its_own_files_alone(tmp_path, sharded_events, readings, made_from):
+    """A path is a pattern to DuckDB and Polars: `g[1]` matches the sibling `g1`, and not itself."""
+    homes = [Lake(tmp_path / name, threads=1) for name in ("g1 xy", "g[1] x*")]
+    day = datetime(2150, 1, 1)
+    for number, lake in enumerate(homes):
+        rows = pl.DataFrame({"subject_id": [1, 2], "name": ["a", "b"], "value": [float(number)] * 2})
+        lake.publish(sharded_events, rows, **made_from)
+        twice = pl.DataFrame({"subject_id": [3, 3, 4], "charttime": [day] * 3, "value": [float(number)] * 3})
+        twice = twice.with_columns(codes=pl.lit(None, pl.List(pl.Int32)), sex=pl.lit(None, pl.String))
+        rule = f"select * from readings where value <> {number}"
+        lake.publish(readings, pl.concat([twice, twice[:1]]), **made_from, checks={"own": rule}, max_rejected_share=1)
+    lake = homes[1]
+    tables = ["sharded_events", "readings"]
+    assert [set(lake.scan(name).collect()["value"]) for name in tables] == [{1.0}, {1.0}]
+    assert set(lake.scan("readings", shard=0).collect()["value"]) | {1.0} == {1.0}
+    assert lake.rejected("readings").collect()["value"].unique().to_list() == ["1.0"]
+    with lake.connect(tables) as connection:
+        assert connection.sql(
+            "select distinct value from readings union from (select value from sharded_events)"
+        ).fetchall() == [(1.0,)]
 
 
 def test_a_run_folder_is_named_by_its_fingerprint_and_stays(lake):
