@@ -11,6 +11,7 @@ export PATH="$_medcsp/.venv/bin:$PATH"
 export PYTHONDONTWRITEBYTECODE=
 # One Polars thread for two virtual cores: they share a physical one, and batches are small. Saves 5 to 7 % of CPU time.
 export POLARS_MAX_THREADS="${POLARS_MAX_THREADS:-$(( ($(getconf _NPROCESSORS_ONLN) + 1) / 2 ))}"
+mkdir -p -m 700 "$MEDCSP_HOME"  # a new home is its owner's alone: what is made of patients' data lies in it
 mkdir -p "$DAGSTER_HOME"
 cmp -s "$_medcsp/dagster.yaml" "$DAGSTER_HOME/dagster.yaml" || cp "$_medcsp/dagster.yaml" "$DAGSTER_HOME/dagster.yaml"
 unset _medcsp

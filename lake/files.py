@@ -43,6 +43,11 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner may enter; one that is there already stays as its owner set it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Give a file a second name, or where the file system has no such thing, copy it."""
     try:

@@ -21,7 +21,7 @@ import polars as pl
 from data_contracts.base import SHARD_COLUMN, Contract
 from lake import catalogue
 from lake.columns import restore_dtype
-from lake.files import canonical_json, locked, locked_if_free, write_atomic
+from lake.files import canonical_json, locked, locked_if_free, make_private, write_atomic
 from lake.fingerprints import contract_hash, fingerprint
 from lake.ids import id_share_macro
 from lake.manifest import CURRENT, TIMING, Manifest, parse_manifest, read_manifest
@@ -316,6 +316,7 @@ class Lake:
             extra=extra or {},
         )
         canonical_json(dict(provenance.extra))
+        make_private(self.home)
         manifest = publish(
             contract,
             rows,
@@ -356,7 +357,7 @@ class Lake:
 
     def refresh_catalogue(self) -> None:
         """Bring `warehouse.duckdb` up to date with the current versions; quick when it is."""
-        self.home.mkdir(parents=True, exist_ok=True)
+        make_private(self.home)
         catalogue.refresh(
             self.home,
             lambda: {name: (self._home_of(manifest), manifest) for name, manifest in self.tables().items()},
