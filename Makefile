@@ -13,7 +13,7 @@ WORKERS ?= 2
 ifdef EHR
 # A home of its own, so that neither demo retrains the other away.
 export MEDCSP_HOME ?= $(CURDIR)/.medcsp-ehr
-export MEDCSP_MIMIC_IV := $(abspath $(EHR))
+export MEDCSP_MIMIC_IV := $(EHR)
 endif
 
 help: ## list the targets

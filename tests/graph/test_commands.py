@@ -224,14 +224,14 @@ def test_make_knows_what_to_do(target: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_make_demo_with_a_real_tree_has_a_home_of_its_own(tmp_path: Path) -> None:
+def test_make_demo_with_a_real_tree_has_a_home_of_its_own() -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDCSP_")}
-    show = "--eval=shown: ; @echo $(MEDCSP_HOME) $(MEDCSP_MIMIC_IV)"
+    show = "--eval=shown: ; @echo $${MEDCSP_HOME-}; echo $${MEDCSP_MIMIC_IV-}"
     plain, real = (
         subprocess.run(
             ["make", "-s", show, "shown", *options], cwd=REPOSITORY, env=kept, capture_output=True, text=True
-        ).stdout.split()
-        for options in ([], [f"EHR={tmp_path}"])
+        ).stdout.splitlines()
+        for options in ([], ["EHR=my tree"])
     )
-    assert plain == []
-    assert real == [str(REPOSITORY / ".medcsp-ehr"), str(tmp_path)]
+    assert plain == ["", ""]
+    assert real == [str(REPOSITORY / ".medcsp-ehr"), "my tree"]
