@@ -13,8 +13,9 @@ from lake import Lake, Manifest
 from pipelines.features.corpus_modalities import MODALITIES
 from pipelines.features.image_store import ImageStore
 from pipelines.features.pretrain_sources import ADMISSIONS, check_sources
+from pipelines.home import profile_of
 from pipelines.launcher import Launcher
-from pipelines.profiles import Profile, profile_named
+from pipelines.profiles import Profile
 from pipelines.sources import FILMS, SOURCES
 from pipelines.sources.checksums import MODES, Mode
 
@@ -61,6 +62,7 @@ class Workspace:
     Attributes:
         weights_root: folder of published weights, by method.
         checksums: which raw files are compared with their release's own list before they are read.
+        profile_name: what names the profile to a later command; the home remembers it, see `pipelines.home`.
         held: versions of tables that are read whatever is published meanwhile; see `holding`.
     """
 
@@ -70,6 +72,7 @@ class Workspace:
     launcher: Launcher = field(default_factory=Launcher)
     weights_root: Path | None = None
     checksums: Mode = "changed"
+    profile_name: str = ""
     held: Mapping[str, Manifest] = field(default_factory=dict)
 
     @property
@@ -118,14 +121,15 @@ class Workspace:
 def workspace_from_environment(environment: Mapping[str, str] = os.environ) -> Workspace:
     """Return the workspace that MEDCSP_HOME, MEDCSP_PROFILE and one variable per source describe.
 
-    An unset profile is `demo`. Synthetic sources exist only there: all of them, or an X-ray companion for the real
-    MIMIC-IV tree that MEDCSP_MIMIC_IV names.
+    An unset profile is the one that the home was made with, see `pipelines.home`. Synthetic sources exist only in
+    demos: all of them, or an X-ray companion for the real MIMIC-IV tree that MEDCSP_MIMIC_IV names.
 
     Raises:
-        ValueError: a variable names a folder that does not exist, or a profile or choice that is not known.
+        ValueError: a variable names a folder that does not exist, or a profile or choice that is not known; or the
+            profile is a demo and the home was made from real sources.
     """
     home = Path(environment.get("MEDCSP_HOME") or REPOSITORY / ".medcsp").resolve()
-    profile = profile_named(environment.get("MEDCSP_PROFILE") or "demo")
+    name, profile = profile_of(home, environment)
     check_declared(profile)
     roots = {name: _root(source.variable, environment) for name, source in SOURCES.items()}
     real = {name: root for name, root in roots.items() if root is not None}
@@ -135,6 +139,7 @@ def workspace_from_environment(environment: Mapping[str, str] = os.environ) -> W
         sources=_with_synthetic(real, home=home, profile=profile),
         weights_root=_root("MEDCSP_WEIGHTS", environment),
         checksums=_checksums(environment.get("MEDCSP_CHECKSUMS") or "changed"),
+        profile_name=name,
     )
 
 

@@ -22,6 +22,7 @@ from medcsp_model.settings import VARIANTS, AblationSettings, PredictionEvaluati
 from pipelines.assets.column_lineage import column_lineage
 from pipelines.assets.raw import combined_version
 from pipelines.assets.step import Build, InputMissingError, Step
+from pipelines.home import remember
 from pipelines.housekeeping import claim_run
 from pipelines.launcher import LaunchError
 from pipelines.resources import Workspace
@@ -143,6 +144,7 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
         manifest = None if is_forced else step.current(workspace, inputs)
         is_current = manifest is not None
         if manifest is None:
+            remember_profile(context, workspace)
             log, observe = partial(_say, context), partial(_observe, context, step)
             manifest = build_and_publish(
                 step,
@@ -160,6 +162,12 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
     say = context.log.info if is_current else lambda line: _say(context, line)
     say(f"{step.name}: {'current' if is_current else 'built'}, {manifest.rows:,} rows, {seconds:.2f} s")
     return result(step, manifest, warnings=count_warnings(step, workspace), is_current=is_current, seconds=seconds)
+
+
+def remember_profile(context: dg.AssetExecutionContext, workspace: Workspace) -> None:
+    """Let the home remember what its tables are made with, and say so where it was another profile."""
+    if workspace.profile_name and (former := remember(workspace.home, workspace.profile_name, workspace.profile)):
+        _say(context, f"{workspace.home} was made with profile {former}; it is made with {workspace.profile_name} now")
 
 
 def say_last(line: str) -> None:

@@ -1,14 +1,45 @@
-"""Who may look into a new home."""
+"""What a home remembers, and who may look into a new one."""
 
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from graph_runs import tiny_workspace
 
 from lake import Lake
 from pipelines.definitions import build_defs
+from pipelines.home import made_with, profile_of, remember
+from pipelines.profiles import default, demo, paper
 from pipelines.resources import REPOSITORY
+
+
+def test_a_command_without_a_profile_takes_that_of_the_home(tmp_path: Path) -> None:
+    assert profile_of(tmp_path, {})[0] == "demo"
+    assert profile_of(tmp_path, {"MEDCSP_MIMIC_IV": "/data"})[0] == "default"
+    assert remember(tmp_path, "paper", paper()) == ""
+    assert profile_of(tmp_path, {})[1] == paper()
+    assert remember(tmp_path, "default", default()) == "paper", "what it was before"
+    assert remember(tmp_path, "default", default()) == ""
+    assert profile_of(tmp_path, {"MEDCSP_PROFILE": "paper"})[0] == "paper"
+
+
+def test_a_home_of_real_sources_refuses_a_demo_and_a_demos_home_takes_both(tmp_path: Path) -> None:
+    remember(tmp_path, "demo", demo())
+    assert profile_of(tmp_path, {"MEDCSP_MIMIC_IV": "/data"})[0] == "demo"
+    assert profile_of(tmp_path, {"MEDCSP_PROFILE": "demo_full"})[0] == "demo_full"
+    assert profile_of(tmp_path, {"MEDCSP_PROFILE": "default"})[0] == "default"
+    remember(tmp_path, "default", default())
+    with pytest.raises(ValueError, match=r"made with profile default from real sources, and demo .* set MEDCSP_HOME"):
+        profile_of(tmp_path, {"MEDCSP_PROFILE": "demo"})
+
+
+def test_a_profile_of_ones_own_is_remembered_by_what_names_it(tmp_path: Path) -> None:
+    workspace = tiny_workspace(tmp_path)
+    assert workspace.profile_name == "tiny:tiny"
+    remember(tmp_path, workspace.profile_name, replace(workspace.profile, name="other"))
+    assert made_with(tmp_path).profile == "tiny:tiny"
 
 
 def mode(folder: Path) -> int:

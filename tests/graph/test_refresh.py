@@ -17,6 +17,7 @@ from lake import Lake
 from pipelines.assets.graph import CPU_STEPS, DEVICE_STEPS
 from pipelines.assets.step import Step
 from pipelines.automation import REFRESH, gpu_automation, outdated
+from pipelines.home import MadeWith, made_with
 from pipelines.resources import REPOSITORY, Workspace
 
 CORPORA = {"pretrain_corpus", "pretrain_corpus_shared"}
@@ -61,6 +62,7 @@ def downstream(*changed: str) -> set[str]:
 
 def test_the_first_refresh_publishes_the_cpu_part_and_only_that(built_home: Path) -> None:
     assert set(versions(built_home)) == set(CPU_STEPS)
+    assert made_with(built_home) == MadeWith(profile="tiny:tiny", is_synthetic=True)
     assert outdated(tiny_workspace(built_home), CPU_STEPS) == []
 
 
@@ -111,6 +113,7 @@ from graph_runs import tiny_workspace
 from pipelines.assets.graph import CPU_STEPS
 from pipelines.assets import glue
 from pipelines.automation import outdated
+from pipelines.home import MadeWith, made_with
 from pipelines.resources import REPOSITORY
 assert str(REPOSITORY) == sys.argv[2], REPOSITORY
 print(*outdated(tiny_workspace(Path(sys.argv[1])), CPU_STEPS))
