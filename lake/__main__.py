@@ -22,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("verify", parents=[common], help="hash every published file again; exit status 1 on a mismatch")
     gc_parser = commands.add_parser("gc", parents=[common], help="delete versions that nobody needs")
     gc_parser.add_argument("--grace-days", type=float, default=1.0, help="spare what was current within this time")
+    gc_parser.add_argument(
+        "--runs", action="store_true", help="also corpora and checkpoints that nothing current needs"
+    )
     gc_parser.add_argument("--dry-run", action="store_true", help="say what would go")
     options = parser.parse_args(arguments)
     lake = Lake(options.home or default_home())
@@ -36,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\n".join(problems or [f"{len(lake.tables())} tables are what their manifests say"]))
             return 1 if problems else 0
         case _:
-            removed = collect(lake, grace_days=options.grace_days, dry_run=options.dry_run)
+            removed = collect(lake, grace_days=options.grace_days, dry_run=options.dry_run, runs=options.runs)
             word = "would delete" if options.dry_run else "deleted"
             lines = [*map(str, removed), f"{word} {len(removed)} files and folders"]
     print("\n".join(lines))

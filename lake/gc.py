@@ -13,28 +13,33 @@ from pathlib import Path
 from lake.files import locked_if_free, sha256_file
 from lake.manifest import CURRENT, Manifest, parse_manifest, read_manifest
 from lake.publish import content_hash
+from lake.runs import unneeded_runs
 from lake.store import Lake
 
 DAY_SECONDS = 86_400.0
 _VERSION = re.compile(r"[0-9a-f]{16}")
 
 
-def collect(lake: Lake, *, grace_days: float = 1.0, dry_run: bool = False) -> list[Path]:
+def collect(lake: Lake, *, grace_days: float = 1.0, dry_run: bool = False, runs: bool = False) -> list[Path]:
     """Delete what may go, and say what it was.
 
     Args:
         lake: its tables' former versions, former rejects and scratch folders are looked at.
         grace_days: how long a version stays after it was last current, and scratch after it was last touched.
         dry_run: only say.
+        runs: delete run folders too that nothing current needs, see `lake.runs`.
     """
     lake.refresh_catalogue()
-    oldest = time.time() - grace_days * DAY_SECONDS
+    now = time.time()
+    oldest = now - grace_days * DAY_SECONDS
     removed = []
     for current in sorted(lake.home.glob(f"lake/*/*/{CURRENT}")):
         with locked_if_free(current.parent / ".lock") as free:
             if free:  # else a publish is at work here, and the next gc will look
                 removed += _remove(_garbage_of_table(current.parent, oldest), dry_run=dry_run)
     removed += _remove(_garbage_of_scratch(lake.home / "scratch", oldest), dry_run=dry_run)
+    if runs:
+        removed += _remove(iter(unneeded_runs(lake, oldest=oldest, now=now)), dry_run=dry_run)
     return removed
 
 

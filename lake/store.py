@@ -103,6 +103,10 @@ class Lake:
         paths = sorted((self._home_of(self._published(table)) / "history").glob("*.json"))
         return [parse_manifest(path.read_text(encoding="utf-8"), path) for path in paths]
 
+    def history_path(self, manifest: Manifest) -> Path:
+        """Where a manifest that was replaced is kept; written when it was."""
+        return self._home_of(manifest) / "history" / f"{manifest.fingerprint}.json"
+
     def current(
         self, contract: type[Contract], *, code_version: str, inputs: Mapping[str, str], settings: Mapping[str, Any]
     ) -> Manifest | None:

@@ -99,6 +99,70 @@ def test_scratch_is_fresh_and_deleted_and_old_leftovers_go(lake):
     assert collect(lake, grace_days=1) == [spilled]
 
 
+@pytest.fixture
+def runs(lake, two_versions) -> dict[str, Path]:
+    """Run folders of the former and the current fingerprint of a corpus, as old as the one replaced."""
+    (former,) = lake.history("readings")
+    made = {"former": former.fingerprint, "current": lake.manifest("readings").fingerprint}
+    folders = {name: lake.run_folder("readings", fingerprint) for name, fingerprint in made.items()}
+    for folder in folders.values():
+        (folder / "corpus.npy").write_text("records of patients")
+        age_all(folder, 30)
+    age(lake.history_path(former), 30)
+    age_all(two_versions[0], 0)
+    return folders
+
+
+def age_all(folder: Path, days: float) -> None:
+    for path in (*folder.rglob("*"), folder):
+        age(path, days)
+
+
+def begun(lake: Lake, fingerprint: str, reads: Path, days: float = 30) -> Path:
+    """The folder of a training that was never published."""
+    folder = lake.run_folder("pretrain_checkpoint", fingerprint)
+    (folder / "train.json").write_text(f'{{"corpus": "{reads}", "run_folder": "{folder}"}}')
+    age_all(folder, days)
+    return folder
+
+
+def test_a_run_folder_goes_when_nothing_current_needs_it(lake, runs):
+    assert collect(lake, grace_days=1) == [], "only where it is asked for"
+    assert collect(lake, grace_days=60, runs=True) == []
+    assert collect(lake, grace_days=1, runs=True, dry_run=True) == [runs["former"]] and runs["former"].exists()
+    assert collect(lake, grace_days=1, runs=True) == [runs["former"]]
+    assert not runs["former"].exists() and runs["current"].exists()
+
+
+@pytest.mark.parametrize("named_by", ["version", "made", "settings"])
+def test_what_something_current_was_made_from_stays(lake, runs, events, made_from, named_by):
+    (former,) = lake.history("readings")
+    inputs = {"version": {"readings": former.version}, "made": {"made:readings": former.fingerprint}, "settings": {}}
+    rows = events.create_empty()
+    manifest = lake.publish(events, rows, **{**made_from, "inputs": inputs[named_by]})
+    if named_by == "settings":
+        (lake.run_folder("events", manifest.fingerprint) / "train.json").write_text(f'{{"corpus": "{runs["former"]}"}}')
+    assert collect(lake, grace_days=1, runs=True) == []
+
+
+def test_a_training_that_could_go_on_stays_and_one_whose_corpus_is_superseded_goes(lake, runs):
+    goes_on, over = (begun(lake, digit * 16, runs[name]) for digit, name in (("a", "current"), ("b", "former")))
+    lock = lake.home / "locks" / "device-cpu.lock"
+    with locked(lock):
+        assert collect(lake, grace_days=1, runs=True) == [], "it may be the one that is running"
+    assert sorted(collect(lake, grace_days=1, runs=True)) == sorted([over, runs["former"]])
+    assert goes_on.exists()
+
+
+def test_what_is_being_written_and_trials_stay(lake, runs):
+    written = lake.run_folder("other_corpus", "c" * 16)
+    trial = lake.run_folder("ablation_trials", "d" * 16)
+    age_all(trial, 90)
+    assert collect(lake, grace_days=0, runs=True)[1:] == [runs["former"]]
+    age_all(written, 0.5)
+    assert collect(lake, grace_days=0, runs=True) == [written]
+
+
 def test_verify_finds_changed_and_missing_files(lake, two_versions):
     assert verify(lake) == []
     path = lake.files("readings")[0]
@@ -116,7 +180,7 @@ def test_the_command_line_lists_verifies_and_cleans(lake: Lake, two_versions, ca
     assert line.split()[:4] == ["tables", "readings", "2", "0"] and line.endswith(two_versions[1].name)
     assert main(["verify", *home]) == 0
     assert "1 tables are what their manifests say" in capsys.readouterr().out
-    assert main(["gc", *home, "--grace-days", "0"]) == 0
+    assert main(["gc", *home, "--grace-days", "0", "--runs"]) == 0
     assert str(two_versions[0]) in capsys.readouterr().out
     lake.files("readings")[0].unlink()
     assert main(["verify", *home]) == 1
