@@ -227,7 +227,7 @@ def _prediction(run: Mapping[str, Any]) -> None:
 TASKS = {
     "retrieval": (("corpus", "checkpoint"), _retrieval),
     "zero_shot": (("corpus", "checkpoint", "radiology"), _zero_shot),
-    "prediction": (("questions", "trials"), _prediction),
+    "prediction": (("questions", "trials", "code"), _prediction),
 }
 """Keys of a run description beside those of every task, and what runs it."""
 

@@ -104,13 +104,19 @@ def load_tower_weights(towers: CustomTextCLIP, folder: str | Path) -> None:
     Raises:
         ValueError: the folder holds no weights, or their shapes are not those of the towers.
     """
+    path = weights_file(folder)
+    try:
+        open_clip.load_checkpoint(towers, str(path), strict=True)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: does not fit the towers of the settings: {error}") from error
+
+
+def weights_file(folder: str | Path) -> Path:
+    """The file of an open_clip folder that `load_tower_weights` reads; ValueError where it holds none."""
     found = [Path(folder) / name for name in WEIGHTS if (Path(folder) / name).is_file()]
     if not found:
         raise ValueError(f"settings.model.towers_folder: no weights in {folder}; expected one of {', '.join(WEIGHTS)}")
-    try:
-        open_clip.load_checkpoint(towers, str(found[0]), strict=True)
-    except RuntimeError as error:
-        raise ValueError(f"{found[0]}: does not fit the towers of the settings: {error}") from error
+    return found[0]
 
 
 def compile_towers(towers: CustomTextCLIP, *, num_lengths: int, backend: str = "inductor") -> None:

@@ -16,7 +16,7 @@ Letters: N records, S seeds of training, K distinct scores of positives, C cells
 import numpy as np
 from numpy.typing import ArrayLike
 
-from medcsp_model.evaluation.scores import Bools, Floats, counts, precision
+from medcsp_model.evaluation.areas import Bools, Floats, counts, precision
 
 FEWEST = 5
 """Positives that a cell stands for, at least, and negatives on average."""

@@ -1,8 +1,8 @@
 """One training loop for every method of prediction: grid, seeds, early stopping, choice by validation alone.
 
 A method says what it reads and how it is built or fitted; everything else is the same for all. A **trial** is one
-training: (method, task, part, grid point, seed). Its scores of the validation and the test records are written first
-and one line about it afterwards, so that a sweep that was killed goes on where it stopped:
+training: (method and the code that trains it, task, part, grid point, seed). Its scores of the validation and the test
+records are written first and one line about it afterwards, so that a sweep that was killed goes on where it stopped:
 
     <folder>/trials.jsonl            a line per trial: key, point, seed, epochs, what validation said, seconds
     <folder>/scores/<key>.npy        float32, risks of the validation records, then of the test records
@@ -38,9 +38,9 @@ from torch.nn import functional as F
 
 from medcsp_model.checkpoint import write_tensors
 from medcsp_model.command import die_with_parent
-from medcsp_model.evaluation import scores
+from medcsp_model.evaluation.areas import DISCRIMINATION, score
 from medcsp_model.evaluation.task_data import InputSizes, Ints, Part, RecordInputs, TaskData
-from medcsp_model.settings import SweepSettings
+from medcsp_model.settings.sweep import SweepSettings
 
 log = logging.getLogger(__name__)
 Point = dict[str, float]
@@ -257,9 +257,7 @@ def train(
 def judge(label_N: NDArray[np.bool_], risk_N: Floats) -> dict[str, float]:
     """What validation says of risks: both areas and the loss."""
     p_N = np.clip(np.where(label_N, risk_N, 1 - risk_N), 1e-7, 1.0)
-    areas = {
-        name: scores.score(scores.DISCRIMINATION[name], label_N, risk_N) for name in ("auroc", "average_precision")
-    }
+    areas = {name: score(DISCRIMINATION[name], label_N, risk_N) for name in ("auroc", "average_precision")}
     return areas | {"loss": float(-np.log(p_N).mean())}
 
 
@@ -389,6 +387,7 @@ class Sweep:
         method: the method.
         data: the task.
         part: which examples train, choose and test.
+        code: digest of the code that trains the method; what other code trained is not found.
         folder: of any number of sweeps, which share what they have in common; one process writes it at a time.
         settings: grid, seeds and training.
         points: among which validation chooses; None: the method's grid.
@@ -400,15 +399,18 @@ class Sweep:
         data: TaskData,
         part: Part,
         *,
+        code: str,
         folder: str | Path,
         settings: SweepSettings,
         points: Sequence[Point] | None = None,
     ):
-        self.method, self.data, self.part, self.folder, self.settings = method, data, part, Path(folder), settings
+        self.method, self.data, self.part, self.code = method, data, part, code
+        self.folder, self.settings = Path(folder), settings
         self.grid = list(points or method.grid(settings))
         training = ("monitor", "max_epochs", "patience", "weight_decay", "clip_norm")
         about = {
             "method": method.to_json(),
+            "code": code,
             "training": {key: getattr(settings, key) for key in training},
             "data": data.fingerprint,
             "part": [part.name, *(hashlib.sha256(rows.tobytes()).hexdigest() for rows in _rows(part))],
@@ -476,7 +478,7 @@ class Sweep:
         """File of what the method learned before, which is learned now if it is not there."""
         if type(self.method).pretrain is Method.pretrain:
             return None
-        about = json.dumps([self.method.to_json(), self.settings.seeds[0]], sort_keys=True)
+        about = json.dumps([self.method.to_json(), self.code, self.settings.seeds[0]], sort_keys=True)
         key = hashlib.sha256(f"{about} {self.method.pretrained_on(self.data, self.part)}".encode()).hexdigest()[:16]
         path = self.folder / "pretrained" / f"{key}.safetensors"
         if not path.is_file():
@@ -498,7 +500,7 @@ class Sweep:
         np.save(staged, np.concatenate([fitted.validation, fitted.test]).astype(np.float32))
         staged.replace(path)
         label = {"method": self.method.name, **self.data.name, "part": self.part.name}
-        line = {"key": key, **label, "seed": seed, "point": point, **fitted.facts}
+        line = {"key": key, "code": self.code, **label, "seed": seed, "point": point, **fitted.facts}
         line.setdefault("said", judge(self.data.label_N[self.part.validation], fitted.validation))
         with (self.folder / "trials.jsonl").open("a") as file:
             before = "\n" if _is_torn(self.folder / "trials.jsonl") else ""

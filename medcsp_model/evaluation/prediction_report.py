@@ -1,8 +1,9 @@
 """Prediction from task folders to numbers: every method on every question, as rows of plain values.
 
-run.json of `python -m medcsp_model.evaluate`: {"task": "prediction", "questions": [...], "trials", "output",
+run.json of `python -m medcsp_model.evaluate`: {"task": "prediction", "questions": [...], "trials", "code", "output",
 "settings"}; `settings` as in `medcsp_model.settings.PredictionEvaluation`, `trials` a folder that outlives a run: what
-is trained there is never trained again (`medcsp_model.evaluation.prediction`). A question:
+is trained there is not trained again (`medcsp_model.evaluation.prediction`) while the digest of the code that trains
+the method stays, which `code` has by name. A question:
 
     labels            plain values that stand in each of its rows: task, dataset, cohort, mode
     folder, task, horizon, cohort, tested_on, without    which task folder, and what of it (`TaskData.open`)
@@ -133,7 +134,7 @@ def evaluate_prediction(run: Mapping[str, Any]) -> None:
     numbers = Numbers()
     for place, question in enumerate(questions, start=1):
         log.info("question %d of %d: %s", place, len(questions), question.title)
-        Answer(question, settings=settings, trials=Path(run["trials"])).add_to(numbers)
+        Answer(question, settings=settings, trials=Path(run["trials"]), code=run["code"]).add_to(numbers)
     numbers.write(Path(run["output"]))
     log.info("prediction: %d questions, %d numbers", len(questions), len(numbers.metrics))
 
@@ -145,10 +146,13 @@ class Answer:
         question: the task.
         settings: what is measured.
         trials: folder of the trainings.
+        code: digest of the code that trains each method, by name.
     """
 
-    def __init__(self, question: Question, *, settings: PredictionEvaluation, trials: Path) -> None:
-        self.question, self.settings, self.trials = question, settings, trials
+    def __init__(
+        self, question: Question, *, settings: PredictionEvaluation, trials: Path, code: Mapping[str, str]
+    ) -> None:
+        self.question, self.settings, self.trials, self.code = question, settings, trials, code
         self.numbers = Numbers()
         self.num_trials: Counter[str] = Counter()
 
@@ -194,7 +198,7 @@ class Answer:
 
     def _sweep(self, name: str, method: Method, data: TaskData, part: Part, **options: Any) -> Sweep:
         options.setdefault("settings", self.settings.sweep)
-        return Sweep(method, data, part, folder=self.trials / name, **options)
+        return Sweep(method, data, part, code=self.code[name], folder=self.trials / name, **options)
 
     def _test(self, data: TaskData, results: Mapping[str, Result]) -> None:
         """Every measure of every method on the test part, and how methods differ."""

@@ -9,7 +9,6 @@ from medcsp_model.settings.evaluation import (
     RadiologyEvaluation,
     RetrievalSettings,
     SmallModels,
-    SweepSettings,
     demo_prediction,
 )
 from medcsp_model.settings.llm import LlmSettings
@@ -23,6 +22,7 @@ from medcsp_model.settings.studies import (
     CaseStudySettings,
     Variant,
 )
+from medcsp_model.settings.sweep import SweepSettings
 from medcsp_model.settings.training import (
     Augmentation,
     BatchSettings,

@@ -1,7 +1,7 @@
 """Predictions: launches every method on every task, and publishes its numbers. Not here: any method or metric.
 
-A sweep keeps its trainings below `runs/prediction_trials`, which no fingerprint names: whatever is asked next, what was
-trained once is found there. Dagster shows what is done as partitions of `prediction_sweeps`, task by method.
+A sweep keeps its trainings below `runs/prediction_trials`, which no fingerprint names: whatever is asked next, what the
+same code trained once is found there. Dagster shows what is done as partitions of `prediction_sweeps`, task by method.
 """
 
 import json
@@ -9,12 +9,14 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from data_contracts import Contract, corpus, evaluation, prediction, training
+from lake import code_version
 from pipelines.assets.prediction import task_folder
 from pipelines.assets.step import Build, Made, gathering, step
 from pipelines.assets.training import weights_digests
@@ -31,6 +33,15 @@ CHECKPOINTS = {
     "shared": (training.PretrainCheckpointShared, corpus.PretrainCorpusShared),
 }
 """Checkpoint and the corpus it was trained on, by feature space."""
+BASELINES = "medcsp_model.baselines.ehr"
+MODULES = {
+    **dict.fromkeys(("medcsp", "medcsp_linear_probe", "medcsp_scratch"), "medcsp"),
+    **{name: name for name in ("f_lstm", "f_cnn", "raim", "dcmn", "medhmp")},
+    **dict.fromkeys(("bert_lstm", "bert_cnn", "bert_encoder", "bert_star"), "gated"),
+    **dict.fromkeys(("lstm_bert", "cnn_bert", "encoder_bert", "star_bert"), "gated"),
+    **dict.fromkeys(("logistic_regression", "gradient_boosting"), "tables"),
+}
+"""Module of each method: it and what it imports, the loop among it, is the code that names the method's trainings."""
 MODELS = tuple(contract for pair in CHECKPOINTS.values() for contract in pair)
 
 
@@ -119,9 +130,10 @@ def _evaluate(build: Build, contract: type[Contract]) -> Made:
     )
     if asked:
         run = {"task": "prediction", "questions": asked, "settings": chosen.measured.to_json(), "output": str(folder)}
+        code = {method: _code_of(MODULES[method]) for method in chosen.measured.methods}
         trials = build.lake.home / "runs" / TRIALS
         heard = replace(build, log=_hear(build, len(asked)))
-        heard.launch("medcsp_model.evaluate", {**run, "trials": str(trials)})
+        heard.launch("medcsp_model.evaluate", {**run, "trials": str(trials), "code": code})
     else:
         build.log("none of its tasks is among the profile's evaluation.tasks: published empty")
         for name in FILES:
@@ -129,6 +141,11 @@ def _evaluate(build: Build, contract: type[Contract]) -> Made:
     methods = _rows(build, evaluation.PredictionMethods, folder / "methods.json")
     reasons = dict(methods.filter(pl.col("reason").is_not_null()).select("mode", "reason").iter_rows())
     return Made(_rows(build, build.step.contract, folder / "metrics.json"), extra={"not_available": reasons})
+
+
+@cache
+def _code_of(module: str) -> str:
+    return code_version(f"{BASELINES}.{module}")
 
 
 def _places(build: Build, contract: type[Contract]) -> Places:

@@ -13,13 +13,13 @@ import pytest
 
 from data_contracts.evaluation import METHODS
 from medcsp_model.baselines.ehr.gated import Gated
-from medcsp_model.baselines.ehr.registry import NAMES
+from medcsp_model.baselines.ehr.registry import NAMES, methods
 from medcsp_model.baselines.ehr.text import TextSettings
 from medcsp_model.evaluation import curves, prediction_report
 from medcsp_model.evaluation.prediction_report import evaluate_prediction, why_not
 from medcsp_model.evaluation.task_data import TaskData
 from medcsp_model.settings import PredictionEvaluation, SweepSettings
-from pipelines.assets.predictions import DONE
+from pipelines.assets.predictions import BASELINES, DONE, MODULES
 
 LABELS = {"task": "prediction_mortality", "dataset": "mimic_iii", "cohort": "carevue", "mode": "unbounded/shared"}
 USED = ("medcsp", "logistic_regression", "gradient_boosting")
@@ -58,6 +58,7 @@ def run(folder: Path, checkpoint: Path, output: Path, **changes: Any) -> Rows:
             "questions": [question | changes],
             "settings": settings.to_json(),
             "trials": str(output / "trials"),
+            "code": dict.fromkeys(settings.methods, "some code"),
             "output": str(output / "rows"),
         }
     )
@@ -203,6 +204,8 @@ def test_the_graph_understands_the_evaluators_words() -> None:
     found = DONE.search(f"  09:10:11 {prediction_report.DONE}f_lstm: prediction_arf carevue unbounded")
     assert found is not None and found[1] == "f_lstm"
     assert set(NAMES) == set(PredictionEvaluation().methods) <= set(METHODS)
+    modules = {name: type(method).__module__ for name, method in methods(checkpoint="").items()}
+    assert {name: f"{BASELINES}.{module}" for name, module in MODULES.items()} == modules
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medcsp_model.baselines.ehr.f_lstm import FLstm
+from medcsp_model.baselines.ehr.f_lstm import FLstm, FLstmNetwork
 from medcsp_model.baselines.ehr.medhmp import MedHmp
 from medcsp_model.baselines.ehr.medhmp_pretraining import Stage
 from medcsp_model.baselines.ehr.registry import demo_methods
@@ -24,10 +24,10 @@ from medcsp_model.settings import SweepSettings
 SMALL = SweepSettings(batch_sizes=(8, 32), learning_rates=(1e-4, 1e-2), seeds=(0, 1), max_epochs=3, patience=2)
 
 
-def sweep(data: TaskData, folder: Path, *, method: Method | None = None, **changes: Any) -> Sweep:
+def sweep(data: TaskData, folder: Path, *, method: Method | None = None, code: str = "first", **changes: Any) -> Sweep:
     settings = replace(SMALL, **changes)
     method = method or FLstm(hidden_dim=8, head_dim=8)
-    return Sweep(method, data, data.part(), folder=folder, settings=settings)
+    return Sweep(method, data, data.part(), code=code, folder=folder, settings=settings)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -76,10 +76,25 @@ def test_other_settings_are_other_trials(tasks: dict[str, TaskData], tmp_path: P
         FLstm(hidden_dim=8, head_dim=8),
         data,
         data.fewer(data.part(), positives=4, draw=0),
+        code="first",
         folder=tmp_path,
         settings=replace(SMALL, **one),
     )
     assert fewer.run().num_trained == 1
+
+
+def test_what_other_code_trained_is_not_found(
+    tasks: dict[str, TaskData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, one = tasks["mortality"], {"batch_sizes": (32,), "learning_rates": (1e-2,), "seeds": (0,), "max_epochs": 1}
+    before = sweep(data, tmp_path, **one).run()
+    forward = FLstmNetwork.forward
+    monkeypatch.setattr(FLstmNetwork, "forward", lambda network, batch: 3 * forward(network, batch))
+    after = sweep(data, tmp_path, code="repaired", **one).run()
+    assert (after.num_trained, after.num_resumed) == (1, 0)
+    assert not np.allclose(after.score_SN, before.score_SN)
+    assert [line["code"] for line in lines(tmp_path)] == ["first", "repaired"]
+    assert np.array_equal(sweep(data, tmp_path, **one).run().score_SN, before.score_SN)
 
 
 def test_several_processes_give_the_same(tasks: dict[str, TaskData], tmp_path: Path) -> None:
@@ -177,6 +192,8 @@ def test_pretraining_is_done_once_and_on_a_corpus_of_the_same_features(
     sweep(tasks["mortality"], tmp_path, method=method, **one).run()
     assert [record.message for record in caplog.records].count("MedHMP: pre-training") == 1
     assert len(list((tmp_path / "pretrained").iterdir())) == 1
+    sweep(tasks["mortality"], tmp_path, method=method, code="repaired", **one).run()
+    assert len(list((tmp_path / "pretrained").iterdir())) == 2, "other code pre-trains again"
     sizes = replace(tasks["mortality"].sizes, series=99)
     other = replace(tasks["mortality"])
     object.__setattr__(other, "inputs", _with_sizes(other, sizes))

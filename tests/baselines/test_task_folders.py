@@ -133,6 +133,25 @@ def test_a_checkpoint_of_another_vocabulary(checkpoint: Path, tasks: dict[str, T
         method.to_json()
 
 
+def test_a_start_is_named_by_what_it_reads(checkpoint: Path, tmp_path: Path) -> None:
+    """From scratch: the towers' file and the description, not the trained weights."""
+    folder = shutil.copytree(checkpoint, tmp_path / "checkpoint")
+    towers = tmp_path / "towers" / "open_clip_pytorch_model.bin"
+    towers.parent.mkdir()
+    scratch = MedCspHead(checkpoint=str(folder), start="scratch", towers_folder=str(towers.parent))
+    tuned = MedCspHead(checkpoint=str(folder))
+    towers.write_bytes(b"some weights")
+    before = scratch.to_json(), tuned.to_json()
+    (folder / "model.safetensors").write_bytes(b"trained once more")
+    assert scratch.to_json() == before[0] and tuned.to_json() != before[1]
+    towers.write_bytes(b"other weights")
+    assert scratch.to_json() != before[0]
+    assert str(tmp_path) not in json.dumps(scratch.to_json())
+    towers.unlink()
+    with pytest.raises(ValueError, match="no weights in"):
+        scratch.to_json()
+
+
 def test_an_unfinished_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"model.json: missing; train first"):
         MedCspHead(checkpoint=str(tmp_path)).to_json()

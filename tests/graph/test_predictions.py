@@ -1,6 +1,7 @@
 """The prediction assets over a built home, with a stand-in for the evaluator: what it is asked, what becomes of it."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,8 +15,11 @@ from graph_runs import copy_home, tiny_workspace
 from data_contracts import Contract, evaluation
 from data_contracts.corpus import PretrainCorpus, PretrainCorpusShared
 from data_contracts.training import PretrainCheckpoint, PretrainCheckpointShared
+from lake import code_version
+from lake.code import ROOT
 from pipelines.assets.glue import PREDICTION_SWEEPS, _done, build_and_publish
 from pipelines.assets.graph import STEPS
+from pipelines.assets.predictions import BASELINES, MODULES
 from pipelines.features.prediction_questions import EvaluationSettings
 from pipelines.launcher import Launcher, ProcessUsage
 from pipelines.resources import Workspace
@@ -37,6 +41,7 @@ class StandIn(Launcher):
         self, module: str, settings: dict[str, Any], *, folder: Path, lock: Path, log: Callable[[str], None]
     ) -> ProcessUsage:
         assert (module, settings["task"]) == ("medcsp_model.evaluate", "prediction")
+        assert set(settings["code"]) == set(settings["settings"]["methods"])
         self.asked.extend(settings["questions"])
         labels = [question["labels"] for question in settings["questions"]]
         place = {"metric": "auroc", "k": 0, "split": "test", "method": "medcsp"}
@@ -114,6 +119,27 @@ def test_every_task_of_the_profile_is_asked_about(evaluated: Evaluated) -> None:
     for question in evaluated.asked:
         assert (Path(question["folder"]) / "labels.npz").is_file()
         assert (Path(question["corpus"]) / "corpus.json").is_file()
+
+
+def test_code_names_the_trainings_of_the_methods_it_trains(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "medcsp_model", tmp_path / "medcsp_model", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def changed(path: str) -> set[str]:
+        """Methods that are trained again when a file has another constant."""
+        before = {name: code_version(f"{BASELINES}.{module}", root=tmp_path) for name, module in MODULES.items()}
+        with (tmp_path / "medcsp_model" / path).open("a") as file:
+            file.write("\nANOTHER = 1\n")
+        return {
+            name
+            for name, module in MODULES.items()
+            if code_version(f"{BASELINES}.{module}", root=tmp_path) != before[name]
+        }
+
+    assert changed("baselines/ehr/raim.py") == {"raim"}
+    assert changed("baselines/ehr/medhmp_pretraining.py") == {"medhmp"}
+    assert changed("evaluation/prediction.py") == changed("evaluation/areas.py") == set(MODULES)
+    for path in ("evaluation/scores.py", "evaluation/prediction_report.py", "settings/evaluation.py"):
+        assert changed(path) == set(), "what is measured trains nothing again"
 
 
 def test_its_numbers_are_published_with_the_checkpoint_they_are_of(evaluated: Evaluated) -> None:

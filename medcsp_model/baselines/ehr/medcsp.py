@@ -18,7 +18,7 @@ from medcsp_model.checkpoint import file_sha256
 from medcsp_model.evaluation.prediction import Network
 from medcsp_model.evaluation.task_data import RECORD, SOURCE, InputSizes, RecordInputs, TaskBatch, TaskData
 from medcsp_model.model import MedCSP, ModelDescription, load_model
-from medcsp_model.towers import load_tower_weights
+from medcsp_model.towers import load_tower_weights, weights_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,12 @@ class MedCspHead(Network):
         return MedCspNetwork(sizes, self)
 
     def to_json(self) -> dict[str, Any]:
-        """Settings, with the content of the checkpoint in place of its path."""
-        return super().to_json() | {"checkpoint": checkpoint_digest(self.checkpoint)}
+        """Settings, with the contents of what it starts from in place of paths."""
+        if self.start == "checkpoint":
+            return super().to_json() | {"checkpoint": checkpoint_digest(self.checkpoint)}
+        towers = file_sha256(weights_file(self.towers_folder)) if self.towers_folder else ""
+        description = read_description(self.checkpoint).to_json()
+        return super().to_json() | {"checkpoint": description, "towers_folder": towers}
 
     def check(self, inputs: RecordInputs) -> None:
         """Refuse inputs of another vocabulary than the checkpoint's."""

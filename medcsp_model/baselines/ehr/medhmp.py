@@ -21,7 +21,7 @@ from medcsp_model.baselines.ehr.text import TextSettings, check_text, text_ident
 from medcsp_model.corpus import Corpus
 from medcsp_model.evaluation.prediction import Network
 from medcsp_model.evaluation.task_data import INPUTS, InputSizes, Ints, Part, RecordInputs, TaskData
-from medcsp_model.settings import SweepSettings
+from medcsp_model.settings.sweep import SweepSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from medcsp_model.evaluation.prediction import Fitted, Method, Point
 from medcsp_model.evaluation.task_data import Part, TaskBatch, TaskData
-from medcsp_model.settings import SweepSettings
+from medcsp_model.settings.sweep import SweepSettings
 
 _AT_ONCE = 256
 
