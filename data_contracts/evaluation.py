@@ -114,7 +114,7 @@ class _Prediction(_Metrics):
         `chance`). A metric without a value has no row.
     k: of auroc and auprc, positives trained on (label efficiency, seeds are draws of them); 0: all.
     split: test, cross_validation (mean over five folds), or a subgroup, as in test/sex=F.
-    seed: -1 the mean over seeds, with its interval; 0 and more one training, without.
+    seed: -1 the mean over seeds, with its interval over trainings and subjects; 0 and more one training, without.
     """
 
 
@@ -153,7 +153,11 @@ PREDICTIONS = (PredictionArf, PredictionShock, PredictionMortality, PredictionAk
 
 
 class PredictionComparisons(Contract):
-    """One paired difference of two methods on the same patients, the first less the second."""
+    """One paired difference of two methods on the same patients, the first less the second.
+
+    num_seeds: trainings of each method behind it, of label efficiency draws of so many positives. Of one the interval
+        holds the subjects alone, and there is no p: it would be of these two trainings and not of the methods.
+    """
 
     table = "prediction_comparisons"
     layer = "evaluation"
@@ -169,10 +173,16 @@ class PredictionComparisons(Contract):
     method = dy.Enum(METHODS, description="The first method.")
     other = dy.Enum(METHODS, description="The second.")
     difference = dy.Float64(description="Value of the first less that of the second, means over seeds.")
-    ci_low = dy.Float64(nullable=True, description="Lower end of the 95 % interval, subjects resampled.")
+    ci_low = dy.Float64(nullable=True, description="Lower end of the 95 % interval, trainings and subjects resampled.")
     ci_high = dy.Float64(nullable=True, description="Upper end.")
-    p_value = dy.Float64(nullable=True, min=0, max=1, description="Two-sided; null where no draw has both classes.")
-    p_holm = dy.Float64(nullable=True, min=0, max=1, description="Holm's, over the declared; null: not declared.")
+    num_seeds = dy.Int64(min=1, description="Trainings of each; of one, nothing is tested.")
+    p_value = dy.Float64(nullable=True, min=0, max=1, description="Two-sided; null: one training, or no draw of both.")
+    p_holm = dy.Float64(
+        nullable=True,
+        min=0,
+        max=1,
+        description="Holm's, over the declared of the same task, cohort, mode and split; null: not tested.",
+    )
     is_declared = dy.Bool(description="True where the comparison was declared beforehand: auroc, all positives.")
     n = dy.Int64(min=0, description="Examples behind it.")
     num_positive = dy.Int64(min=0, description="Positives among them.")

@@ -292,8 +292,9 @@ class Answer:
                 self._add(name, metric, estimate, basis)
         self._compare(areas, basis)
 
-    def _draws(self) -> dict[str, int]:
-        return {"num_draws": self.settings.sweep.num_draws, "seed": self.settings.sweep.bootstrap_seed}
+    def _draws(self) -> dict[str, Any]:
+        sweep = self.settings.sweep
+        return {"num_draws": sweep.num_draws, "seed": sweep.bootstrap_seed, "with_trainings": True}
 
     def _add(self, method: str, metric: str, estimate: Estimate, basis: Basis, *, by_seed: bool = True) -> None:
         """Add the mean with its interval, and each seed's value; what has no value has no row."""
@@ -309,22 +310,27 @@ class Answer:
         ]
 
     def _compare(self, areas: Mapping[str, Mapping[str, Estimate]], basis: Basis) -> None:
-        """Add how ours differ from the others; Holm's p values over those declared, where all positives trained."""
+        """Add how ours differ from the others; Holm's p values over those declared, where all positives trained.
+
+        Of one training each there is no p: it would tell two networks apart, which two trainings of one method are too.
+        """
         pairs = [pair for pair in combinations(areas, 2) if pair[0] in PRETRAINED]
         for metric in AREAS:
             estimates = {name: found[metric] for name, found in areas.items()}
+            num_seeds = min((len(each.values_S) for each in estimates.values()), default=0)
             declared = [pair for pair in COMPARISONS if pair in pairs and metric == DECLARED_METRIC and not basis.k]
-            holm = {(row["method"], row["other"]): row["p_holm"] for row in scores.compare(estimates, declared)}
+            tested = scores.compare(estimates, declared) if num_seeds > 1 else []
+            holm = {(row["method"], row["other"]): row["p_holm"] for row in tested}
             for ours, other in pairs:
                 found = scores.difference(estimates[ours], estimates[other])
                 if math.isnan(found.value):
                     continue
                 row: Row = {**self.question.labels, **vars(basis), "metric": metric, "method": ours, "other": other}
-                row |= {"difference": found.value, "is_declared": (ours, other) in holm}
+                row |= {"difference": found.value, "is_declared": (ours, other) in declared, "num_seeds": num_seeds}
                 row |= dict.fromkeys(("ci_low", "ci_high", "p_value", "p_holm"))
                 if not math.isnan(found.low):
-                    row |= {"ci_low": found.low, "ci_high": found.high, "p_value": found.p}
-                    row["p_holm"] = holm.get((ours, other))
+                    row |= {"ci_low": found.low, "ci_high": found.high, "p_holm": holm.get((ours, other))}
+                    row["p_value"] = found.p if num_seeds > 1 else None
                 self.numbers.comparisons.append(row)
 
     def _unavailable(self, name: str, reason: str) -> Row:

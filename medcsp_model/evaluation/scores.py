@@ -1,4 +1,4 @@
-"""What predicted risks are worth: measures, intervals by resampling patients, paired differences, calibration.
+"""What predicted risks are worth: measures, intervals by resampling, paired differences, calibration.
 
 Every measure is a function (label_N, score_N, weight_NB) -> value_B: one value per column of weights, so that a
 bootstrap is a matrix of how often each patient was drawn and no record is ever copied. numpy alone; no files.
@@ -9,6 +9,7 @@ Letters: N records, B draws, G patients, S seeds of training.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -155,12 +156,12 @@ CALIBRATION: dict[str, Metric] = {
 
 @dataclass(frozen=True)
 class Estimate:
-    """One measure with what resampling patients says of it.
+    """One measure with what resampling says of it.
 
     Attributes:
         value: mean over the seeds of training.
         values_S: of each seed.
-        draws_B: of each draw of patients, averaged over the seeds; NaN where a draw held one class.
+        draws_B: of each draw, averaged over the trainings in it; NaN where a draw held one class.
     """
 
     value: float
@@ -169,7 +170,7 @@ class Estimate:
 
     @property
     def seed_deviation(self) -> float:
-        """Standard deviation over the seeds of training, which is no part of the interval; NaN for one seed."""
+        """Standard deviation over the seeds of training; NaN for one seed."""
         return float(self.values_S.std(ddof=1)) if len(self.values_S) > 1 else float("nan")
 
     @property
@@ -190,11 +191,14 @@ def bootstrap(
     *,
     num_draws: int = 10_000,
     seed: int = 0,
+    with_trainings: bool = False,
 ) -> dict[str, Estimate]:
     """Measures of the same records' scores by several trainings, with patients drawn with replacement.
 
-    A draw takes as many patients as there are, each with all records, and averages the measure over the seeds. The same
-    seed draws the same patients, so that two methods' draws can be subtracted (`difference`).
+    A draw takes as many patients as there are, each with all records, and averages the measure over the trainings: over
+    all of them, or over some that are drawn too, so that an interval holds what another training would change. The same
+    seed draws the same patients and, of as many, the same trainings: two methods' draws can be subtracted
+    (`difference`).
 
     Args:
         metrics: measures by name.
@@ -203,6 +207,7 @@ def bootstrap(
         subject_N: patient of each record.
         num_draws: draws of patients; 0 gives values alone.
         seed: of the draws.
+        with_trainings: draw trainings too; of one, a draw holds the patients alone.
 
     Returns:
         estimates by name.
@@ -214,12 +219,14 @@ def bootstrap(
     once_N1 = np.ones((len(label), 1))
     values = {name: np.array([metric(label, row, once_N1)[0] for row in scores]) for name, metric in metrics.items()}
     draws = {name: np.empty(num_draws) for name in metrics}
+    share_SB = _trainings(len(scores), num_draws, seed, is_drawn=with_trainings)
     rng, size = np.random.default_rng(seed), max(1, _CELLS // max(len(label), 1))
     for first in range(0, num_draws, size):
         part = slice(first, min(first + size, num_draws))
         weight_NB = _draw(rng, part.stop - first, len(subjects))[group_N]
         for name, metric in metrics.items():
-            draws[name][part] = np.mean([metric(label, row, weight_NB) for row in scores], axis=0)
+            value_SB = np.stack([metric(label, row, weight_NB) for row in scores])
+            draws[name][part] = np.where(share_SB[:, part] > 0, share_SB[:, part] * value_SB, 0.0).sum(axis=0)
     return {name: Estimate(float(values[name].mean()), values[name], draws[name]) for name in metrics}
 
 
@@ -302,6 +309,7 @@ def report(
     thresholds: Sequence[float] = (0.1, 0.2, 0.3),
     num_draws: int = 10_000,
     seed: int = 0,
+    with_trainings: bool = False,
 ) -> list[Measured]:
     """All measures of one method on one task: discrimination, calibration, net benefit; then by subgroup.
 
@@ -311,14 +319,16 @@ def report(
         subject_N: patient of each record.
         groups: subgroup of each record by division, such as sex; discrimination alone is measured in them.
         thresholds: risks above which one would treat.
-        num_draws: draws of patients.
-        seed: of the draws.
+        num_draws: as in `bootstrap`.
+        seed: as there.
+        with_trainings: as there.
 
     Returns:
         measures; one without a value is NaN.
     """
     label, scores = np.asarray(label_N, dtype=bool), np.atleast_2d(np.asarray(score_SN, dtype=np.float64))
     subject = np.asarray(subject_N)
+    drawn = partial(bootstrap, num_draws=num_draws, seed=seed, with_trainings=with_trainings)
     metrics = DISCRIMINATION | CALIBRATION
     metrics |= {f"net_benefit_{threshold:g}": net_benefit(threshold) for threshold in thresholds}
     metrics |= {f"net_benefit_of_all_{threshold:g}": net_benefit_of_all(threshold) for threshold in thresholds}
@@ -329,9 +339,7 @@ def report(
     return [
         Measured(division, group, name, estimate, int(held.sum()), int(label[held].sum()))
         for division, group, held, wanted in parts
-        for name, estimate in bootstrap(
-            wanted, label[held], scores[:, held], subject[held], num_draws=num_draws, seed=seed
-        ).items()
+        for name, estimate in drawn(wanted, label[held], scores[:, held], subject[held]).items()
     ]
 
 
@@ -351,6 +359,19 @@ def _draw(rng: np.random.Generator, num_draws: int, num_subjects: int) -> Floats
     drawn = num_draws * rng.integers(num_subjects, size=(num_draws, num_subjects)) + np.arange(num_draws)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=num_draws * num_subjects)
     return counts.reshape(num_subjects, num_draws).astype(np.float64)
+
+
+def _trainings(num_trainings: int, num_draws: int, seed: int, *, is_drawn: bool) -> Floats:
+    """Share of each training in each draw, (num_trainings, num_draws).
+
+    One fewer is drawn than there are: with as many, the variance of their mean would come out too small by that share
+    (McCarthy and Snowden, The bootstrap and finite population sampling, 1985).
+    """
+    if not is_drawn or num_trainings == 1:
+        return np.full((num_trainings, num_draws), 1 / num_trainings)
+    rng, size = np.random.default_rng((seed, num_trainings)), num_trainings - 1
+    drawn_BS = rng.multinomial(size, np.full(num_trainings, 1 / num_trainings), size=num_draws)
+    return drawn_BS.T / size
 
 
 def _interval(draws_B: Floats, level: float) -> tuple[float, float]:

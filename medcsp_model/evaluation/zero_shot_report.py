@@ -163,7 +163,7 @@ class ZeroShotNumbers:
         common |= {"n": len(self.films.label), "num_positive": int(self.films.label.sum())}
         self.curves += [common | point for point in curve(self.films.label, score)]
 
-    def _draws(self) -> dict[str, int]:
+    def _draws(self) -> dict[str, Any]:
         return {"num_draws": self.radiology.num_draws, "seed": self.radiology.seed}
 
     def _headline(self) -> PromptSet:

@@ -5,6 +5,7 @@ What does not belong here: the methods' own numbers (`prediction_tables`), and a
 
 from collections.abc import Sequence
 
+from pipelines.report.cells import FEW_SEEDS
 from pipelines.report.content import Cell, Column, Row, Table
 from pipelines.report.formats import NONE, count
 from pipelines.report.prediction_numbers import (
@@ -26,6 +27,8 @@ from pipelines.report.prediction_numbers import (
 from pipelines.report.prediction_numbers import Row as Number
 from pipelines.report.prediction_tables import value_cell
 
+FEW = ("few seeds",)
+
 
 def comparison_tables(rows: Sequence[Number]) -> tuple[Table | None, Table | None, Table | None]:
     """Differences of methods in a cohort: declared ones, pre-training against scratch by positives, and all others.
@@ -36,22 +39,26 @@ def comparison_tables(rows: Sequence[Number]) -> tuple[Table | None, Table | Non
     declared = [row for row in rows if row["is_declared"]]
     few = [row for row in rows if not row["is_declared"] and row["k"] and _is_pretraining(row)]
     others = [row for row in rows if row not in declared and row not in few]
-    columns = tuple(Column(label=label) for label in ("Difference", "95 % interval", "Events"))
+    columns = tuple(Column(label=label) for label in ("Difference", "95 % interval", "Trainings", "Events"))
     return (
         _table(
             "Comparisons declared beforehand",
             (*columns, Column(label="p"), Column(label="p, Holm")),
             declared,
             has_p=True,
-            note="Differences of AUROC on the same patients, drawn together. Holm's p values are adjusted over the "
-            "declared comparisons of a task in a cohort; a difference counts where its p stays below 0.05.",
+            note="Differences of AUROC. Patients and trainings are drawn with replacement, the same for both methods. "
+            "Of one training each the interval holds the patients alone: a difference is then of these two networks "
+            f"and not of the methods, and has no p. Fewer than {FEW_SEEDS} trainings give p values that are too small. "
+            "Holm's p values are adjusted over the declared comparisons within a task, cohort, horizon (with or "
+            "without codes) and split, and not across these; a difference counts where that p stays below 0.05.",
         ),
         _table(
             "What pre-training brings when few positives are known",
             columns,
             few,
-            note="The pre-trained network less the same network from scratch, trained on so many positives. Not "
-            "declared beforehand: intervals, no tests.",
+            note="The pre-trained network less the same network from scratch, trained on so many positives; a training "
+            "is one draw of them, the same for both, and is resampled with the patients. Not declared beforehand: "
+            "intervals, no tests.",
         ),
         _table(
             f"Other differences ({count(len(others))})",
@@ -78,11 +85,14 @@ def _table(
 ) -> Table | None:
     if not rows:
         return None
+    everywhere = FEW if all(_is_few(row) for row in rows) else ()
+    ordered = sorted(rows, key=_comparison_order)
     return Table(
         caption=caption,
+        badges=everywhere,
         head="Difference and task",
         columns=columns,
-        rows=tuple(_difference(row, has_p=has_p) for row in sorted(rows, key=_comparison_order)),
+        rows=tuple(_difference(row, has_p=has_p, marks_few=not everywhere) for row in ordered),
         note=note,
         is_folded=is_folded,
     )
@@ -98,7 +108,11 @@ def _comparison_order(row: Number) -> tuple[str, ...]:
     return (place, row["cohort"], row["mode"], later[0], f"{row['k']:06d}", later[1], *others)
 
 
-def _difference(row: Number, *, has_p: bool) -> Row:
+def _is_few(row: Number) -> bool:
+    return bool(row["num_seeds"] < FEW_SEEDS)
+
+
+def _difference(row: Number, *, has_p: bool, marks_few: bool) -> Row:
     task = row["task"].removeprefix(PREFIX)
     folds = ", five-fold" if row["split"] == FOLDS else ""
     positives = f", {count(row['k'])} positives" if row["k"] else ""
@@ -107,11 +121,17 @@ def _difference(row: Number, *, has_p: bool) -> Row:
     cells = [
         Cell(text=_signed(row["difference"])),
         Cell(text=NONE if row["ci_low"] is None else f"{_signed(row['ci_low'])} to {_signed(row['ci_high'])}"),
+        Cell(text=count(row["num_seeds"])),
         Cell(text=f"{count(row['num_positive'])} of {count(row['n'])}"),
     ]
     if has_p:
         cells += [Cell(text=NONE if row[name] is None else _p(row[name])) for name in ("p_value", "p_holm")]
-    return Row(label=f"{title(row['method'])} less {title(row['other'])}{metric}", detail=words, cells=tuple(cells))
+    return Row(
+        label=f"{title(row['method'])} less {title(row['other'])}{metric}",
+        detail=words,
+        badges=FEW if marks_few and _is_few(row) else (),
+        cells=tuple(cells),
+    )
 
 
 def _signed(value: float) -> str:

@@ -172,7 +172,7 @@ def label_efficiency(numbers: Numbers, place: Place, task: str, mode: Mode, *, n
         ),
         y=Axis(label="AUROC", starts_at_zero=False),
         lines=lines,
-        note=f"Bands are 95 % intervals, patients resampled.{draws}",
+        note=f"Bands are 95 % intervals, trainings and patients resampled.{draws}",
     )
 
 

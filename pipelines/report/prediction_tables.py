@@ -64,10 +64,10 @@ def numbers_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> Table
         "Method",
         tuple(Column(label=head) for head in heads),
         rows,
-        note="Means over seeds with 95 % intervals, patients resampled; the spread over seeds is no part of them: "
-        "lowest and highest of single trainings. AUPR is the average precision, beside it that by trapezoids, as the "
-        "released code computed it. Five-fold numbers are those of the methods of the declared comparisons, where they "
-        "were asked for.",
+        note="Means over seeds with 95 % intervals, trainings and patients resampled, of one training the patients "
+        "alone; beside them the lowest and the highest of single trainings. AUPR is the average precision, beside it "
+        "that by trapezoids, as the released code computed it. Five-fold numbers are those of the methods of the "
+        "declared comparisons, where they were asked for.",
     )
 
 
@@ -132,8 +132,8 @@ def subgroup_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> Tabl
         "Group and task",
         tuple(Column(label=head) for head in heads),
         rows,
-        note=f"95 % intervals below, patients of the group resampled. Groups with fewer than {FEW} events stand back, "
-        f"those of fewer than {FEW} examples are only named: so few would be told one by one.",
+        note="95 % intervals below, trainings and patients of the group resampled. Groups with fewer than "
+        f"{FEW} events stand back, those of fewer than {FEW} examples are only named: so few would be told one by one.",
     )
 
 

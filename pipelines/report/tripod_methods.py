@@ -161,8 +161,8 @@ def measures(study: Study) -> Iterator[str]:
     yield "AUROC and average precision; calibration slope, intercept, Brier score and calibration error; net benefit."
     yield (
         f"Intervals are percentiles over {count(draws) + ' ' if draws else ''}draws of patients, each with all their "
-        "records, averaged over seeds. Three comparisons were declared beforehand; those whose methods were "
-        "run are tested with Holm's correction."
+        "records, and of trainings, where a method has several. Three comparisons were declared beforehand; those "
+        "whose methods were run more than once are tested with Holm's correction within a task, cohort, mode and split."
     )
 
 

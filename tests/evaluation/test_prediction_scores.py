@@ -118,6 +118,35 @@ def test_intervals_average_over_seeds_and_leave_their_spread_out(
     assert found["auroc"].num_undefined == 0
 
 
+def test_trainings_are_drawn_with_patients_where_that_is_asked() -> None:
+    """Two trainings of one method each time, many times over: of the patients alone, far too many differ."""
+    rng, found = np.random.default_rng(7), {False: 0, True: 0}
+    subject = np.arange(200)
+    for _ in range(40):
+        label = rng.random(200) < 0.4
+        sides = [rng.uniform(0, 1.5, size=(5, 1)) * label + rng.normal(size=(5, 200)) for _ in range(2)]
+        for with_trainings in found:
+            ours, other = (
+                scores.bootstrap(
+                    {"a": scores.auroc}, label, side, subject, num_draws=199, with_trainings=with_trainings
+                )["a"]
+                for side in sides
+            )
+            found[with_trainings] += scores.difference(ours, other).p < 0.05
+    assert found[False] >= 12 and found[True] <= 6, found
+
+
+def test_a_draw_takes_one_training_fewer_than_there_are(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    label, score, subject = risks
+    noisy = score + np.random.default_rng(1).normal(0, 0.3, size=len(label))
+    asked = {"metrics": {"a": scores.auroc}, "label_N": label, "subject_N": subject, "num_draws": 60}
+    singles = [scores.bootstrap(score_SN=row, **asked, with_trainings=True)["a"].draws_B for row in (score, noisy)]
+    assert np.array_equal(singles[0], scores.bootstrap(score_SN=score, **asked)["a"].draws_B), "of one, patients alone"
+    both = scores.bootstrap(score_SN=[score, noisy], **asked, with_trainings=True)["a"]
+    first, second = (np.isclose(both.draws_B, each) for each in singles)
+    assert np.all(first | second) and 15 < first.sum() < 45
+
+
 def test_records_of_one_patient_widen_the_interval() -> None:
     rng = np.random.default_rng(5)
     label, score = np.repeat(rng.random(60) < 0.4, 6), np.repeat(rng.random(60), 6)

@@ -38,7 +38,7 @@ POSITIVES = {"prediction_arf": 40, "prediction_shock": 62, "prediction_mortality
 FEW = {10: 0.16, 30: 0.09, 100: 0.03}
 """Positives trained on, and what a method lacks with so few."""
 THRESHOLDS = (5, 10, 20, 30)
-NUM_SEEDS, N = 3, 500
+NUM_SEEDS, NUM_DRAWS, N = 3, 20, 500
 MEASURED = {
     "sweep": {
         "batch_sizes": [32, 64],
@@ -173,17 +173,18 @@ def prediction_comparisons(checkpoint: str) -> list[Row]:
     tested = [("medhmp", 0.05, 0.012, 0.036), ("medcsp_scratch", 0.08, 0.0002, 0.0006)]
     tested += [("gradient_boosting", 0.03, 0.21, 0.21)]
     rows = [
-        _difference(common, other, value, p_value=p, p_holm=holm, is_declared=True) | {"split": split}
-        for split in ("test", "cross_validation")
-        for other, value, p, holm in tested
+        _difference(common, other, value, p_value=p, p_holm=holm, is_declared=True) for other, value, p, holm in tested
     ]
-    rows += [_difference(common, "medcsp_scratch", lack, p_value=0.01) | {"k": k} for k, lack in FEW.items()]
+    once = {"split": "cross_validation", "num_seeds": 1, "p_value": None}
+    rows += [_difference(common, other, value, is_declared=True, **once) for other, value, _, _ in tested]
+    few = {"p_value": 0.01, "num_seeds": NUM_DRAWS}
+    rows += [_difference(common, "medcsp_scratch", lack, k=k, **few) for k, lack in FEW.items()]
     return [*rows, _difference(common, "raim", 0.13, p_value=0.001)]
 
 
 def _difference(common: Row, other: str, value: float, **more: Any) -> Row:
     ends = {"difference": value, "ci_low": value - 0.06, "ci_high": value + 0.05}
-    return {**common, "other": other, **ends, "p_holm": None, "is_declared": False, **more}
+    return {**common, "other": other, **ends, "num_seeds": NUM_SEEDS, "p_holm": None, "is_declared": False, **more}
 
 
 def prediction_methods(checkpoint: str) -> list[Row]:

@@ -170,13 +170,19 @@ def test_declared_comparisons_are_tested_and_others_are_not(section: Section) ->
         ("MedCSP less MedCSP from scratch", f"{first}, five-fold"),
     ]
     assert cells(declared)["MedCSP less MedHMP", first] == [
-        *("+0.050", "−0.010 to +0.100", "40 of 500", "0.012", "0.036"),
+        *("+0.050", "−0.010 to +0.100", "3", "40 of 500", "0.012", "0.036"),
     ]
     assert cells(declared)["MedCSP less MedCSP from scratch", first][-2:] == ["below 0.001", "below 0.001"]
+    assert cells(declared)["MedCSP less MedHMP", f"{first}, five-fold"][2:] == ["1", "40 of 500", "–", "–"]
+    assert declared.badges == ("few seeds",)
+    assert "of these two networks and not of the methods, and has no p" in declared.note
+    assert "within a task, cohort, horizon (with or without codes) and split, and not across these" in declared.note
     few = named(section, Table, "What pre-training brings")
+    assert few.badges == () and {row.cells[2].text for row in few.rows} == {"20"}
     assert [row.detail.split(", ")[-1] for row in few.rows] == [f"{k} positives" for k in (10, 30, 100)]
     others = named(section, Table, "Other differences (1)")
-    assert [column.label for column in others.columns] == ["Difference", "95 % interval", "Events"] and others.is_folded
+    assert [column.label for column in others.columns] == ["Difference", "95 % interval", "Trainings", "Events"]
+    assert others.is_folded
 
 
 def test_transfer_stands_beside_training_there(section: Section) -> None:
