@@ -27,6 +27,7 @@ from medcsp_model.evaluation.areas import (
 )
 
 __all__ = [
+    "BIASED",
     "CALIBRATION",
     "DISCRIMINATION",
     "Bools",
@@ -68,7 +69,11 @@ def brier(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
 
 
 def calibration_error(label_N: Bools, score_N: Floats, weight_NB: Floats, *, num_bins: int = 10) -> Floats:
-    """Expected calibration error over bins of equal width: |observed - predicted|, weighted by what a bin holds."""
+    """Expected calibration error over bins of equal width: |observed - predicted|, weighted by what a bin holds.
+
+    It is biased upwards: chance alone parts the shares of a bin, and of risks that are right it is above 0. In a draw
+    with replacement it is biased once more, so that percentiles of draws need not even hold the value.
+    """
     bin_N = np.clip((score_N * num_bins).astype(np.int64), 0, num_bins - 1)
     gap_KN = np.zeros((num_bins, len(score_N)))
     gap_KN[bin_N, np.arange(len(score_N))] = label_N - score_N
@@ -150,8 +155,9 @@ CALIBRATION: dict[str, Metric] = {
     "calibration_slope": calibration_slope,
     "calibration_intercept": calibration_intercept,
     "brier": brier,
-    "calibration_error": calibration_error,
 }
+BIASED: dict[str, Metric] = {"calibration_error": calibration_error}
+"""Measures of which no interval is made: draws would be further from what is estimated than the value is."""
 
 
 @dataclass(frozen=True)
@@ -313,6 +319,8 @@ def report(
 ) -> list[Measured]:
     """All measures of one method on one task: discrimination, calibration, net benefit; then by subgroup.
 
+    Those of `BIASED` have no draws, so that their interval is NaN.
+
     Args:
         label_N: outcome of each record.
         score_SN: risk of each record by each training.
@@ -328,18 +336,19 @@ def report(
     """
     label, scores = np.asarray(label_N, dtype=bool), np.atleast_2d(np.asarray(score_SN, dtype=np.float64))
     subject = np.asarray(subject_N)
-    drawn = partial(bootstrap, num_draws=num_draws, seed=seed, with_trainings=with_trainings)
+    drawn = partial(bootstrap, seed=seed, with_trainings=with_trainings)
     metrics = DISCRIMINATION | CALIBRATION
     metrics |= {f"net_benefit_{threshold:g}": net_benefit(threshold) for threshold in thresholds}
     metrics |= {f"net_benefit_of_all_{threshold:g}": net_benefit_of_all(threshold) for threshold in thresholds}
-    parts = [("", "", np.ones(len(label), dtype=bool), metrics)]
+    everybody = ("", "", np.ones(len(label), dtype=bool))
+    parts = [(*everybody, metrics, num_draws), (*everybody, BIASED, 0)]
     for division, names in (groups or {}).items():
         name_N = np.asarray(names)
-        parts += [(division, str(group), name_N == group, DISCRIMINATION) for group in np.unique(name_N)]
+        parts += [(division, str(group), name_N == group, DISCRIMINATION, num_draws) for group in np.unique(name_N)]
     return [
         Measured(division, group, name, estimate, int(held.sum()), int(label[held].sum()))
-        for division, group, held, wanted in parts
-        for name, estimate in drawn(wanted, label[held], scores[:, held], subject[held]).items()
+        for division, group, held, wanted, count in parts
+        for name, estimate in drawn(wanted, label[held], scores[:, held], subject[held], num_draws=count).items()
     ]
 
 

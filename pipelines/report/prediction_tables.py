@@ -113,7 +113,8 @@ def calibration_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> T
         rows,
         note="Slope: 1 is right, below 1 risks are too extreme. Intercept: 0 is right, above 0 risks are too low in "
         "the mean. Brier score: mean squared distance of risk and outcome. ECE: mean distance of predicted and "
-        "observed shares over ten bins. 95 % intervals below; a dash where there is no finite value.",
+        "observed shares over ten bins; it is biased upwards, the more the fewer examples, and so has no interval: "
+        "risks that are right have one above 0 too. 95 % intervals below; a dash where there is no finite value.",
     )
 
 

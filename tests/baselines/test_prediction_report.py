@@ -101,6 +101,8 @@ def test_the_mean_has_an_interval_and_each_seed_its_value(rows: Rows, tasks: Map
     assert sorted(found) == [-1, 0, 1]
     assert found[-1]["value"] == pytest.approx(np.mean([found[0]["value"], found[1]["value"]]))
     assert found[-1]["ci_low"] <= found[-1]["value"] <= found[-1]["ci_high"]
+    (error,) = [row for row in rows["metrics"] if (row["method"], row["metric"], row["seed"]) == ("medcsp", "ece", -1)]
+    assert error["value"] > 0 and error["ci_low"] is error["ci_high"] is None
     label = tasks["mortality"].label_N[tasks["mortality"].part().test]
     assert (found[0]["ci_low"], found[-1]["n"], found[-1]["num_positive"]) == (None, len(label), label.sum())
 

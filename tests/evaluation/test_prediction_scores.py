@@ -84,6 +84,20 @@ def test_calibration_error_by_hand() -> None:
     assert scores.score(scores.calibration_error, label, score) == pytest.approx((0.5 + 0.95) / 4)
 
 
+def test_what_is_biased_has_no_interval() -> None:
+    """Draws of the calibration error of right risks, whose true one is 0, lie above 0, and mostly above the value."""
+    rng = np.random.default_rng(0)
+    risk = rng.uniform(0.05, 0.95, size=150)
+    label, subject = rng.random(150) < risk, np.arange(150)
+    drawn = scores.bootstrap(scores.BIASED, label, risk, subject, num_draws=200)["calibration_error"]
+    assert drawn.interval()[0] > 0 and np.mean(drawn.draws_B > drawn.value) > 0.8
+    reported = {row.metric: row.estimate for row in scores.report(label, risk, subject, num_draws=200)}
+    assert (
+        reported["calibration_error"].value == drawn.value and np.isnan(reported["calibration_error"].interval()).all()
+    )
+    assert [name for name, each in reported.items() if np.isnan(each.interval()).any()] == ["calibration_error"]
+
+
 def test_net_benefit_by_hand() -> None:
     label, score = np.array([True, False, False, True, False]), np.array([0.9, 0.3, 0.1, 0.1, 0.2])
     assert scores.score(scores.net_benefit(0.2), label, score) == pytest.approx(1 / 5 - 2 / 5 * 0.25)

@@ -86,7 +86,7 @@ def _of_task(labels: Row, values: dict[str, float], *, lower: float, is_whole: b
         yield from _number(labels, method, "calibration_slope", 0.8 + value - 0.7, spread=0.3)
         yield from _number(labels, method, "calibration_intercept", value - 0.8, spread=0.4)
         yield from _number(labels, method, "brier", 0.07, spread=0.01)
-        yield from _number(labels, method, "ece", 0.03, spread=0.02)
+        yield from _number(labels, method, "ece", 0.03, spread=None)
         for threshold in THRESHOLDS:
             benefit = 0.08 * (value - 0.5) * math.exp(-threshold / 20)
             yield from _number(labels, method, "net_benefit", benefit, spread=0.01, k=threshold)
@@ -120,14 +120,14 @@ def _few_and_folds(labels: Row, values: dict[str, float], *, lower: float) -> It
 
 
 def _number(
-    labels: Row, method: str, metric: str, value: float, *, spread: float, seeds: bool = False, **more: Any
+    labels: Row, method: str, metric: str, value: float, *, spread: float | None, seeds: bool = False, **more: Any
 ) -> Iterator[Row]:
     row = {**labels, "method": method, "metric": metric, "k": 0, "split": "test", "n": N}
     row |= {"num_positive": POSITIVES[labels["task"]]} | more
-    low, high = round(value - spread, 6), round(value + 0.8 * spread, 6)
+    ends = (None, None) if spread is None else (round(value - spread, 6), round(value + 0.8 * spread, 6))
     if metric in ("auroc", "auprc"):
-        low, high = max(low, 0.0), min(high, 1.0)
-    yield {**row, "seed": -1, "value": round(value, 6), "ci_low": low, "ci_high": high}
+        ends = tuple(min(max(end, 0.0), 1.0) for end in ends)
+    yield {**row, "seed": -1, "value": round(value, 6), **dict(zip(("ci_low", "ci_high"), ends, strict=True))}
     for seed in range(NUM_SEEDS if seeds else 0):
         yield {**row, "seed": seed, "value": round(value + 0.01 * (seed - 1), 6), "ci_low": None, "ci_high": None}
 

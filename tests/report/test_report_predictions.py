@@ -145,7 +145,8 @@ def test_every_number_is_in_a_table(section: Section) -> None:
     ]
     assert numbers["RAIM", "Acute respiratory failure, at any time"][-2:] == ["–", "–"]
     calibration = cells(named(section, Table, "Calibration"))
-    assert calibration["F-CNN", "Shock, at any time"][:2] == ["0.840 0.540 to 1.080", "−0.060 −0.460 to 0.260"]
+    shock = calibration["F-CNN", "Shock, at any time"]
+    assert shock[:2] == ["0.840 0.540 to 1.080", "−0.060 −0.460 to 0.260"] and shock[3] == "0.030"
 
 
 def test_small_subgroups_stand_back_and_tiny_ones_are_not_told(section: Section) -> None:
