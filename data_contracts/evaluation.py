@@ -209,7 +209,7 @@ class PredictionMethods(Contract):
     num_parameters = dy.Int64(nullable=True, min=0, description="Parameters of the network; null: no network.")
     num_train = dy.Int64(nullable=True, min=0, description="Examples that train.")
     num_train_positive = dy.Int64(nullable=True, min=0, description="Positives among them.")
-    fingerprint = fields.text("Fingerprint of the checkpoint.", nullable=False)
+    fingerprint = fields.text("Fingerprint of the checkpoint; null: none stands behind it.")
     synthetic = dy.Bool(description="True where any input is synthetic.")
 
 

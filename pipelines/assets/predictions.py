@@ -42,6 +42,8 @@ MODULES = {
     **dict.fromkeys(("logistic_regression", "gradient_boosting"), "tables"),
 }
 """Module of each method: it and what it imports, the loop among it, is the code that names the method's trainings."""
+OF_CHECKPOINT = ("medcsp", "medcsp_linear_probe")
+"""Methods that start from our checkpoint's weights; all others, the same network from scratch too, read none."""
 MODELS = tuple(contract for pair in CHECKPOINTS.values() for contract in pair)
 
 
@@ -177,7 +179,7 @@ def _hear(build: Build, num_questions: int) -> Callable[[str], None]:
 
 
 def _rows(build: Build, contract: type[Contract], path: Path) -> pl.DataFrame:
-    """Return rows that the evaluator wrote, with the checkpoint that they are of."""
+    """Return rows that the evaluator wrote, with the checkpoint that they are of where their method starts from one."""
     empty = contract.create_empty()
     rows = pl.DataFrame(json.loads(path.read_text()), schema_overrides=dict(empty.schema), infer_schema_length=None)
     if rows.is_empty():
@@ -186,7 +188,8 @@ def _rows(build: Build, contract: type[Contract], path: Path) -> pl.DataFrame:
     native, shared = (build.lake.manifest(CHECKPOINTS[space][0].table) for space in CHECKPOINTS)
     assert native is not None and shared is not None
     known = {"synthetic": pl.lit(build.workspace.is_synthetic)}
-    known["fingerprint"] = pl.when(is_shared).then(pl.lit(shared.fingerprint)).otherwise(pl.lit(native.fingerprint))
+    checkpoint = pl.when(is_shared).then(pl.lit(shared.fingerprint)).otherwise(pl.lit(native.fingerprint))
+    known["fingerprint"] = pl.when(pl.col("method").is_in(OF_CHECKPOINT)).then(checkpoint)
     if "paper_value" in empty.columns:
         known["paper_value"] = pl.lit(None, dtype=pl.Float64)  # the paper's Figures 5 and 6 print no numbers
     if "reason" in empty.columns:

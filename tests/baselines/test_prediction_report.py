@@ -20,7 +20,7 @@ from medcsp_model.evaluation.prediction import Result
 from medcsp_model.evaluation.prediction_report import Answer, Question, evaluate_prediction, why_not
 from medcsp_model.evaluation.task_data import TaskData
 from medcsp_model.settings import PredictionEvaluation, SweepSettings
-from pipelines.assets.predictions import BASELINES, DONE, MODULES
+from pipelines.assets.predictions import BASELINES, DONE, MODULES, OF_CHECKPOINT
 
 LABELS = {"task": "prediction_mortality", "dataset": "mimic_iii", "cohort": "carevue", "mode": "unbounded/shared"}
 USED = ("medcsp", "logistic_regression", "gradient_boosting")
@@ -227,6 +227,9 @@ def test_the_graph_understands_the_evaluators_words() -> None:
     assert set(NAMES) == set(PredictionEvaluation().methods) <= set(METHODS)
     modules = {name: type(method).__module__ for name, method in methods(checkpoint="").items()}
     assert {name: f"{BASELINES}.{module}" for name, module in MODULES.items()} == modules
+    described = (vars(method) for method in methods(checkpoint="ours").values())
+    starts = {values["name"] for values in described if "ours" in values.values() and "scratch" not in values.values()}
+    assert {NAMES[name] for name in OF_CHECKPOINT} == starts and OF_CHECKPOINT == prediction_report.PRETRAINED
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,11 @@ class StandIn(Launcher):
         labels = [question["labels"] for question in settings["questions"]]
         place = {"metric": "auroc", "k": 0, "split": "test", "method": "medcsp"}
         rows = {
-            "metrics": [{**each, **place, "seed": -1, **NUMBER} for each in labels],
+            "metrics": [
+                {**each, **place, "method": name, "seed": -1, **NUMBER}
+                for each in labels
+                for name in ("medcsp", "medcsp_scratch", "gradient_boosting")
+            ],
             "comparisons": [
                 {**each, **place, "other": "raim", **DIFFERENCE, "n": 20, "num_positive": 6} for each in labels
             ],
@@ -147,12 +151,14 @@ def test_its_numbers_are_published_with_the_checkpoint_they_are_of(evaluated: Ev
     rows = evaluated.rows(evaluation.PredictionArf)
     native, shared = (evaluated.workspace.lake.manifest(contract.table) for contract in CHECKPOINTS)
     assert native is not None and shared is not None and native.fingerprint != shared.fingerprint
-    assert dict(rows.select("mode", "fingerprint").iter_rows()) == {
+    ours, others = (rows.filter(is_ours) for is_ours in (pl.col("method") == "medcsp", pl.col("method") != "medcsp"))
+    assert dict(ours.select("mode", "fingerprint").iter_rows()) == {
         mode + space: checkpoint.fingerprint
         for mode in ("unbounded", "within_48h")
         for space, checkpoint in (("", native), ("/shared", shared))
     }
-    assert rows["synthetic"].all() and rows["paper_value"].null_count() == rows.height == 4
+    assert others["fingerprint"].null_count() == others.height == 8, "no checkpoint stands behind them"
+    assert rows["synthetic"].all() and rows["paper_value"].null_count() == rows.height == 12
 
 
 def test_the_shared_corpus_is_the_same_with_other_series(evaluated: Evaluated) -> None:
@@ -175,6 +181,7 @@ def test_a_task_that_is_not_asked_about_is_empty(evaluated: Evaluated) -> None:
 def test_differences_and_reasons_are_gathered(evaluated: Evaluated) -> None:
     assert set(evaluated.rows(evaluation.PredictionComparisons)["task"]) == {"prediction_arf", "prediction_readmission"}
     methods = evaluated.rows(evaluation.PredictionMethods)
+    assert set(methods.filter(pl.col("fingerprint").is_null())["method"].cast(pl.String)) == {"raim"}
     assert methods.filter(pl.col("reason") == "MEDCSP_HOME/a: one class")["method"].cast(
         pl.String
     ).unique().to_list() == ["raim"]

@@ -57,7 +57,12 @@ WHEN = datetime(2150, 1, 1)
 def prediction_metrics(checkpoint: str, shared: str) -> list[Row]:
     """Rows as `metrics` has them, measured on the checkpoint of their feature space."""
     common = {"paper_value": None, "synthetic": True}
-    return [row | common | {"fingerprint": shared if "/shared" in row["mode"] else checkpoint} for row in _rows()]
+    of = {True: shared, False: checkpoint}
+    return [row | common | {"fingerprint": _of_ours(row["method"], of["/shared" in row["mode"]])} for row in _rows()]
+
+
+def _of_ours(method: str, checkpoint: str) -> str | None:
+    return checkpoint if method in ("medcsp", "medcsp_linear_probe") else None
 
 
 def _rows() -> Iterator[Row]:
@@ -139,9 +144,11 @@ def prediction_curves(checkpoint: str, shared: str) -> list[Row]:
     for row in headlines:
         areas.setdefault((row["task"], row["mode"], row["method"]), {})[row["metric"]] = row["value"]
     of = {(row["task"], row["mode"]): row for row in headlines}
-    names = ("task", "dataset", "cohort", "mode", "split", "n", "num_positive", "fingerprint", "synthetic")
+    names = ("task", "dataset", "cohort", "mode", "split", "n", "num_positive", "synthetic")
+    common = {"num_seeds": NUM_SEEDS}
     return [
-        {name: of[task, mode][name] for name in names} | {"method": method, "num_seeds": NUM_SEEDS} | point
+        {name: of[task, mode][name] for name in names}
+        | {"method": method, "fingerprint": _of_ours(method, checkpoint), **common, **point}
         for (task, mode, method), found in areas.items()
         for point in curve_points(POSITIVES[task], **found)
     ]
@@ -190,7 +197,7 @@ def _difference(common: Row, other: str, value: float, **more: Any) -> Row:
 def prediction_methods(checkpoint: str) -> list[Row]:
     """One line per method: what was trained, and two that were not, with the reason."""
     common = {"point": '{"batch_size": 32}', "num_seeds": NUM_SEEDS, "num_trials": 12, "num_parameters": 1000}
-    common |= {"num_train": 8 * N, "reason": None, "fingerprint": checkpoint, "synthetic": True}
+    common |= {"num_train": 8 * N, "reason": None, "synthetic": True}
     rows = [
         {**common, "task": task, **HERE, "mode": mode, "method": method, "num_train_positive": 8 * POSITIVES[task]}
         for task in LOWER
@@ -202,7 +209,7 @@ def prediction_methods(checkpoint: str) -> list[Row]:
     rows += [{**common, **nothing, "num_trials": 0, **nobody, "method": method} for method in ("medcsp", "medhmp")]
     no_text = {"task": READMISSION, **HERE, "mode": "within_30d", "reason": "MEDCSP_WEIGHTS/text lacks config.json"}
     rows += [{**common, **nothing, "num_trials": 0, **no_text, "method": "bert_cnn"}]
-    return rows
+    return [{**row, "fingerprint": _of_ours(row["method"], checkpoint)} for row in rows]
 
 
 def study_tables(admissions: Sequence[tuple[int, int]]) -> dict[str, list[Row]]:
