@@ -132,7 +132,7 @@ def _evaluate(build: Build, contract: type[Contract]) -> Made:
     )
     if asked:
         run = {"task": "prediction", "questions": asked, "settings": chosen.measured.to_json(), "output": str(folder)}
-        code = {method: _code_of(MODULES[method]) for method in chosen.measured.methods}
+        code = {method: _code_of(module) for method, module in MODULES.items()}
         trials = build.lake.home / "runs" / TRIALS
         heard = replace(build, log=_hear(build, len(asked)))
         heard.launch("medcsp_model.evaluate", {**run, "trials": str(trials), "code": code})
