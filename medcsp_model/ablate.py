@@ -10,12 +10,11 @@ run: what is there is neither trained nor measured again while the digests of th
     trials.json        each training: steps, effective weights, pairs a batch, losses, and the folder of its checkpoint
     not_measured.json  {"zero_shot": why the films cannot be told apart}, or nothing
 
-SIGTERM saves the state of the training that runs and exits with 143.
+SIGTERM and ^C save the state of the training that runs and exit with 143.
 """
 
 import logging
 import shutil
-import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -122,9 +121,9 @@ def _add(
 
 
 def main() -> int:
-    """Run the command; the exit status is 0, 2 for an error the user can repair, or 143 after SIGTERM."""
+    """Run the command; the exit status is 0, 2 for an error the user can repair, or 143 after SIGTERM or ^C."""
     stop = Stop()
-    signal.signal(signal.SIGTERM, stop.ask)
+    stop.heed_signals()
     run = read_run(KEYS)
     settings, recipe = AblationSettings.from_json(run["settings"]), Settings.from_json(run["recipe"])
     try:

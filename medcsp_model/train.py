@@ -4,7 +4,8 @@ Several GPUs or nodes: `torchrun --nproc-per-node=8 -m medcsp_model.train --sett
 all processes together, and all must see the run folder.
 
 Finished before: returns at once. Stopped before: goes on from the last whole state, bitwise as if never stopped (same
-machine, same number of threads). SIGTERM saves the state once the step is done and exits with 143. In the run folder:
+machine, same number of threads). SIGTERM and ^C save the state once the step is done; the exit status is 143. In the
+run folder:
 
     model.safetensors, model.json   the finished model and all that is needed to build it again
     metrics.jsonl                   means since the line before: step, epoch, loss, loss_a, loss_p, loss_d, grad_norm,
@@ -41,6 +42,11 @@ class Stop:
         self.has_stepped = True
         return self.asked
 
+    def heed_signals(self) -> None:
+        """Be asked by SIGTERM, and by the ^C that a terminal sends to a whole command, this process included."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.ask)
+
     def ask(self, *_: object) -> None:
         """Take the signal; SystemExit where no step was done yet."""
         self.asked = True
@@ -49,9 +55,9 @@ class Stop:
 
 
 def main() -> int:
-    """Run the command; the exit status is 0, 2 for an error the user can repair, or 143 after SIGTERM."""
+    """Run the command; the exit status is 0, 2 for an error the user can repair, or 143 after SIGTERM or ^C."""
     stop = Stop()
-    signal.signal(signal.SIGTERM, stop.ask)
+    stop.heed_signals()
     run = read_run(KEYS)
     corpus, settings = Corpus.open(run["corpus"]), Settings.from_json(run["settings"])
     # Loading torch takes seconds: a wrong run.json is refused before.

@@ -9,7 +9,6 @@ Finished, resumed and stopped as `medcsp_model.train`; the run folder holds the 
 projection alone. Several GPUs: under `torchrun`, each with the whole language model.
 """
 
-import signal
 import sys
 from pathlib import Path
 
@@ -23,9 +22,9 @@ KEYS = ("corpus", "run_folder", "settings", "llm", "checkpoint", "vocabulary", "
 
 
 def main() -> int:
-    """Run the command; the exit status is 0, 2 for an error the user can repair, or 143 after SIGTERM."""
+    """Run the command; the exit status is 0, 2 for an error the user can repair, or 143 after SIGTERM or ^C."""
     stop = Stop()
-    signal.signal(signal.SIGTERM, stop.ask)
+    stop.heed_signals()
     run = read_run(KEYS)
     corpus, settings, llm = (
         Corpus.open(run["corpus"]),

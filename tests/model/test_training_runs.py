@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from itertools import pairwise
@@ -318,6 +319,20 @@ def test_a_stop_before_the_first_step_ends_at_once_and_later_after_a_step():
     assert not late(), "a step is done"
     late.ask()
     assert late()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_command_with_its_state_saved(toy, tmp_path, number):
+    path, folder = tmp_path / "run.json", tmp_path / "run"
+    settings = recipe(optimiser={"steps": 100_000}, run={"log_every": 1}).to_json()
+    path.write_text(json.dumps({"corpus": str(toy.folder), "run_folder": str(folder), "settings": settings}))
+    process = command("medcsp_model.train", path)
+    step = next(line for line in process.stdout if " step 2/" in line)
+    process.send_signal(number)
+    output, _ = process.communicate()
+    assert process.returncode == 143, step + output
+    assert "Traceback" not in output
+    assert last_state(folder)[1]["step"] >= 2
 
 
 def test_a_run_in_parts_stops_and_goes_on_to_the_same_bits(toy, undisturbed, tmp_path):
