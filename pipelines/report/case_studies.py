@@ -17,6 +17,11 @@ TABLES = (TABLE, POINTS)
 FIGURES = {"patients": "Figure 8, three patients", "diagnoses": "Figure 9, three diagnoses"}
 PROJECTIONS = {"tsne": "t-SNE", "umap": "UMAP"}
 COHORTS = {"all_subjects": "all unseen subjects", "patients": "the three patients", "diagnoses": "the three diagnoses"}
+HOLDS = (
+    "The points on this page are records of a few unseen patients, embedded and brought to two dimensions, without "
+    "identifier, text or image; all else on it is aggregates."
+)
+"""What a page with drawings says of itself."""
 COLOURS: tuple[Literal["main", "first", "second"], ...] = ("main", "first", "second")
 Found = dict[str, Any]
 

@@ -13,9 +13,9 @@ from pipelines.report.prediction_numbers import read_rows
 
 TABLE = "retrieval_examples"
 HOLDS = (
-    "The retrieval examples on this page hold reports and images, all else aggregates. They are of sets that the graph "
-    "wrote or whose licence lets anyone show them, unless the profile sets report.shows_credentialed: the page then "
-    "falls under the agreement of its data."
+    "The retrieval examples on this page show reports and images; all else on it is aggregates. They are of sets that "
+    "the graph wrote or whose licence lets anyone show them, unless the profile sets report.shows_credentialed: the "
+    "page then falls under the agreement of its data."
 )
 """What a page with examples says of itself."""
 

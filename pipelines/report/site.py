@@ -156,6 +156,7 @@ def build_site(
             title="Ablation and case studies",
             lead="What each part of the recipe brings, and what embeddings look like with and without it.",
             sections=(ablation_section(lake), case_studies_section(lake)),
+            holds=case_studies.HOLDS if ancestry.manifests[case_studies.POINTS].rows else AGGREGATES,
         ),
         *_experiment_pages(lake, ancestry, synthetic_sources=synthetic_sources),
         Page(

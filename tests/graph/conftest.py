@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # profiles (`tiny:tiny`) and helpers, here and on workers
 
 from commands_as_typed import train_and_finish
-from graph_runs import copy_home, run_job, tiny_workspace
+from graph_runs import EVENTS, copy_home, run_job, tiny_workspace
 
 from lake.files import locked
 
@@ -20,7 +20,8 @@ def built_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose CPU graph is current; made once per test run, whichever worker comes first. Never change it."""
 
     def build(home: Path) -> None:
-        outcome = run_job(tiny_workspace(home))
+        home.mkdir()
+        outcome = run_job(tiny_workspace(home), events=home / EVENTS)
         assert outcome.success, outcome.failures
 
     return made_once(tmp_path_factory, "built_home", build)

@@ -18,6 +18,8 @@ from pipelines.run import failures
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
+EVENTS = "events_of_refresh.jsonl"
+"""In a built home: what Dagster heard while its tables were made."""
 
 
 def tiny_workspace(home: Path, *, profile: str = "tiny:tiny", **variables: Any) -> Workspace:
@@ -39,8 +41,10 @@ class Outcome:
         return [name for name, state in self.states if state == "built"]
 
 
-def run_job(workspace: Workspace, job: str = REFRESH, *, only: list[str] | None = None) -> Outcome:
-    """Run a job, or some of its assets, in this process on an instance that leaves nothing behind."""
+def run_job(
+    workspace: Workspace, job: str = REFRESH, *, only: list[str] | None = None, events: Path | None = None
+) -> Outcome:
+    """Run a job, or some of its assets, in this process on an instance that leaves nothing behind but its events."""
     definitions = build_defs(workspace=workspace)
     with dg.DagsterInstance.ephemeral() as instance:
         result = definitions.resolve_job_def(job).execute_in_process(
@@ -54,6 +58,8 @@ def run_job(workspace: Workspace, job: str = REFRESH, *, only: list[str] | None 
             for event in result.get_asset_materialization_events()
             if event.asset_key not in {grid.key for grid in SWEEPS.values()}
         ]
+        if events is not None:
+            events.write_text("".join(f"{entry.to_json()}\n" for entry in instance.all_logs(result.run_id)))
         return Outcome(states=states, failures=failures(result), success=result.success)
 
 

@@ -278,6 +278,12 @@ def test_sections_meet_their_contract(site: Site) -> None:
     assert dict(sections.select("section", "num_rows").iter_rows())["linked_pairs"] == 32
 
 
+def test_a_page_with_points_of_patients_says_so(site: Site, new_lake: NewLake, render: Render) -> None:
+    page = site.pages["ablation.html"]
+    assert "records of a few unseen patients" in page and "Aggregates only" not in page
+    assert "Aggregates only" in render(new_lake({name: [] for name in INPUTS})).pages["ablation.html"]
+
+
 def test_empty_tables_are_said_to_be_empty(new_lake: NewLake, render: Render) -> None:
     site = render(new_lake({name: [] for name in INPUTS}))
     reader = Reader(whole(site))
