@@ -47,7 +47,8 @@ MODELS: Mapping[str, Published] = {
     "medcsp": Published(
         title="MedCSP (ours)",
         opened_by=("ours", "Ours"),
-        where="the run folder of pretrain_checkpoint",
+        where="the run folder of pretrain_checkpoint, with the tokenizer beside it"
+        " ($MEDCSP_WEIGHTS/biomedclip in default)",
         licence="of your own data",
         files=("model.json", "model.safetensors", "tokenizer.json or vocab.txt"),
         seen=("what cohort_split marks pretrain", "what its towers started from"),
