@@ -209,10 +209,11 @@ def test_every_command_of_the_readme_is_run(finished_home: Path) -> None:
     assert in_bash("make dev", finished_home, "-n").stdout.strip() == "source ./env.sh && dagster dev"
 
 
-def test_a_root_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_root_that_is_not_there_is_one_line_and_a_real_run_has_a_home_of_its_own(tmp_path: Path) -> None:
     (block,) = [block for block in readme_blocks() if block.startswith("export")]
-    done = in_bash(block, tmp_path)
+    done = in_bash(f"export HOME={tmp_path}\n{block}", tmp_path)
     assert done.returncode != 0
+    assert (tmp_path / "medcsp-real" / "dagster").is_dir()
     assert "MEDCSP_MIMIC_IV" in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
