@@ -387,7 +387,6 @@ SETTINGS_OF: dict[str, dict[str, Any]] = {
 
 
 EXTRA_OF: dict[str, dict[str, Any]] = {
-    "ehr_records": {"release": "demo 2.2"},
     "zero_shot_covid19": {
         "prompts": [
             {"name": "description", "finding": "COVID-19", "is_averaged": True},
