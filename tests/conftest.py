@@ -1,6 +1,7 @@
 """What all tests share: the open data, and the promise that nothing is skipped where MEDCSP_NO_SKIPS is set."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,29 @@ def open_data() -> Path:
     if not value:
         pytest.skip("MEDCSP_TEST_DATA is not set: the openly licensed real data is not at hand")
     return Path(value).resolve()
+
+
+@pytest.fixture
+def disk_steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is asked of the disk from here on: ("sync", name of a file or folder) and ("rename", new name), in order."""
+    steps: list[tuple[str, str]] = []
+    fsync = os.fsync
+
+    def sync(descriptor: int) -> None:
+        steps.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        fsync(descriptor)
+
+    def recorded(rename: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+        def _rename(source: Path, target: Path) -> None:
+            steps.append(("rename", Path(target).name))
+            rename(source, target)
+
+        return _rename
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "rename", recorded(os.rename))
+    monkeypatch.setattr(os, "replace", recorded(os.replace))
+    return steps
 
 
 FIRST = ("tests/graph/test_commands.py", "tests/model/", "tests/graph/")

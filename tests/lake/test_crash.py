@@ -1,4 +1,7 @@
-"""kill -9 at any point of publishing: the last version stays, and the same publish again is as if nothing happened."""
+"""kill -9 at any point of publishing: the last version stays, and the same publish again is as if nothing happened.
+
+Of a power cut, the order in which the disk is asked is held to: what has its name has its bytes.
+"""
 
 import importlib.util
 import os
@@ -13,6 +16,7 @@ import polars as pl
 import pytest
 
 from lake import Lake
+from lake.files import write_atomic
 from lake.gc import collect, verify
 
 SCRIPT = Path(__file__).with_name("publish_and_die.py")
@@ -127,3 +131,18 @@ def test_processes_that_publish_one_table_at_once_take_turns(home, server):
     found = lake.scan("generations").select(pl.col("generation").unique()).collect()
     assert found["generation"].to_list() == [manifest.settings["generation"]]
     server.finish()
+
+
+def test_a_text_is_on_the_disk_before_it_has_its_name_and_then_its_folder_is(tmp_path, disk_steps):
+    write_atomic(tmp_path / "folder" / "text.json", "{}")
+    assert disk_steps == [("sync", ".text.json.tmp"), ("rename", "text.json"), ("sync", "folder")]
+
+
+def test_a_version_is_on_the_disk_before_it_has_its_name_and_before_it_is_current(
+    lake, readings, readings_rows, made_from, disk_steps
+):
+    version = lake.publish(readings, readings_rows, **made_from).version
+    named = disk_steps.index(("rename", version))
+    before, after = disk_steps[:named], disk_steps[named + 1 :]
+    assert {("sync", "part-00000.parquet"), ("sync", "version")} <= set(before)
+    assert after.index(("sync", "readings")) < after.index(("rename", "current.json"))

@@ -51,6 +51,22 @@ def test_a_pinned_version_stays_until_its_reader_is_done(lake, readings, reading
     assert collect(lake, grace_days=0) == [current]
 
 
+def test_a_version_replaced_before_its_pin_is_held_is_not_the_one_that_is_read(
+    lake, readings, readings_rows, made_from, two_versions, monkeypatch
+):
+    find = Lake.manifest
+
+    def find_and_replace(lake, table):
+        manifest = find(lake, table)
+        monkeypatch.setattr(Lake, "manifest", find)
+        lake.publish(readings, readings_rows, **{**made_from, "inputs": {"raw": "3"}})
+        return manifest
+
+    monkeypatch.setattr(Lake, "manifest", find_and_replace)
+    with lake.pin("readings") as manifest:
+        assert manifest == lake.manifest("readings")
+
+
 def test_the_pin_of_a_dead_process_holds_nothing(lake, two_versions):
     former, _ = two_versions
     pin = former.parent / ".pins" / f"{former.name}-dead"
@@ -77,6 +93,7 @@ def test_former_rejects_go_and_current_ones_stay(lake, readings, readings_rows, 
     bad = readings_rows.with_columns(value=pl.Series([-1.0, 1.0, 1.0]))
     for number in (1, 2):
         lake.publish(readings, bad, **{**made_from, "inputs": {"raw": str(number)}})
+    assert collect(lake, grace_days=1) == []
     (gone,) = collect(lake, grace_days=0)
     assert gone.parent.name == "rejected"
     assert lake.rejected("readings").collect().height == 1
@@ -97,6 +114,13 @@ def test_scratch_is_fresh_and_deleted_and_old_leftovers_go(lake):
     assert collect(lake, grace_days=1) == []
     age(spilled, 2)
     assert collect(lake, grace_days=1) == [spilled]
+
+
+def test_old_scratch_stays_while_its_process_lives(lake):
+    with lake.scratch("series") as folder:
+        age(folder, 30)
+        assert collect(lake, grace_days=1) == []
+        assert folder.exists()
 
 
 @pytest.fixture
@@ -171,6 +195,13 @@ def test_verify_finds_changed_and_missing_files(lake, two_versions):
     assert verify(lake) == [f"readings: {path} is not what was published; publish it again"]
     path.unlink()
     assert verify(lake) == [f"readings: {path} is missing; publish it again"]
+
+
+def test_verify_finds_a_manifest_that_does_not_say_what_was_published(lake, two_versions):
+    path = two_versions[1].parent / "current.json"
+    path.write_text(path.read_text().replace("Int64", "Int32", 1))
+    (problem,) = verify(lake)
+    assert problem == (f"readings: its manifest does not add up to version {two_versions[1].name}; publish it again")
 
 
 def test_the_command_line_lists_verifies_and_cleans(lake: Lake, two_versions, capsys):

@@ -54,3 +54,37 @@ def test_empty_files_are_one_file_with_the_bytes_of_each_alone(lake, made_from):
     assert [path.read_bytes() for number, path in enumerate(files) if number != 1] == alone[1:]
     assert pl.read_parquet(files[1]).height == 2
     assert len({path.stat().st_ino for path in files}) == 2
+
+
+def test_a_contract_that_demands_more_takes_over_no_file(lake, made_from):
+    class Stricter(Sums):
+        """One small sum of one shard."""
+
+        total = dy.UInt64(max=3)
+
+    names = [f"key {shard}" for shard in range(lake.num_shards)]
+    lake.publish(Sums, ByShard(rows_of, names), **made_from)
+    found = lake.publish(Stricter, ByShard(rows_of, names), **made_from, max_rejected_share=1.0)
+    assert (found.rows, found.rejected) == (4, {"total|max": 4})
+
+
+class Names(Contract):
+    """A name that no other shard may hold."""
+
+    table, layer, sharded, key = "names", "records", True, ("name",)
+
+    shard = dy.Int32(min=0)
+    name = dy.String(nullable=False)
+
+
+def test_a_row_that_conflicted_with_another_shard_is_back_when_that_one_drops_it(lake, made_from):
+    def publish(*holders):
+        def make(shard):
+            return pl.DataFrame({"shard": [shard], "name": ["x"]}, schema=pl.Schema(Names))[: int(shard in holders)]
+
+        keys = [f"key {shard} {shard in holders}" for shard in range(lake.num_shards)]
+        return lake.publish(Names, ByShard(make, keys), **made_from, max_rejected_share=1.0)
+
+    assert publish(0, 1).rejected == {"conflicting key": 2}
+    publish(1)
+    assert lake.scan("names").collect().rows() == [(1, "x")]
