@@ -227,3 +227,39 @@ def test_a_split_keeps_other_records_out(toy):
     inputs = PlanInputs.from_corpus(toy, split="pretrain")
     plan = make_plan(inputs, settings=BatchSettings(size=8), seed=0)
     assert all(toy.sources["cxr"].subject_id[row] % 3 for step in range(12) for row in plan.batch(step)["cxr"])
+
+
+def test_links_to_records_of_another_split_are_left_out():
+    everybody = np.arange(4)
+    inputs = PlanInputs(
+        {"ehr": everybody[:2], "cxr": everybody},
+        {"ehr": everybody, "cxr": everybody},
+        {("ehr", "cxr"): (everybody, everybody)},
+    )
+    plan = make_plan(inputs, settings=BatchSettings(size=2, share=1.0), seed=0)
+    assert all(set(plan.batch(step)["ehr"]) <= {0, 1} for step in range(8))
+
+
+def test_a_patient_keeps_one_partner_in_a_batch():
+    """Two patients, each image linked to one record: two of the four in a batch, and what is filled by chance."""
+    records, subject = np.arange(400), np.arange(400) % 2
+    inputs = PlanInputs(
+        {"ehr": records, "cxr": records}, {"ehr": subject, "cxr": subject}, {("ehr", "cxr"): (records, records)}
+    )
+    plan = make_plan(inputs, settings=BatchSettings(size=4, share=1.0), seed=0)
+    counts = linked_counts(inputs, plan, range(num_steps(plan, 4)))[:, 2]
+    assert counts.min() >= 2
+    assert counts.mean() < 2.2
+
+
+def test_more_than_the_share_is_linked_by_chance_alone():
+    """Also where epochs meet, each of which could bring a share of its own."""
+    records = np.arange(1000)
+    inputs = PlanInputs(
+        {"ehr": records, "cxr": records}, {"ehr": records, "cxr": records}, {("ehr", "cxr"): (records, records)}
+    )
+    plan = make_plan(inputs, settings=BatchSettings(size=32, share=0.25), seed=0)
+    straddling = [epoch * 1000 // 32 for epoch in range(1, 25) if epoch * 1000 % 32]
+    counts = linked_counts(inputs, plan, straddling)[:, 2]
+    assert counts.min() >= 8
+    assert counts.mean() < 9.5

@@ -69,6 +69,14 @@ def test_the_longest_records_come_first(toy, collate):
     assert lengths[0] == np.diff(report.offsets).max()
 
 
+def test_where_there_is_no_text_most_stays_come_first(toy, collate):
+    ehr = toy.sources["ehr"].modalities
+    longest = collate.longest("ehr", np.flatnonzero(~ehr["note"].present))
+    num_stays = np.diff(ehr["series"].stay_indptr)[longest].tolist()
+    assert num_stays == sorted(num_stays, reverse=True)
+    assert num_stays[0] > num_stays[-1]
+
+
 def test_series_cells_stand_where_they_were_read(toy, collate):
     series = toy.sources["ehr"].modalities["series"]
     records = np.flatnonzero(series.present)[::-1].copy()

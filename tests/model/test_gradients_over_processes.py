@@ -188,6 +188,7 @@ def test_the_largest_part_that_fits():
 
     assert fitting_micro_batch(measure, size=128, free=10_000) == 128
     assert fitting_micro_batch(measure, size=256, free=10_000) == 176
+    assert fitting_micro_batch(measure, size=128, free=measure(8)) == 8
     assert fitting_micro_batch(measure, size=6, free=0) == 6
     with pytest.raises(ValueError, match="8 records of each source take"):
         fitting_micro_batch(measure, size=128, free=1200)

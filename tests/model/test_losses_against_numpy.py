@@ -324,21 +324,36 @@ def test_tiles_change_neither_loss_nor_gradient(o):
 
 
 def test_logit_statistics_are_those_of_the_pairs():
-    batch = {"ehr": plain(4), "cxr": plain(4, seed=1)}
+    """One record asks nothing in L_A, having one modality, and one pair alone has no diagnosis in common."""
+    present = np.array([[1, 1], [1, 0], [1, 1], [1, 1]], dtype=bool)
+    batch = {
+        "ehr": plain(4, present=present, history=np.array([[1.0, 0], [1, 0], [1, 0], [0, 1]])),
+        "cxr": plain(4, seed=1, num_modalities=1, history=np.array([[1.0, 0], [1, 1], [1, 1], [1, 1]])),
+    }
     linked = np.zeros((4, 4), dtype=bool)
     linked[0, 0] = linked[2, 2] = True
     for tile in (1, 1024):
         embedded, masks = to_torch(batch, {("ehr", "cxr"): linked})
         statistics = LogitStatistics()
-        o = LossSettings(tile=tile, directions="forward")
+        o = LossSettings(tile=tile, directions="forward", centroid="full")
         compute_losses(embedded, masks, settings=o, statistics=statistics)
         x = {pair: np.log(value) for pair, value in similarities(batch["ehr"], batch["cxr"], o.tau).items()}
-        positive = [x[0, 0], x[2, 2]]
-        negative = [x[i, j] for i in (0, 2) for j in range(4) if i != j]
+        a = {
+            (i, j, m): unit(batch["ehr"]["e"][i, m]) @ unit(centroid(batch["ehr"], j)) / o.tau
+            for i, j, m in itertools.product((0, 2, 3), range(4), range(2))
+        }
+        others = [(i, j) for i, j in itertools.product(range(4), range(4)) if i != j]
+        expected = {
+            "a_positive": [logit for (i, j, _), logit in a.items() if i == j],
+            "a_negative": [logit for (i, j, _), logit in a.items() if i != j],
+            "p_positive": [x[0, 0], x[2, 2]],
+            "p_negative": [x[i, j] for i, j in others if i in (0, 2)],
+            "d_positive": [x[pair] for pair in others if pair != (3, 0)],
+            "d_negative": [x[3, 0]],
+        }
         values = statistics.values()
-        assert values["logit_p_positive_mean"] == pytest.approx(np.mean(positive))
-        assert values["logit_p_positive_max"] == pytest.approx(np.max(positive))
-        assert values["logit_p_negative_mean"] == pytest.approx(np.mean(negative))
-        assert values["logit_p_negative_max"] == pytest.approx(np.max(negative))
-        assert values["logit_a_positive_mean"] > values["logit_a_negative_mean"]
+        assert len(values) == 2 * len(expected)
+        for name, logits in expected.items():
+            assert values[f"logit_{name}_mean"] == pytest.approx(np.mean(logits)), name
+            assert values[f"logit_{name}_max"] == pytest.approx(np.max(logits)), name
     assert LogitStatistics().values() == {}

@@ -14,6 +14,7 @@ import torch
 
 import medcsp_model.trainer  # noqa: F401  (imported before the forks)
 from medcsp_model import train as command
+from medcsp_model.checkpoint import write_json, write_tensors
 from medcsp_model.command import start
 
 SEED = 20240811
@@ -110,3 +111,12 @@ def test_kills_upon_kills_leave_no_trace(toy, calm, tmp_path):
         assert len(codes) < 10
     assert codes.count(-signal.SIGKILL) >= 2
     assert content(tmp_path) == content(calm[0])
+
+
+@pytest.mark.parametrize(("write", "values"), [(write_json, {}), (write_tensors, {"weight": torch.zeros(2)})])
+def test_a_file_is_on_the_disk_before_it_has_its_name_unless_seconds_count(tmp_path, disk_steps, write, values):
+    write(tmp_path / "file", values)
+    assert disk_steps == [("sync", ".file.part"), ("rename", "file"), ("sync", tmp_path.name)]
+    disk_steps.clear()
+    write(tmp_path / "file", values, is_durable=False)
+    assert disk_steps == [("rename", "file")]

@@ -79,6 +79,15 @@ def test_two_processes_then_three_train_the_weights_of_one(toy, alone, tmp_path,
             assert line[key] == pytest.approx(same[key], rel=1e-6)
 
 
+def test_each_process_draws_random_numbers_of_its_own(toy, tmp_path, as_processes):
+    def draws(ranks):
+        Trainer(toy, settings=recipe(), folder=tmp_path, ranks=ranks).run()
+        drawn = torch.rand(1)  # goes on where the last step began
+        assert ranks.sum(drawn) != ranks.size * drawn
+
+    as_processes(2, draws)
+
+
 def test_a_bad_number_in_one_process_stops_all(toy, tmp_path, as_processes):
     def poisoned(ranks):
         trainer = Trainer(toy, settings=recipe(), folder=tmp_path, ranks=ranks)

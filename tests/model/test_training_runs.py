@@ -223,18 +223,29 @@ def test_a_folder_of_another_run_is_refused(toy, toy_writer, undisturbed, tmp_pa
         Trainer(other, settings=recipe(), folder=undisturbed)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(toy, tmp_path):
+def spoil_loss(weight):
+    weight.data[0] = torch.nan
+
+
+def spoil_gradient(weight):
+    weight.register_hook(lambda gradient: gradient * torch.inf)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [(spoil_loss, "step 1: loss nan"), (spoil_gradient, r"step 1: loss [\d.]+, gradient norm (inf|nan)")],
+)
+def test_a_loss_or_gradient_that_is_no_number_stops_the_run_and_names_the_batch(toy, tmp_path, spoil, message):
     trainer = Trainer(toy, settings=recipe(), folder=tmp_path)
     prepare = trainer._prepare
 
     def poisoned():
         start = prepare()
-        with torch.no_grad():
-            trainer.model.head.weight[0] = torch.nan
+        spoil(trainer.model.head.weight)
         return start
 
     trainer._prepare = poisoned
-    with pytest.raises(NonFiniteLossError, match="step 1: loss nan") as error:
+    with pytest.raises(NonFiniteLossError, match=message) as error:
         trainer.run()
     found = json.loads((tmp_path / "non_finite_step_1.json").read_text())
     assert "non_finite_step_1.json" in str(error.value)

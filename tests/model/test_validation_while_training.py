@@ -50,36 +50,46 @@ def run(toy, tmp_path_factory):
     return folder
 
 
-def test_retrieval_is_measured_while_training(run):
+@pytest.fixture
+def validation(toy):
+    collate = Collate(toy, device=torch.device("cpu"), pad_to=4, context_length=512)
+    return Validation(toy, settings=BatchSettings(validation_share=0.4), collate=collate)
+
+
+def test_retrieval_is_measured_while_training(run, toy, validation):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "cxr_recall_at_10" in line] == [2, 4, 5]
+    last = validation.measure(Embedder(run, toy).model)
+    assert lines[-1]["cxr_recall_at_10"] == pytest.approx(last["cxr_recall_at_10"])
 
 
-def test_the_measure_is_recall_over_distinct_texts(run, toy):
-    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["cxr_recall_at_10"]
+def test_the_measure_is_recall_over_distinct_texts(run, toy, validation, monkeypatch):
+    """Among however many: somewhere one of a text's two images is among them and the other is not."""
     model = Embedder(run, toy).model
     cxr = toy.sources["cxr"]
     rows = toy.records("cxr", splits=["pretrain"])
     rows = rows[is_validation(cxr.subject_id[rows], share=0.4, seed=0)]
-    collate = Collate(toy, device=torch.device("cpu"), pad_to=4, context_length=512)
     with torch.inference_mode():
-        text, image = (model.encode("cxr", name, collate.inputs(cxr, name, rows)) for name in ("report", "image"))
+        text, image = (
+            model.encode("cxr", name, validation.collate.inputs(cxr, name, rows)) for name in ("report", "image")
+        )
     similarity = torch.cosine_similarity(text[:, None], image[None], dim=-1)
     report = cxr.modalities["report"].row[rows]
-    recalls = []
-    for value in np.unique(report):
-        best = torch.argsort(similarity[int(np.flatnonzero(report == value)[0])], descending=True, stable=True)[:10]
-        recalls.append((report[best.numpy()] == value).sum() / (report == value).sum())
+    values, first = np.unique(report, return_index=True)
+    found = report[torch.argsort(similarity[first], dim=1, descending=True, stable=True).numpy()] == values[:, None]
+    recalls = np.cumsum(found, axis=1) / found.sum(axis=1, keepdims=True)
     assert len(rows) > 10
-    assert last == pytest.approx(float(np.mean(recalls)))
+    for top in range(1, 11):
+        monkeypatch.setattr("medcsp_model.validation.TOP", top)
+        assert validation.measure(model)[f"cxr_recall_at_{top}"] == pytest.approx(recalls[:, top - 1].mean())
 
 
-def test_measuring_leaves_training_alone(run, toy):
-    model = Embedder(run, toy).model.train()
-    collate = Collate(toy, device=torch.device("cpu"), pad_to=4, context_length=512)
+@pytest.mark.parametrize("is_training", [True, False])
+def test_measuring_leaves_training_alone(run, toy, validation, is_training):
+    model = Embedder(run, toy).model.train(is_training)
     state = torch.get_rng_state()
-    Validation(toy, settings=BatchSettings(validation_share=0.4), collate=collate).measure(model)
-    assert model.training
+    validation.measure(model)
+    assert model.training == is_training
     assert torch.equal(state, torch.get_rng_state())
 
 
