@@ -101,6 +101,7 @@ def test_an_infusion_shows_its_rate_in_every_hour_that_it_touches(stays) -> None
         stays,
         mimic_iv__inputevents=[
             {**drip, "starttime": at(-2), "endtime": at(0.25), "rate": 0.3, "storetime": at(-2)},
+            {**drip, "starttime": at(0), "endtime": at(0), "rate": 0.5, "storetime": at(0)},
             {**drip, "starttime": at(1.5), "endtime": at(3), "rate": 0.1, "storetime": at(1.75)},
             {**drip, "starttime": at(3), "endtime": at(4.5), "rate": 0.2, "storetime": None},
             {**drip, "starttime": at(46.5), "endtime": at(60), "rate": 0.4, "storetime": at(61)},
@@ -111,6 +112,7 @@ def test_an_infusion_shows_its_rate_in_every_hour_that_it_touches(stays) -> None
     )
     assert rows == [
         (100, "input_221906", 0.0, None, 0.3, 0.0, False),
+        (100, "input_221906", 0.0, None, 0.5, 0.0, False),
         (100, "input_221906", 1.5, None, 0.1, 1.75, False),
         (100, "input_221906", 2.0, None, 0.1, 2.0, False),  # not hour 3: it ends there
         (100, "input_221906", 3.0, None, 0.2, 3.0, True),
@@ -200,7 +202,8 @@ def test_a_procedure_shows_that_it_runs_not_how_long_and_is_known_at_its_end(sta
 
 def test_a_date_shows_its_distance_from_the_start_of_the_stay(stays) -> None:
     dated = {**IN_IV, "itemid": 224280, "charttime": at(4), "storetime": at(4.5)}
-    rows = readings(stays, mimic_iv__datetimeevents=[{**dated, "value": at(-36)}, {**dated, "value": None}])
+    outside = [{**dated, "value": at(-36), "charttime": at(hours)} for hours in (-1, 48)]
+    rows = readings(stays, mimic_iv__datetimeevents=[{**dated, "value": at(-36)}, {**dated, "value": None}, *outside])
     assert rows == [(100, "datetime_224280", 4.0, None, -1.5, 4.5, False)]
 
 

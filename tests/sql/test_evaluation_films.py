@@ -84,6 +84,17 @@ def test_what_is_known_of_each_film(with_labelled) -> None:
     assert with_labelled.run("checks/evaluation_films__nobody_of_pretraining.sql").is_empty()
 
 
+def test_groups_of_ages_hold_their_first_and_last_year(with_labelled) -> None:
+    groups = {44: "under_45", 45: "45_to_64", 64: "45_to_64", 65: "65_to_79", 79: "65_to_79", 80: "80_and_over",
+              130: "80_and_over", 131: None}  # fmt: skip
+    found = {}
+    for age in groups:
+        with_labelled.execute(f"update chexpert__images set age = {age}")
+        films = with_labelled.build("evaluation_films", "labels/evaluation_films.sql")
+        found[age] = films.filter(record_id="valid/a")["age_group"].item()
+    assert found == groups
+
+
 def test_a_subject_of_pretraining_among_them_is_found(with_labelled) -> None:
     films = with_labelled.build("evaluation_films", "labels/evaluation_films.sql")
     with_labelled.execute("update cohort_split set split = 'pretrain' where record_id = 'COVID-2'")

@@ -125,6 +125,11 @@ def test_what_was_known_before_the_index_time_of_this_and_earlier_stays(inputs, 
     assert passes(hospital) == {}
 
 
+def test_the_flow_counts_stays_and_the_patients_they_are_of(inputs, hospital) -> None:
+    flow = hospital.select("from cohort_flow where cohort = 'metavision' and task = 'arf' and step = 'candidates'")
+    assert flow.select("num_stays", "num_subjects").rows() == [(3, 1)]
+
+
 def test_readings_are_given_to_the_examples_that_may_read_them(inputs, hospital) -> None:
     readings = hospital.select("from ehr_readings").lazy()
     series = tasks.series_to_read(inputs.lazy(), index_event="icu_48h")
@@ -152,6 +157,7 @@ def test_a_summary_dated_after_the_day_of_the_discharge_is_kept_back(hospital) -
     assert passes(hospital) == {}
 
 
+OF_INDEX = ("aki", "arf", "mortality", "shock")
 FAULTS = {
     "an hour too much": (
         "update prediction_inputs set before_hours = before_hours + 100 where input = 'series' and stay_id = 100",
@@ -200,9 +206,13 @@ FAULTS = {
         {"prediction_labels__inside_cohort": 1, "cohort_flow__adds_up": 1},
     ),
     "an event before the index time": (
-        "update labels_arf set event_time = index_time - interval 1 second where stay_id = 100;"
-        "update labels_readmission set event_time = index_time where stay_id = 102",
-        {"labels_arf__event_not_before_index": 1, "labels_readmission__event_not_before_index": 1},
+        "".join(
+            f"update labels_{label} set event_time = index_time - interval 1 second, excluded_by = null "
+            "where stay_id = 100;"
+            for label in OF_INDEX
+        )
+        + "update labels_readmission set event_time = index_time where stay_id = 102",
+        {f"labels_{label}__event_not_before_index": 1 for label in (*OF_INDEX, "readmission")},
     ),
     "a stay without a label": (
         "delete from labels_shock where stay_id = 100",

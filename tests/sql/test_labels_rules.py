@@ -75,13 +75,14 @@ class Hospital:
         stay = self.icu(name, subject, hadm, system=system, database=database, begins=begins, ends=ends)
         return {"subject_id": subject, "hadm_id": hadm, "stay_id": stay}
 
-    def event(self, ids: dict[str, Any], table: str, item: int, hours: float, **values: Any) -> None:
+    def event(self, ids: dict[str, Any], table: str, item: int, hours: float, *, database: str = "mimic_iii",
+              **values: Any) -> None:  # fmt: skip
         """Add an event of a stay so many hours after its beginning; ids may leave stay or admission out."""
         time, name = EVENT_TABLES[table]
         is_iv = ids["subject_id"] >= 10_000_000
         row = {name: value for name, value in ids.items() if name != "stay_id"}
         row["stay_id" if is_iv else "icustay_id"] = ids.get("stay_id")
-        database = "mimic_iv" if is_iv else "mimic_iii"
+        database = "mimic_iv" if is_iv else database
         ending = "" if is_iv or table.startswith(("chart", "inputevents_")) else "_mv"
         extra = {"endtime": at(hours + 1)} if time == "starttime" else {}
         self.add(f"{database}{name}{ending}", itemid=item, **{time: at(hours)}, **extra, **row, **values)
@@ -204,6 +205,18 @@ def test_what_is_an_onset_in_each_system_and_when(table, counts, counts_not, hos
             expected[name] = None if not does_count else hours if when == "at" else "onset_before_index"
     (labels,) = build(table)
     assert outcomes(labels) == expected
+
+
+def test_what_is_in_error_or_rewritten_in_the_carevue_subset_is_no_onset(hospital, build) -> None:
+    for name, table, item, values in (
+        ("charted", "chartevents", 505, {"valuenum": 5.0}),
+        ("in error", "chartevents", 505, {"valuenum": 5.0, "error": 1}),
+        ("rewritten", "procedureevents", 225792, {"statusdescription": "Rewritten"}),
+    ):
+        ids = hospital.stay(name, system="carevue", database="mimic_iii_carevue")
+        hospital.event(ids, table, item, 60, database="mimic_iii_carevue", **values)
+    (labels,) = build("labels_arf")
+    assert outcomes(labels) == {"charted": 60.0, "in error": None, "rewritten": None}
 
 
 def test_every_listed_item_is_tested() -> None:
@@ -365,6 +378,8 @@ def test_readmission(hospital, build, database) -> None:
     leaves("dead too late", dod=at(MONTH + 24)[:10] + " 00:00:00")
     leaves("dead on the day it left", dod=at(DISCHARGE)[:10] + " 00:00:00")
     leaves("died here", died=DISCHARGE)
+    leaves("died here, without a flag", died=DISCHARGE)
+    hospital.tables["mimic_iii__admissions"][-1]["hospital_expire_flag"] = None
     leaves("child", age=12)
     two = leaves("first of two")
     hospital.icu("second of two", two["subject_id"], two["hadm_id"], begins=110, ends=120)
@@ -385,6 +400,7 @@ def test_readmission(hospital, build, database) -> None:
         "dead too late": None,
         "dead on the day it left": None,
         "died here": "died_in_hospital",
+        "died here, without a flag": "died_in_hospital",
         "child": "under_18",
         "first of two": "not_last_stay",
         "second of two": None,
@@ -434,15 +450,21 @@ KIDNEYS: dict[str, tuple[list[tuple[float, float]], float | str | None]] = {
     "1.5 times in 7 days": ([(-100, 0.8), (40, 1.05), (68, 1.2)], 68),
     "1.5 times, a second too late": ([(-100, 0.8), (30, 1.1), (68 + SECOND, 1.2)], None),
     "the lowest, not the last, counts": ([(40, 0.5), (45, 0.7), (50, 0.8)], 50),
+    "twice the least": ([(10, 0.2), (58, 0.4)], 58),
+    "half more than very much": ([(10, 8.0), (58, 12.5)], 58),
     "exactly at 48 h": ([(10, 1.0), (T, 1.5)], T),
+    "as it leaves": ([(10, 1.0), (100, 2.0)], 100),
     "a second before": ([(10, 1.0), (T - SECOND, 1.5), (60, 1.5)], "onset_before_index"),
     "in the emergency room": ([(-30, 1.0), (-6, 1.6), (20, 1.1), (60, 1.1)], "onset_earlier_in_admission"),
     "months ago": ([(-3000, 1.0), (-2990, 2.0), (20, 1.0), (60, 1.1)], None),
     "not measured before": ([(60, 1.0), (70, 2.0)], "no_creatinine_before_index"),
+    "measured a week before": ([(T - 168, 1.0), (60, 1.0)], None),
+    "measured earlier than that": ([(T - 168 - SECOND, 1.0), (60, 1.0)], "no_creatinine_before_index"),
     "not measured after": ([(10, 1.0), (101, 3.0)], "no_creatinine_after_index"),
     "no measurement": ([(10, 1.0), (60, 0.0), (70, 1.0)], None),
     "dialysis before": ([(10, 1.0), (60, 2.0)], "kidney_failure_known"),
     "dialysis later": ([(10, 1.0), (60, 2.0)], 60),
+    "dialysis in another admission": ([(10, 1.0), (60, 2.0)], 60),
     "end stage": ([(10, 1.0), (60, 2.0)], "kidney_failure_known"),
     "chronic": ([(10, 1.0), (60, 2.0)], 60),
 }
@@ -455,7 +477,9 @@ def test_kidney_injury_by_creatinine(system: str, hospital, build) -> None:
         ids = hospital.stay(name, system=system, database=database)
         hospital.creatinine(ids, readings)
         if name.startswith("dialysis"):
-            hours = T - SECOND if name == "dialysis before" else T
+            hours = T if name == "dialysis later" else T - SECOND
+            if name == "dialysis in another admission":
+                ids = {"subject_id": ids["subject_id"], "hadm_id": ids["hadm_id"] + 50_000}
             if system == "carevue":
                 hospital.event(ids, "chartevents", 582, hours, value="CVVHD Start ")
                 hospital.event(ids, "chartevents", 582, 1, value="CVVHD D/C")

@@ -275,6 +275,14 @@ def test_histories(
         assert patient.run(f"checks/diagnosis_histories__{check}.sql").is_empty()
 
 
+def test_an_admission_is_prior_once_its_discharge_is_past(patient) -> None:
+    patient.set(history="prior")
+    discharge = datetime(2179, 1, 5)
+    patient.fill({"cxr_records": [cxr(1, 1, at=discharge), cxr(1, 2, at=discharge + timedelta(seconds=1))]})
+    histories = patient.build("diagnosis_histories", "links/diagnosis_histories.sql")
+    assert histories.filter(source="cxr")["code_indices"].to_list() == [[], [0, 1]]
+
+
 def test_histories_of_categories(patient) -> None:
     patient.fill(
         {

@@ -175,13 +175,17 @@ def test_a_prescription_is_known_once_its_day_is_over(hospital) -> None:
                 {**order, "drug": "Aspirin", "startdate": None},
                 {**order, "drug": "D5W", "drug_type": "BASE"},
             ],
-            "mimic_iii_carevue__prescriptions": [{**order, "hadm_id": 102, "drug": "Never"}],
+            "mimic_iii_carevue__prescriptions": [
+                {**order, "hadm_id": 102, "drug": "Never"},
+                {**order, "hadm_id": 103, "drug": "Heparin"},
+            ],
         }
     )
     drugs = hospital.build("ehr_codes", "records/ehr_codes.sql")
     assert drugs.select("hadm_id", "code", "known_time").rows() == [
         (101, "aspirin", datetime(2180, 1, 9, 12)),
         (101, "heparin", datetime(2180, 1, 3)),
+        (103, "heparin", datetime(2180, 1, 3)),
     ]
 
 
