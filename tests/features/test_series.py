@@ -136,8 +136,8 @@ def test_frequent_variables_show_mask_delta_fill_and_statistics():
     )
     vocabulary = fit(rows, FREQUENT)
     assert vocabulary.features.filter(pl.col("variable") == "a")["is_filled"].all()
-    # hours of stay 1: none, 10..30 (last 20, mean 20), filled, filled; of stay 2: 50, filled, filled, 70
-    shown = fitted_values(rows)
+    # hours of stay 1: none, 10..30 (last 20, mean 20), filled, filled; of 2: 50, filled, filled, 70; of 3: none at all
+    shown = fitted_values(pl.concat([rows, readings((3, "b", 0, "z"))]))
     assert shown["mask"] == {(1, 1): 1.0, (2, 0): 1.0, (2, 3): 1.0}
     assert {key: hours for key, hours in shown["delta_time"].items() if hours} == {
         (1, 2): 1.0,
@@ -145,7 +145,7 @@ def test_frequent_variables_show_mask_delta_fill_and_statistics():
         (2, 1): 1.0,
         (2, 2): 2.0,
     }
-    assert len(shown["delta_time"]) == 8
+    assert len(shown["delta_time"]) == 12
     assert shown["value"] == {(1, 1): 20, (1, 2): 20, (1, 3): 20, (2, 0): 50, (2, 1): 50, (2, 2): 50, (2, 3): 70}
     assert shown["min"] == {**shown["value"], (1, 1): 10}
     assert shown["max"] == {**shown["value"], (1, 1): 30}
