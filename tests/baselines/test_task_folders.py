@@ -63,8 +63,9 @@ def test_parts_share_no_patient(tasks: dict[str, TaskData]) -> None:
         part = data.part(name)
         held = [set(data.subject_N[rows].tolist()) for rows in (part.train, part.validation, part.test)]
         assert sum(map(len, held)) == len(set.union(*held)) == 32
-    tested = np.concatenate([data.part(f"fold-{fold}").test for fold in range(5)])
-    assert sorted(tested) == list(range(64))
+    folds = [data.part(f"fold-{fold}") for fold in range(5)]
+    assert sorted(np.concatenate([part.test for part in folds])) == list(range(64))
+    assert [set(data.fold_N[part.validation]) for part in folds] == [{1}, {2}, {3}, {4}, {0}], "the next fold validates"
 
 
 def test_fewer_positives_keep_the_prevalence(tasks: dict[str, TaskData]) -> None:
