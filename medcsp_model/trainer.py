@@ -171,7 +171,8 @@ class Trainer:
         """Build or load everything; returns the number of steps done before."""
         found = last_state(self.folder)
         self.resumed_from = found[1] if found else None
-        threads = found[1]["num_threads"] if found else self.settings.run.num_threads
+        same_ranks = found is not None and found[1]["num_ranks"] == self.ranks.size
+        threads = found[1]["num_threads"] if found and same_ranks else self.settings.run.num_threads
         if threads:
             torch.set_num_threads(threads)
         torch.manual_seed(self.settings.run.seed)
@@ -185,7 +186,6 @@ class Trainer:
             assert isinstance(self.model, MedCSP)
             self.model.compile_towers()
         self.cache = GradientCache(self.model, ranks=self.ranks, precision=self.settings.run.precision)
-        same_ranks = found is not None and found[1]["num_ranks"] == self.ranks.size
         self.micro_batch = found[1]["micro_batch"] if found and same_ranks else self._choose_micro_batch()
         done = int(found[1]["step"]) if found else 0
         if self.ranks.from_first(done) != done:
@@ -199,7 +199,7 @@ class Trainer:
             self.total - done,
             self.plan.size,
             self.device if self.ranks.size == 1 else f"{self.ranks.size} processes",
-            f", after step {done}, with {threads} threads" if found else "",
+            f", after step {done}, with {torch.get_num_threads()} threads" if found else "",
         )
         return done
 

@@ -53,10 +53,14 @@ def lines(folder):
 
 
 def test_two_processes_then_three_train_the_weights_of_one(toy, alone, tmp_path, as_processes):
+    """With threads of their own: more processes, each with the threads of fewer, would be more than there are cores."""
+    settings = recipe(num_threads=0)
+
     def stopped(ranks):
+        torch.set_num_threads(2)
         answers = iter([False, ranks.rank == 1])
         with pytest.raises(StoppedError, match="after step 2 of 4"):
-            Trainer(toy, settings=recipe(), folder=tmp_path, should_stop=lambda: next(answers), ranks=ranks).run()
+            Trainer(toy, settings=settings, folder=tmp_path, should_stop=lambda: next(answers), ranks=ranks).run()
 
     as_processes(2, stopped)
     state = last_state(tmp_path)
@@ -64,8 +68,8 @@ def test_two_processes_then_three_train_the_weights_of_one(toy, alone, tmp_path,
     assert (state[1]["step"], state[1]["num_ranks"]) == (2, 2)
 
     def goes_on(ranks):
-        done = Trainer(toy, settings=recipe(), folder=tmp_path, ranks=ranks).run()
-        assert done["num_processes"] == 3
+        done = Trainer(toy, settings=settings, folder=tmp_path, ranks=ranks).run()
+        assert (done["num_processes"], done["num_threads"]) == (3, 1)
 
     as_processes(3, goes_on)
     found, expected = load_file(tmp_path / "model.safetensors"), load_file(alone / "model.safetensors")
