@@ -11,11 +11,11 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -115,11 +115,20 @@ _ANSWERS: dict[Any, Callable[..., Any]] = {
 }
 
 
-def _sent(make: Callable[..., Tensor], watch: Watch, values: Any, **options: Any) -> Tensor:
-    """A tensor of numbers that the host holds, which it waits to see sent."""
-    if options.get("device") == DEVICE:
-        watch.waits[f"{_place()}: tensor"] += 1
-    return make(values, **options)
+class _Sent(TorchFunctionMode):
+    """Counts tensors made there of numbers that the host holds, which it waits to see sent."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self.watch = watch
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function is torch.tensor and kwargs.get("device") == DEVICE:
+            self.watch.waits[f"{_place()}: tensor"] += 1
+        return function(*args, **kwargs)
 
 
 @contextmanager
@@ -129,5 +138,5 @@ def another_device(monkeypatch: Any) -> Iterator[Watch]:
         optimiser = importlib.import_module("torch.optim.optimizer")
         fused = optimiser._get_fused_kernels_supported_devices()
         patch.setattr(optimiser, "_get_fused_kernels_supported_devices", lambda: [*fused, DEVICE.type])
-        patch.setattr(torch, "tensor", partial(_sent, torch.tensor, watch))
-        yield watch
+        with _Sent(watch):
+            yield watch
