@@ -198,7 +198,7 @@ def test_films_are_told_apart_as_those_of_our_own_checkpoint(home: Path, films: 
     asked = RadiologyEvaluation(methods=("medcsp",), modes=("native",), headline="short", num_draws=5)
     given = {name: films[name] for name in ("dataset", "cohort", "vocabulary")}
     given |= {"settings": asked.to_json() | {"prompts": films["prompts"]}}
-    given |= {"pictures": "", "weights": "", "small": "", "llm": ""}
+    given |= {"pictures": "", "weights": "", "small": "", "llm": "", "towers": "", "finding": "ill"}
     run = {"task": "zero_shot", "corpus": films["corpus"], "output": str(tmp_path), "settings": {}, "radiology": given}
     ours = next(row for row in trained if (row["method"], row["seed"]) == ("a", 1))
     evaluate_zero_shot(run | {"checkpoint": ours["folder"]})
