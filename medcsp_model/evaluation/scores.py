@@ -55,6 +55,8 @@ __all__ = [
     "trapezoid_aupr",
 ]
 
+MOST_UNDEFINED = 0.05
+"""Share of draws without one of the classes beyond which there is no interval: the others are not all there is."""
 _CELLS = 1 << 17
 """Numbers of a block of draws: it shall stay in the cache of a core."""
 _NEWTON_STEPS = 30
@@ -185,7 +187,7 @@ class Estimate:
         return int(np.isnan(self.draws_B).sum())
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Percentile interval over the draws that have a value; NaN where none has."""
+        """Percentile interval over the draws that have a value; NaN where more than `MOST_UNDEFINED` have none."""
         return _interval(self.draws_B, level)
 
 
@@ -242,8 +244,8 @@ class Difference:
 
     Attributes:
         value: difference of the two values.
-        low, high: percentile interval.
-        p: two-sided, from the share of draws on the far side of zero; never below 2 / (draws + 1).
+        low, high: percentile interval; NaN where more than `MOST_UNDEFINED` of the draws have no value.
+        p: two-sided, from the share of draws on the far side of zero; never below 2 / (draws + 1); NaN where low is.
     """
 
     value: float
@@ -260,11 +262,12 @@ def difference(ours: Estimate, other: Estimate, *, level: float = 0.95) -> Diffe
     low, high = _interval(draws_B, level)
     held_B = draws_B[~np.isnan(draws_B)]
     tail = 1 + min(int((held_B <= 0).sum()), int((held_B >= 0).sum()))
-    return Difference(ours.value - other.value, low, high, min(1.0, 2 * tail / (len(held_B) + 1)))
+    p = float("nan") if np.isnan(low) else min(1.0, 2 * tail / (len(held_B) + 1))
+    return Difference(ours.value - other.value, low, high, p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values, in the order given: each is compared with the level itself."""
+    """Holm's adjusted p values, in the order given: each is compared with the level itself; NaN stays, and counts."""
     order = np.argsort(p_values, kind="stable")
     steps = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(p_values), 0, -1)
     adjusted = np.empty(len(p_values))
@@ -385,7 +388,7 @@ def _trainings(num_trainings: int, num_draws: int, seed: int, *, is_drawn: bool)
 
 def _interval(draws_B: Floats, level: float) -> tuple[float, float]:
     held_B = draws_B[~np.isnan(draws_B)]
-    if not len(held_B):
+    if not len(held_B) or len(held_B) < (1 - MOST_UNDEFINED) * len(draws_B):
         return float("nan"), float("nan")
     low, high = np.quantile(held_B, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -33,8 +33,6 @@ GROUPS = ("view", "sex", "age_group", "origin")
 COMPARED = ("f1", "auroc")
 DECLARED = "auroc"
 """What is compared with the paper's baselines beforehand: by the headline prompts, mode native."""
-MOST_UNDEFINED = 0.05
-"""Share of draws without one of the classes from which on no interval is given: the others are not all there is."""
 Estimates = Mapping[str, Estimate]
 
 
@@ -254,7 +252,7 @@ class ZeroShotNumbers:
                     "ci_low": found.low if has_draws else None,
                     "ci_high": found.high if has_draws else None,
                     "p_value": found.p if has_draws else None,
-                    "p_holm": holm.get(other),
+                    "p_holm": holm.get(other) if has_draws else None,
                     "is_declared": other in holm,
                     "n": len(self.films.label),
                     "num_positive": int(self.films.label.sum()),
@@ -264,4 +262,4 @@ class ZeroShotNumbers:
 
 def _has_classes(found: Estimates) -> bool:
     """Whether most draws of patients held both classes."""
-    return all(each.num_undefined <= MOST_UNDEFINED * len(each.draws_B) for each in found.values())
+    return all(each.num_undefined <= scores.MOST_UNDEFINED * len(each.draws_B) for each in found.values())

@@ -133,8 +133,9 @@ def subgroup_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> Tabl
         "Group and task",
         tuple(Column(label=head) for head in heads),
         rows,
-        note="95 % intervals below, trainings and patients of the group resampled. Groups with fewer than "
-        f"{FEW} events stand back, those of fewer than {FEW} examples are only named: so few would be told one by one.",
+        note="95 % intervals below, trainings and patients of the group resampled. Of groups with fewer than "
+        f"{FEW} events or examples without one, which stand back, only these numbers are told, and those of fewer than "
+        f"{FEW} examples are only named: so few would be told one by one.",
     )
 
 
@@ -152,7 +153,7 @@ def _subgroup_row(task: str, split: str, rows: Sequence[Number]) -> Row:
     largest = max(rows, key=lambda row: row["n"])
     positive = largest["num_positive"] or 0
     measured = [one(rows, metric=metric, method=method) for metric in ("auroc", "auprc") for method in (OURS, TREES)]
-    is_told = largest["n"] >= FEW
+    is_told, is_few = largest["n"] >= FEW, min(positive, largest["n"] - positive) < FEW
     events = f"{count(positive)} of {count(largest['n'])}" if is_told else f"of fewer than {FEW}"
     return Row(
         label=f"{division.replace('_', ' ')}: {GROUP_WORDS.get(group, group.replace('_', ' '))}",
@@ -160,9 +161,9 @@ def _subgroup_row(task: str, split: str, rows: Sequence[Number]) -> Row:
         cells=(
             Cell(text=events),
             Cell(text=percent(positive / largest["n"]) if is_told else NONE),
-            *(value_cell(row if is_told else None) for row in measured),
+            *(value_cell(None if is_few else row) for row in measured),
         ),
-        is_muted=positive < FEW,
+        is_muted=is_few,
     )
 
 

@@ -4,7 +4,8 @@ Studies stand around the real admissions; findings come from the real diagnosis 
 a few laboratory means where they exist. Everything drawn, worded and timed is synthetic. Not here: drawing and wording.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
@@ -175,7 +176,23 @@ def _found(mimic_iv: Path, table: str, find: Find) -> Path:
 def _read(connection: duckdb.DuckDBPyConnection, paths: Mapping[str, Path], table: str) -> pl.DataFrame:
     path = _checked(connection, paths[table], table)
     columns = ", ".join(f"cast({name} as {dtype}) as {name}" for name, dtype in TABLES[table].items())
-    return pl.DataFrame(connection.sql(f"select {columns} from {CSV}", params=[str(path)]).to_arrow_table())
+    with _counting_misfits(connection, path, table):
+        return pl.DataFrame(connection.sql(f"select {columns} from {CSV}", params=[str(path)]).to_arrow_table())
+
+
+@contextmanager
+def _counting_misfits(connection: duckdb.DuckDBPyConnection, path: Path, table: str) -> Iterator[None]:
+    """Count values that cannot be cast in place of DuckDB's message, which holds one of them, a patient's."""
+    try:
+        yield
+    except duckdb.ConversionException:
+        counts = ", ".join(
+            f"count(*) filter (where {name} is not null and try_cast({name} as {dtype}) is null)"
+            for name, dtype in TABLES[table].items()
+        )
+        (found,) = connection.execute(f"select {counts} from {CSV}", [str(path)]).fetchall()
+        misfits = [f"{count} of {name}" for name, count in zip(TABLES[table], found, strict=True) if count]
+        raise ValueError(f"{path}: values that are not of their column's type: {', '.join(misfits)}") from None
 
 
 def _checked(connection: duckdb.DuckDBPyConnection, path: Path, table: str) -> Path:
@@ -204,7 +221,8 @@ def _lab_means(
         where list_contains($2, item) and list_contains($3, subject) and abs(number) < 1e9
         group by all
     """
-    rows = connection.execute(query, [str(path), list(SIGNATURE_LABS.values()), chosen]).fetchall()
+    with _counting_misfits(connection, path, "labevents"):
+        rows = connection.execute(query, [str(path), list(SIGNATURE_LABS.values()), chosen]).fetchall()
     return {(subject, item): float(mean) for subject, item, mean in rows}
 
 

@@ -186,9 +186,23 @@ def test_paired_differences_are_narrower_and_say_how_sure(risks: tuple[np.ndarra
         scores.difference(better, scores.bootstrap({"a": scores.auroc}, label, score, subject, num_draws=9)["a"])
 
 
+@pytest.mark.parametrize(("num_positive", "is_told"), [(2, False), (8, True)])
+def test_where_many_draws_hold_one_class_there_is_neither_interval_nor_p(num_positive: int, is_told: bool) -> None:
+    """Of two positives a draw misses both one time in seven: what the others say is not all there is."""
+    label, score = np.arange(40) < num_positive, np.random.default_rng(3).random(40)
+    found = [
+        scores.bootstrap({"a": scores.auroc}, label, values, np.arange(40), num_draws=400)["a"]
+        for values in (score, score**2 + label)
+    ]
+    difference = scores.difference(found[1], found[0])
+    assert np.isfinite(difference.value)
+    assert np.isfinite([*found[0].interval(), difference.low, difference.high, difference.p]).all() == is_told
+
+
 def test_holm_by_hand() -> None:
     assert scores.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert scores.holm([0.9, 0.6]) == pytest.approx([1.0, 1.0])
+    assert scores.holm([0.04, np.nan, 0.01]) == pytest.approx([0.08, np.nan, 0.03], nan_ok=True)
 
 
 def test_a_report_has_everybody_and_each_group(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:

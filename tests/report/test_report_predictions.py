@@ -159,6 +159,8 @@ def test_small_subgroups_stand_back_and_tiny_ones_are_not_told(section: Section)
         ("sex: male", "31 of 310", False),
     ]
     assert [cell.text for cell in rows[0].cells[1:]] == ["–"] * 5, "so few patients are told by nothing"
+    assert [cell.text for cell in rows[2].cells[1:]] == ["10.0 %", *["–"] * 4], "so few events have no area"
+    assert "–" not in [cell.text for cell in rows[1].cells]
 
 
 def test_declared_comparisons_are_tested_and_others_are_not(section: Section) -> None:

@@ -87,6 +87,18 @@ def test_an_unfit_tree_is_named(tree: Path, tmp_path: Path, table: str, text: st
     assert not (tmp_path / "raw").exists()
 
 
+@pytest.mark.parametrize(
+    ("table", "value", "message"), [("labevents", "8.5", "1 of valuenum"), ("patients", "70", "1 of anchor_age")]
+)
+def test_values_of_another_type_are_counted_and_not_said(
+    tree: Path, tmp_path: Path, table: str, value: str, message: str
+) -> None:
+    other = _tree(tmp_path / "other", **{table: HOSP[table].replace(f",{value}", ",secret", 1)})
+    with pytest.raises(ValueError, match=rf"{table}\.csv\.gz: values .*: {message}$") as caught:
+        read_cohort(other, settings=SMALL)
+    assert "secret" not in str(caught.value) and caught.value.__suppress_context__
+
+
 def test_a_missing_table_is_named(tree: Path, tmp_path: Path) -> None:
     shutil.rmtree(tree / "hosp")
     with pytest.raises(ValueError, match=r"patients.csv.gz does not exist: name the folder"):
