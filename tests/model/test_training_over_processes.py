@@ -57,7 +57,7 @@ def test_two_processes_then_three_train_the_weights_of_one(toy, alone, tmp_path,
     settings = recipe(num_threads=0)
 
     def stopped(ranks):
-        torch.set_num_threads(2)
+        torch.get_num_threads = lambda: 2  # a fork must not really have them: its parent's are not there
         answers = iter([False, ranks.rank == 1])
         with pytest.raises(StoppedError, match="after step 2 of 4"):
             Trainer(toy, settings=settings, folder=tmp_path, should_stop=lambda: next(answers), ranks=ranks).run()
@@ -68,6 +68,7 @@ def test_two_processes_then_three_train_the_weights_of_one(toy, alone, tmp_path,
     assert (state[1]["step"], state[1]["num_ranks"]) == (2, 2)
 
     def goes_on(ranks):
+        torch.set_num_threads = None  # whoever calls it fails
         done = Trainer(toy, settings=settings, folder=tmp_path, ranks=ranks).run()
         assert (done["num_processes"], done["num_threads"]) == (3, 1)
 
