@@ -3,9 +3,11 @@
 Our side is `default()` with random towers: prefetch, bf16, compiled towers, gradient, clipping and optimiser. The other
 side is that of `train_step`: float32, anomaly detection, texts padded to 256 and tokenised in collate, a file an image.
 FLOPs are counted by torch over one uncompiled step; the peak is a measured bf16 product of two 8,192 x 8,192 matrices.
+Beside it the same steps uncompiled, and as a device of 22 GB would take them: in parts that the trainer chooses.
 
 Prints one JSON object: ratio (released seconds a step over ours), mfu, data_wait (share of a step), seconds_per_step,
-seconds_per_epoch (156,837 images), tflop_per_step, peak_tflops, memory_gb; without a CUDA device it says so.
+seconds_per_epoch (156,837 images), tflop_per_step, peak_tflops, memory_gb; eager_ratio (uncompiled over compiled);
+small_part, small_memory_gb and small_ratio (in parts over at once); without a CUDA device it says so.
 `--check` runs the same code at a tiny size on the CPU, to see that it runs; its numbers mean nothing.
 """
 
@@ -16,6 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,7 @@ from medcsp_model.trainer import Trainer
 
 IMAGES = 156_837
 SQUARE = 8192
+SMALL_GB, SMALL_PART = 22.0, 4  # memory of a small device, and a part where there is none to measure
 
 
 def to_device(item: Any, device: torch.device) -> Any:
@@ -68,9 +72,25 @@ def count_flops(trainer: Trainer) -> float:
     return float(counter.get_total_flops())
 
 
-def our_steps(trainer: Trainer, *, warm_up: int, steps: int) -> list[tuple[float, float]]:
-    """Seconds and seconds waited for data of each step behind the first ones."""
-    found = []
+@dataclass(frozen=True)
+class Steps:
+    """Seconds of each step, seconds waited for data, and the most memory that was held."""
+
+    seconds: list[float]
+    waited: list[float]
+    memory_gb: float
+
+    @property
+    def median(self) -> float:
+        """Of the seconds."""
+        return statistics.median(self.seconds)
+
+
+def our_steps(trainer: Trainer, *, warm_up: int, steps: int) -> Steps:
+    """The steps behind the first ones."""
+    found, is_cuda = [], trainer.device.type == "cuda"
+    if is_cuda:
+        torch.cuda.reset_peak_memory_stats()
     with Prefetch(trainer._work, stop=warm_up + steps, device=trainer.device) as inputs:
         for step in range(warm_up + steps):
             waits: list[float] = []
@@ -81,7 +101,8 @@ def our_steps(trainer: Trainer, *, warm_up: int, steps: int) -> list[tuple[float
                 trainer._step(step, work, waited)
 
             found.append((seconds_of(one, trainer.device), *waits))
-    return found[warm_up:]
+    took, waited = zip(*found[warm_up:], strict=True)
+    return Steps(list(took), list(waited), torch.cuda.max_memory_allocated() / 1e9 if is_cuda else 0.0)
 
 
 def released_step(
@@ -111,28 +132,38 @@ def sizes(recipe: Settings, *, size: int, is_check: bool) -> Settings:
 def measure(folder: Path, *, is_check: bool, size: int, steps: int) -> dict[str, float]:
     corpus, texts = write_corpus(folder, np.random.default_rng(0), num_patients=2 * size)
     settings = sizes(default(), size=size, is_check=is_check)
-    eager = Trainer(corpus, settings=settings.replace(run={"compile": "off"}), folder=folder / "eager")
-    eager._prepare()
-    flops = count_flops(eager)
+    asked = {"warm_up": 1 if is_check else 20, "steps": steps}
+
+    def prepared(name: str, **run: Any) -> Trainer:
+        trainer = Trainer(corpus, settings=settings.replace(run=run), folder=folder / name)
+        trainer._prepare()
+        return trainer
+
+    small = prepared("small", memory_gb=SMALL_GB, micro_batch=SMALL_PART if is_check else 0)
+    in_parts, part = our_steps(small, **asked), small.micro_batch
+    del small
+    eager = prepared("eager", compile="off")
+    flops, uncompiled = count_flops(eager), our_steps(eager, **asked)
     del eager
-    trainer = Trainer(corpus, settings=settings, folder=folder / "run")
-    trainer._prepare()
-    ours = our_steps(trainer, warm_up=1 if is_check else 20, steps=steps)
-    memory = torch.cuda.max_memory_allocated() / 1e9 if trainer.device.type == "cuda" else 0.0
+    trainer = prepared("run")
+    ours = our_steps(trainer, **asked)
     released = released_step(folder, trainer, texts, sizes(paper(), size=size, is_check=is_check))
     released()
     theirs = statistics.median(seconds_of(released, trainer.device) for _ in range(3))
-    seconds = statistics.median(took for took, _ in ours)
     peak = peak_flops(trainer.device, 256 if is_check else SQUARE)
     return {
-        "ratio": round(theirs / seconds, 2),
-        "mfu": round(flops / seconds / peak, 4),
-        "data_wait": round(sum(waited for _, waited in ours) / sum(took for took, _ in ours), 4),
-        "seconds_per_step": round(seconds, 4),
-        "seconds_per_epoch": round(seconds * IMAGES / size, 1),
+        "ratio": round(theirs / ours.median, 2),
+        "mfu": round(flops / ours.median / peak, 4),
+        "data_wait": round(sum(ours.waited) / sum(ours.seconds), 4),
+        "seconds_per_step": round(ours.median, 4),
+        "seconds_per_epoch": round(ours.median * IMAGES / size, 1),
         "tflop_per_step": round(flops / 1e12, 3),
         "peak_tflops": round(peak / 1e12, 1),
-        "memory_gb": round(memory, 1),
+        "memory_gb": round(ours.memory_gb, 1),
+        "eager_ratio": round(uncompiled.median / ours.median, 2),
+        "small_part": part,
+        "small_memory_gb": round(in_parts.memory_gb, 1),
+        "small_ratio": round(in_parts.median / ours.median, 2),
     }
 
 

@@ -2,7 +2,8 @@
 
 Each size runs in a process of its own, two sources of two modalities, forward and backward. Prints one JSON object:
 exponent and exponent_whole (of memory against the batch, fitted from 2,048 to 8,192 and to 4,096), mb_<size> and
-mb_whole_<size> (peak beyond the embeddings), difference (of loss and gradient at 2,048, relative, float32).
+mb_whole_<size> (peak beyond the embeddings), difference (of loss and gradient at 2,048, relative, float32); on a CUDA
+device beside them, with the paper's 512 numbers an embedding, cuda_gb_<size> and cuda_seconds_<size> up to 32,768.
 """
 
 import json
@@ -10,6 +11,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 
 import numpy as np
 import torch
@@ -18,28 +20,31 @@ from medcsp_model.losses import Embedded, compute_losses
 from medcsp_model.settings import LossSettings
 
 SIZES, WHOLE_SIZES, WIDTH, HISTORY = (2048, 4096, 8192), (2048, 4096), 64, 100
+CUDA_SIZES, CUDA_WIDTH, CUDA_TILE = (8192, 16_384, 32_768), 512, 1024
 
 
-def random_batch(size: int) -> tuple[dict[str, Embedded], dict[tuple[str, str], torch.Tensor]]:
+def random_batch(
+    size: int, *, width: int, device: str
+) -> tuple[dict[str, Embedded], dict[tuple[str, str], torch.Tensor]]:
     """Two sources of as many subjects as records, every second one linked."""
-    draw = torch.Generator().manual_seed(size)
-    names = torch.arange(size)
+    draw = torch.Generator(device).manual_seed(size)
+    names = torch.arange(size, device=device)
     batch = {
         source: Embedded(
-            torch.randn(size, 2, WIDTH, generator=draw).requires_grad_(),
-            torch.ones(size, 2, dtype=torch.bool),
+            torch.randn(size, 2, width, generator=draw, device=device).requires_grad_(),
+            torch.ones(size, 2, dtype=torch.bool, device=device),
             names,
             names,
-            torch.full((size,), -1),
-            (torch.rand(size, HISTORY, generator=draw) < 0.1).float(),
+            torch.full((size,), -1, device=device),
+            (torch.rand(size, HISTORY, generator=draw, device=device) < 0.1).float(),
         )
         for source in ("ehr", "cxr")
     }
     return batch, {("ehr", "cxr"): torch.stack([names[::2], names[::2]])}
 
 
-def run(size: int, tile: int) -> tuple[float, torch.Tensor]:
-    batch, linked = random_batch(size)
+def run(size: int, tile: int, *, width: int = WIDTH, device: str = "cpu") -> tuple[float, torch.Tensor]:
+    batch, linked = random_batch(size, width=width, device=device)
     total = compute_losses(batch, linked, settings=LossSettings(tile=tile)).total
     total.backward()
     return float(total.detach()), torch.cat([source.e_NMD.grad.flatten() for source in batch.values()])
@@ -57,6 +62,20 @@ def measure(size: int, tile: int) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run(size, tile)
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def on_cuda() -> dict[str, float]:
+    """Memory beyond the embeddings and seconds of the losses and their gradient."""
+    found = {}
+    for size in CUDA_SIZES:
+        run(size, CUDA_TILE, width=CUDA_WIDTH, device="cuda")
+        torch.cuda.reset_peak_memory_stats()
+        begun = time.perf_counter()
+        run(size, CUDA_TILE, width=CUDA_WIDTH, device="cuda")
+        embeddings = 2 * 2 * size * CUDA_WIDTH * 4
+        found[f"cuda_gb_{size}"] = round((torch.cuda.max_memory_allocated() - embeddings) / 1e9, 2)
+        found[f"cuda_seconds_{size}"] = round(time.perf_counter() - begun, 3)
+    return found
 
 
 def exponent(megabytes: dict[int, float]) -> float:
@@ -80,6 +99,7 @@ def main() -> None:
             | {f"mb_{size}": round(value, 1) for size, value in tiled.items()}
             | {f"mb_whole_{size}": round(value, 1) for size, value in whole.items()}
             | {"difference": max(abs(loss / loss_whole - 1), apart)}
+            | (on_cuda() if torch.cuda.is_available() else {})
         )
     )
 

@@ -180,9 +180,16 @@ def measure_on_cuda(cache: GradientCache, make: Callable[[int], Batch], *, model
     return measure
 
 
-def free_memory(model: nn.Module) -> int:
-    """Bytes of the CUDA device that a batch may take once AdamW holds two moments of every trained parameter."""
+def free_memory(model: nn.Module, *, most: float = 0.0) -> int:
+    """Bytes of the CUDA device that a batch may take once AdamW holds two moments of every trained parameter.
+
+    Args:
+        model: already on the device.
+        most: bytes that the whole process may take, the model included; 0: as many as are free.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     moments = 2 * sum(parameter.numel() * parameter.element_size() for parameter in trained)
-    available = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    held = torch.cuda.memory_allocated()
+    available = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - held
+    available = min(available, int(most) - held) if most else available
     return int(MEMORY_SHARE * available) - moments

@@ -245,7 +245,8 @@ class Trainer:
 
         size = len(Ranks(size=self.ranks.size, rank=self.ranks.size - 1).share(self.plan.size))
         measure = measure_on_cuda(self.cache, make, model=self.model)
-        fits = self.ranks.smallest(fitting_micro_batch(measure, size=size, free=free_memory(self.model)))
+        free = free_memory(self.model, most=self.settings.run.memory_gb * 1e9)
+        fits = self.ranks.smallest(fitting_micro_batch(measure, size=size, free=free))
         if fits < size:
             self._say("embedding %d of %d records at a time: more do not fit the device", fits, size)
         return fits if fits < size else 0

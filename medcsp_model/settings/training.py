@@ -218,6 +218,7 @@ class RunSettings:
         micro_batch: records of each source that a process embeds at once; of more it caches the embeddings and their
             gradient, and embeds again part by part. 0 takes as many as the device's memory holds. A resumed run keeps
             the number it began with.
+        memory_gb: most of a CUDA device's memory that `micro_batch` 0 counts on; 0 takes what is free.
         compile: compile both towers with torch.compile: on CUDA devices alone (`auto`), never, or anywhere.
         num_threads: CPU threads; 0 takes torch's own choice. A resumed run keeps the number it began with.
         log_every: steps between two lines of log and metrics.
@@ -231,6 +232,7 @@ class RunSettings:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     micro_batch: int = 0
+    memory_gb: float = 0.0
     compile: Literal["auto", "off", "on"] = "auto"
     num_threads: int = 0
     log_every: int = 50

@@ -96,6 +96,7 @@ SWITCHES = {
     "run.device": ("cpu", "", {}),
     "run.precision": ("bfloat16", "precision a p d total weights", {}),
     "run.micro_batch": (3, "inputs parts", {}),
+    "run.memory_gb": (8.0, "", {}),
     "run.compile": ("on", "compiled", {}),
     "run.num_threads": (2, "threads", {}),
 }

@@ -9,7 +9,13 @@ from safetensors.torch import load_file, save_file
 
 from medcsp_model.collate import Batch, Collate
 from medcsp_model.distributed import Ranks, choose_device
-from medcsp_model.gradient_cache import GradientCache, ReplayError, fitting_micro_batch, measure_on_cuda
+from medcsp_model.gradient_cache import (
+    GradientCache,
+    ReplayError,
+    fitting_micro_batch,
+    free_memory,
+    measure_on_cuda,
+)
 from medcsp_model.model import MedCSP, ModelDescription
 from medcsp_model.settings import Settings
 from medcsp_model.step import add_gradients
@@ -201,6 +207,17 @@ def test_more_processes_than_devices_is_an_error(monkeypatch):
     assert choose_device("cpu", local_rank=5) == torch.device("cpu")
     with pytest.raises(ValueError, match="process 2 of this machine finds 2 CUDA devices"):
         choose_device("auto", local_rank=2)
+
+
+@pytest.mark.parametrize(("most", "free"), [(0.0, 700), (900.0, 700), (600.0, 500)])
+def test_what_is_free_is_what_nobody_holds_or_as_much_as_the_settings_grant(monkeypatch, most, free):
+    """Of 1000 bytes others hold 200; this process 100, and 50 that it gave back to its own store alone."""
+    model = torch.nn.Linear(5, 4, bias=False)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (650, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 150)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 100)
+    moments = 2 * 4 * 20
+    assert free_memory(model, most=most) == int(0.85 * free) - moments
 
 
 def test_memory_is_measured_over_both_passes(toy, monkeypatch):

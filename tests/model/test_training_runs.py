@@ -369,9 +369,9 @@ def test_a_device_that_is_too_small_is_given_parts(toy, tmp_path, monkeypatch):
         return measured(make)
 
     monkeypatch.setattr("medcsp_model.trainer.measure_on_cuda", measure_on_cuda)
-    monkeypatch.setattr("medcsp_model.trainer.free_memory", lambda model: 1000)
+    monkeypatch.setattr("medcsp_model.trainer.free_memory", lambda model, most: 1000)
     assert trainer._choose_micro_batch() == 8
-    monkeypatch.setattr("medcsp_model.trainer.free_memory", lambda model: 1400)
+    monkeypatch.setattr("medcsp_model.trainer.free_memory", lambda model, most: 1400)
     assert trainer._choose_micro_batch() == 0
     report = toy.sources["cxr"].modalities["report"]
     assert asked[0].sources["cxr"].inputs["report"].x.count_nonzero(1).tolist() == [np.diff(report.offsets).max()] * 2
