@@ -28,7 +28,7 @@ from lake.manifest import CURRENT, TIMING, Manifest, parse_manifest, read_manife
 from lake.memory import Measurement, peak_mb
 from lake.publish import ByShard, Provenance, Query, publish
 from lake.shards import digests_by_shard, rows_by_shard
-from lake.sql import name_of
+from lake.sql import name_of, statement_of, table_names
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -244,6 +244,15 @@ class Lake:
         for name, value in (variables or {}).items():
             connection.execute(f"set variable {name_of(name)} = ?", [value])
         return connection
+
+    def count(self, sql: str) -> int | None:
+        """Rows that a query over current tables finds; None where a table that it reads is not published."""
+        tables = sorted(table_names(sql))
+        if any(self.manifest(table) is None for table in tables):
+            return None
+        with self.connect(tables) as connection:
+            ((num_rows,),) = connection.execute(f"select count(*) from ({statement_of(sql)})").fetchall()
+        return int(num_rows)
 
     def _show_shard(self, connection: duckdb.DuckDBPyConnection, manifest: Manifest, shard: int) -> None:
         """Create the view of a table's shard."""

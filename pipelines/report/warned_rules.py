@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from lake import Lake
-from lake.sql import statement_of, table_names
 from pipelines.report.content import Cell, Column, Row, Table
 from pipelines.report.formats import count
 
@@ -13,7 +12,7 @@ WARNINGS = tuple(sorted((Path(__file__).parents[2] / "sql" / "checks" / "warning
 
 def warnings_table(lake: Lake) -> Table:
     """Count the rows that break each rule, those of rules that hold left out; a rule waits for the tables it reads."""
-    counts = {path: _count(lake, path.read_text(encoding="utf-8")) for path in WARNINGS}
+    counts = {path: lake.count(path.read_text(encoding="utf-8")) for path in WARNINGS}
     rows = [
         Row(
             label=path.stem.replace("__", ": ").replace("_", " "),
@@ -32,16 +31,6 @@ def warnings_table(lake: Lake) -> Table:
         if rows
         else "Every rule that would only warn holds.",
     )
-
-
-def _count(lake: Lake, sql: str) -> int:
-    tables = sorted(table_names(sql))
-    if not all(lake.manifest(table) for table in tables):
-        return 0
-    with lake.connect(tables) as connection:
-        found = connection.execute(f"select count(*) from ({statement_of(sql)})").fetchone()
-    assert found is not None
-    return int(found[0])
 
 
 def _first_sentence(sql: str) -> str:

@@ -19,6 +19,13 @@ def test_a_connection_sees_the_tables_it_names_and_the_variables(lake, readings,
     assert not list((lake.home / "scratch" / "duckdb").iterdir())
 
 
+def test_rows_of_a_query_are_counted_once_its_tables_are_there(lake, readings, readings_rows, made_from):
+    assert lake.count("select 1 from readings") is None
+    lake.publish(readings, readings_rows, **made_from)
+    assert lake.count("-- a rule\nselect 1 from readings;\n") == 3
+    assert lake.count("select 1 from readings where false") == 0
+
+
 def test_a_connection_spills_below_the_home_and_leaves_nothing(tmp_path):
     lake = Lake(tmp_path / "home", memory_limit="40MB", threads=1)
     with lake.connect() as connection:
