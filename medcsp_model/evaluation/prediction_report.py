@@ -33,10 +33,11 @@ import torch
 from medcsp_model.baselines.ehr.registry import COMPARISONS, demo_methods, methods, methods_of
 from medcsp_model.baselines.ehr.text import TextSettings
 from medcsp_model.checkpoint import write_json
-from medcsp_model.evaluation import scores
+from medcsp_model.evaluation import areas, scores
+from medcsp_model.evaluation.areas import Floats
 from medcsp_model.evaluation.curves import curve
 from medcsp_model.evaluation.prediction import Method, Result, Sweep, Workers, pick_device, train_all
-from medcsp_model.evaluation.scores import Estimate, Floats
+from medcsp_model.evaluation.scores import Estimate
 from medcsp_model.evaluation.task_data import Part, TaskData, TaskError
 from medcsp_model.settings import PredictionEvaluation
 
@@ -45,7 +46,7 @@ Row = dict[str, Any]
 
 MEAN = -1
 """Seed of the mean over seeds."""
-AREAS = {"auroc": scores.auroc, "auprc": scores.average_precision}
+AREAS = {"auroc": areas.auroc, "auprc": areas.average_precision}
 """What is compared between methods, and measured after training on few positives."""
 DECLARED_METRIC = "auroc"
 PRETRAINED = ("medcsp", "medcsp_linear_probe")

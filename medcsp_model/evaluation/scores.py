@@ -2,7 +2,7 @@
 
 Every measure is a function (label_N, score_N, weight_NB) -> value_B: one value per column of weights, so that a
 bootstrap is a matrix of how often each patient was drawn and no record is ever copied. numpy alone; no files.
-Those that a training reads too stand in `areas` and are given on here.
+Those that a training reads too stand in `areas`.
 
 Letters: N records, B draws, G patients, S seeds of training.
 """
@@ -14,46 +14,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medcsp_model.evaluation.areas import (
-    DISCRIMINATION,
-    Bools,
-    Floats,
-    Metric,
-    auroc,
-    average_precision,
-    prevalence,
-    score,
-    trapezoid_aupr,
-)
-
-__all__ = [
-    "BIASED",
-    "CALIBRATION",
-    "DISCRIMINATION",
-    "Bools",
-    "Difference",
-    "Estimate",
-    "Floats",
-    "Measured",
-    "Metric",
-    "auroc",
-    "average_precision",
-    "averaged_over_folds",
-    "bootstrap",
-    "brier",
-    "calibration_error",
-    "calibration_intercept",
-    "calibration_slope",
-    "compare",
-    "difference",
-    "holm",
-    "net_benefit",
-    "net_benefit_of_all",
-    "prevalence",
-    "report",
-    "score",
-    "trapezoid_aupr",
-]
+from medcsp_model.evaluation.areas import DISCRIMINATION, Bools, Floats, Metric
 
 MOST_UNDEFINED = 0.05
 """Share of draws without one of the classes beyond which there is no interval: the others are not all there is."""

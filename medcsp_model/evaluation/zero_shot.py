@@ -20,8 +20,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medcsp_model.evaluation import scores
-from medcsp_model.evaluation.scores import Bools, Estimate, Floats, Metric
+from medcsp_model.evaluation import areas, scores
+from medcsp_model.evaluation.areas import Bools, Floats, Metric
+from medcsp_model.evaluation.scores import Estimate
 
 Pooling = Literal["mean_embedding", "mean_logit", "max_logit"]
 PROMPTS = Path(__file__).parent / "prompts"
@@ -182,8 +183,8 @@ METRICS: dict[str, Metric] = {
     "f1": _at_argmax(lambda t: _ratio(2 * t.tp, 2 * t.tp + t.fp + t.fn, empty=0.0)),
     "mcc": _at_argmax(_mcc),
     "balanced_accuracy": _at_argmax(_balanced),
-    "auroc": scores.auroc,
-    "auprc": scores.average_precision,
+    "auroc": areas.auroc,
+    "auprc": areas.average_precision,
 }
 """The paper's three at argmax, then what a constant answer cannot raise.
 

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcsp_model.evaluation import scores
+from medcsp_model.evaluation.areas import Bools, Floats
 from medcsp_model.evaluation.curves import curve
 from medcsp_model.evaluation.readers import Control, EvaluationSet, Reader
-from medcsp_model.evaluation.scores import Bools, Estimate, Floats
+from medcsp_model.evaluation.scores import Estimate
 from medcsp_model.evaluation.zero_shot import MEAN, METRICS, PromptSet, about, constant_scores, estimate
 from medcsp_model.settings import RadiologyEvaluation
 

@@ -20,7 +20,7 @@ from medcsp_model.baselines.ehr.registry import (
     methods,
     methods_of,
 )
-from medcsp_model.evaluation import scores
+from medcsp_model.evaluation import areas
 from medcsp_model.evaluation.prediction import Method, Network, load_pretrained, predict
 from medcsp_model.evaluation.task_data import Part, TaskData
 from medcsp_model.settings import SweepSettings
@@ -93,7 +93,7 @@ def test_overfits_planted_patients(task: str, name: str, every: dict[str, Method
     pretrained = method.pretrain(data, part, settings=SETTINGS)
     fitted = method.fit(data, part, point=POINT, seed=0, settings=SETTINGS, pretrained=pretrained)
     assert bool(pretrained) == (name == "medhmp")
-    assert scores.score(scores.auroc, data.label_N[rows], fitted.test) > 0.95
+    assert areas.score(areas.auroc, data.label_N[rows], fitted.test) > 0.95
 
 
 @pytest.mark.parametrize(("task", "name"), [("mortality", name) for name in SIMPLE] + [("readmission", TABLES[0])])
@@ -103,7 +103,7 @@ def test_references_learn_what_is_planted(
     method, data = every[name], tasks[task]
     point = method.grid(SETTINGS)[-1]
     fitted = method.fit(data, data.part(), point=point, seed=0, settings=SETTINGS, pretrained={})
-    assert scores.score(scores.auroc, data.label_N[data.part().test], fitted.test) > 0.8
+    assert areas.score(areas.auroc, data.label_N[data.part().test], fitted.test) > 0.8
 
 
 @pytest.mark.parametrize(("task", "name"), CASES)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import auc, average_precision_score, brier_score_loss, precision_recall_curve, roc_auc_score
 
-from medcsp_model.evaluation import scores
+from medcsp_model.evaluation import areas, scores
 
 
 def sklearn_trapezoid(label: np.ndarray, score: np.ndarray) -> float:
@@ -22,7 +22,7 @@ REFERENCES = {
     "prevalence": lambda label, score: label.mean(),
     "brier": brier_score_loss,
 }
-MEASURES = scores.DISCRIMINATION | scores.CALIBRATION
+MEASURES = areas.DISCRIMINATION | scores.CALIBRATION
 
 
 @st.composite
@@ -69,19 +69,19 @@ def test_calibration_against_logistic_regression(risks: tuple[np.ndarray, np.nda
     label, score, _ = risks
     logit = np.log(score / (1 - score))
     fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logit[:, None], label)
-    slope = scores.score(scores.calibration_slope, label, score)
+    slope = areas.score(scores.calibration_slope, label, score)
     assert slope == pytest.approx(fitted.coef_[0, 0], abs=1e-5)
     assert 0.35 < slope < 0.65
-    intercept = scores.score(scores.calibration_intercept, label, score)
+    intercept = areas.score(scores.calibration_intercept, label, score)
     assert (1 / (1 + np.exp(-logit - intercept))).mean() == pytest.approx(label.mean(), abs=1e-9)
     separated = np.where(label, 0.9, 0.1)
-    assert np.isnan(scores.score(scores.calibration_slope, label, separated))
+    assert np.isnan(areas.score(scores.calibration_slope, label, separated))
 
 
 def test_calibration_error_by_hand() -> None:
     label = np.array([True, False, False, True])
     score = np.array([0.25, 0.25, 0.95, 1.0])
-    assert scores.score(scores.calibration_error, label, score) == pytest.approx((0.5 + 0.95) / 4)
+    assert areas.score(scores.calibration_error, label, score) == pytest.approx((0.5 + 0.95) / 4)
 
 
 def test_what_is_biased_has_no_interval() -> None:
@@ -100,15 +100,15 @@ def test_what_is_biased_has_no_interval() -> None:
 
 def test_net_benefit_by_hand() -> None:
     label, score = np.array([True, False, False, True, False]), np.array([0.9, 0.3, 0.1, 0.1, 0.2])
-    assert scores.score(scores.net_benefit(0.2), label, score) == pytest.approx(1 / 5 - 2 / 5 * 0.25)
-    assert scores.score(scores.net_benefit_of_all(0.2), label, score) == pytest.approx(2 / 5 - 3 / 5 * 0.25)
+    assert areas.score(scores.net_benefit(0.2), label, score) == pytest.approx(1 / 5 - 2 / 5 * 0.25)
+    assert areas.score(scores.net_benefit_of_all(0.2), label, score) == pytest.approx(2 / 5 - 3 / 5 * 0.25)
     with pytest.raises(ValueError, match="between 0 and 1"):
         scores.net_benefit(1.0)
 
 
 def test_draws_are_those_of_resampled_patients(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     label, score, subject = risks
-    found = scores.bootstrap({"auroc": scores.auroc}, label, score, subject, num_draws=4, seed=3)["auroc"]
+    found = scores.bootstrap({"auroc": areas.auroc}, label, score, subject, num_draws=4, seed=3)["auroc"]
     rng = np.random.default_rng(3)
     drawn = rng.integers(300, size=(4, 300))
     for draw, patients in enumerate(drawn):
@@ -121,8 +121,8 @@ def test_intervals_average_over_seeds_and_leave_their_spread_out(
 ) -> None:
     label, score, subject = risks
     noise = np.random.default_rng(1).normal(0, 0.1, size=(3, len(label)))
-    found = scores.bootstrap(scores.DISCRIMINATION, label, score + noise, subject, num_draws=500)
-    singles = [scores.bootstrap(scores.DISCRIMINATION, label, score + row, subject, num_draws=500) for row in noise]
+    found = scores.bootstrap(areas.DISCRIMINATION, label, score + noise, subject, num_draws=500)
+    singles = [scores.bootstrap(areas.DISCRIMINATION, label, score + row, subject, num_draws=500) for row in noise]
     for name, estimate in found.items():
         assert estimate.draws_B == pytest.approx(np.mean([single[name].draws_B for single in singles], axis=0))
         assert estimate.value == pytest.approx(np.mean([single[name].value for single in singles]))
@@ -142,7 +142,7 @@ def test_trainings_are_drawn_with_patients_where_that_is_asked() -> None:
         for with_trainings in found:
             ours, other = (
                 scores.bootstrap(
-                    {"a": scores.auroc}, label, side, subject, num_draws=199, with_trainings=with_trainings
+                    {"a": areas.auroc}, label, side, subject, num_draws=199, with_trainings=with_trainings
                 )["a"]
                 for side in sides
             )
@@ -153,7 +153,7 @@ def test_trainings_are_drawn_with_patients_where_that_is_asked() -> None:
 def test_a_draw_takes_one_training_fewer_than_there_are(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     label, score, subject = risks
     noisy = score + np.random.default_rng(1).normal(0, 0.3, size=len(label))
-    asked = {"metrics": {"a": scores.auroc}, "label_N": label, "subject_N": subject, "num_draws": 60}
+    asked = {"metrics": {"a": areas.auroc}, "label_N": label, "subject_N": subject, "num_draws": 60}
     singles = [scores.bootstrap(score_SN=row, **asked, with_trainings=True)["a"].draws_B for row in (score, noisy)]
     assert np.array_equal(singles[0], scores.bootstrap(score_SN=score, **asked)["a"].draws_B), "of one, patients alone"
     both = scores.bootstrap(score_SN=[score, noisy], **asked, with_trainings=True)["a"]
@@ -166,7 +166,7 @@ def test_records_of_one_patient_widen_the_interval() -> None:
     label, score = np.repeat(rng.random(60) < 0.4, 6), np.repeat(rng.random(60), 6)
     widths = []
     for subject in (np.repeat(np.arange(60), 6), np.arange(360)):
-        low, high = scores.bootstrap({"a": scores.auroc}, label, score, subject, num_draws=400)["a"].interval()
+        low, high = scores.bootstrap({"a": areas.auroc}, label, score, subject, num_draws=400)["a"].interval()
         widths.append(high - low)
     assert widths[0] > 1.8 * widths[1]
 
@@ -174,7 +174,7 @@ def test_records_of_one_patient_widen_the_interval() -> None:
 def test_paired_differences_are_narrower_and_say_how_sure(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     label, score, subject = risks
     better, worse = (
-        scores.bootstrap({"a": scores.auroc}, label, values, subject, num_draws=999)["a"]
+        scores.bootstrap({"a": areas.auroc}, label, values, subject, num_draws=999)["a"]
         for values in (score, score + np.random.default_rng(2).normal(0, 0.3, size=len(label)))
     )
     found = scores.difference(better, worse)
@@ -183,7 +183,7 @@ def test_paired_differences_are_narrower_and_say_how_sure(risks: tuple[np.ndarra
     assert found.p == pytest.approx(2 / 1000)
     assert scores.difference(better, better).p == 1.0
     with pytest.raises(ValueError, match="draws"):
-        scores.difference(better, scores.bootstrap({"a": scores.auroc}, label, score, subject, num_draws=9)["a"])
+        scores.difference(better, scores.bootstrap({"a": areas.auroc}, label, score, subject, num_draws=9)["a"])
 
 
 @pytest.mark.parametrize(("num_positive", "is_told"), [(2, False), (8, True)])
@@ -191,7 +191,7 @@ def test_where_many_draws_hold_one_class_there_is_neither_interval_nor_p(num_pos
     """Of two positives a draw misses both one time in seven: what the others say is not all there is."""
     label, score = np.arange(40) < num_positive, np.random.default_rng(3).random(40)
     found = [
-        scores.bootstrap({"a": scores.auroc}, label, values, np.arange(40), num_draws=400)["a"]
+        scores.bootstrap({"a": areas.auroc}, label, values, np.arange(40), num_draws=400)["a"]
         for values in (score, score**2 + label)
     ]
     difference = scores.difference(found[1], found[0])
@@ -227,16 +227,16 @@ def test_folds_are_measured_apart_and_averaged(risks: tuple[np.ndarray, np.ndarr
     label, score, subject = risks
     fold = subject % 3
     shifted = score + 10 * fold  # what only a ranking across folds would see
-    within = scores.averaged_over_folds(scores.auroc, fold)
+    within = scores.averaged_over_folds(areas.auroc, fold)
     expected = np.mean([roc_auc_score(label[fold == number], score[fold == number]) for number in range(3)])
-    assert scores.score(within, label, shifted) == pytest.approx(expected)
+    assert areas.score(within, label, shifted) == pytest.approx(expected)
 
 
 def test_declared_comparisons(risks: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     label, score, subject = risks
     noise = np.random.default_rng(2).normal(0, 0.3, size=len(label))
     kept = {
-        name: scores.bootstrap({"a": scores.auroc}, label, values, subject, num_draws=99)["a"]
+        name: scores.bootstrap({"a": areas.auroc}, label, values, subject, num_draws=99)["a"]
         for name, values in (("ours", score), ("noisy", score + noise), ("same", score))
     }
     rows = scores.compare(kept, [("ours", "noisy"), ("ours", "same")])

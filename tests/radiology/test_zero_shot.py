@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from medcsp_model.evaluation import scores, zero_shot
+from medcsp_model.evaluation import areas, scores, zero_shot
 from medcsp_model.evaluation.zero_shot import METRICS, PROMPTS, class_logits, estimate, read_prompts
 from pipelines.assets.radiology import TASKS
 
@@ -35,7 +35,7 @@ def test_measures_are_scikit_learns(case):
     }
     assert expected.keys() == METRICS.keys()
     for name, value in expected.items():
-        assert scores.score(METRICS[name], label, score) == pytest.approx(value), name
+        assert areas.score(METRICS[name], label, score) == pytest.approx(value), name
 
 
 def test_the_papers_constant_answers():
@@ -43,10 +43,10 @@ def test_the_papers_constant_answers():
     for positives, n, f1 in ((109, 234, 0.6356), (3616, 13808, 0.4151)):
         label = np.arange(n) < positives
         answers = zero_shot.constant_scores(n)
-        found = {name: scores.score(METRICS["f1"], label, answers[name]) for name in answers}
+        found = {name: areas.score(METRICS["f1"], label, answers[name]) for name in answers}
         assert found["all_positive"] == pytest.approx(f1, abs=1e-4) and found["all_negative"] == 0
-        assert scores.score(METRICS["mcc"], label, answers["all_positive"]) == 0
-        assert scores.score(METRICS["balanced_accuracy"], label, answers["all_negative"]) == 0.5
+        assert areas.score(METRICS["mcc"], label, answers["all_positive"]) == 0
+        assert areas.score(METRICS["balanced_accuracy"], label, answers["all_negative"]) == 0.5
 
 
 def test_softmax_and_argmax_of_two_prompts():

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from medcsp_model.checkpoint import file_sha256
 from medcsp_model.corpus.films import FILMS
-from medcsp_model.evaluation import scores
+from medcsp_model.evaluation import areas
 from medcsp_model.evaluation.ablation.measures import Floats, Ints, Measure
 from medcsp_model.evaluation.readers import EvaluationSet, Ours
 from medcsp_model.evaluation.zero_shot import METRICS, PROMPTS, PromptSet, constant_scores, read_prompts
@@ -94,7 +94,7 @@ class FilmBench:
         label = self.films.label
         split = ",".join(self.films.data.corpus.splits)
         place = {"cohort": self.cohort, "mode": self.prompts.name, "k": 0, "split": split}
-        positive = scores.score(METRICS[F1], label, constant_scores(len(label))[ALL_POSITIVE])
+        positive = areas.score(METRICS[F1], label, constant_scores(len(label))[ALL_POSITIVE])
         references = {F1: {"chance": float(label.mean()), ALL_POSITIVE: positive}, AUROC: {"chance": 0.5}}
         return tuple(
             Measure(
