@@ -188,7 +188,8 @@ def bootstrap(
     once_N1 = np.ones((len(label), 1))
     values = {name: np.array([metric(label, row, once_N1)[0] for row in scores]) for name, metric in metrics.items()}
     draws = {name: np.empty(num_draws) for name in metrics}
-    share_SB = _trainings(len(scores), num_draws, seed, is_drawn=with_trainings)
+    alike_SB = np.full((len(scores), num_draws), 1 / len(scores))
+    share_SB = training_shares(len(scores), num_draws, seed=seed) if with_trainings else alike_SB
     rng, size = np.random.default_rng(seed), max(1, _CELLS // max(len(label), 1))
     for first in range(0, num_draws, size):
         part = slice(first, min(first + size, num_draws))
@@ -316,6 +317,19 @@ def report(
     ]
 
 
+def training_shares(num_trainings: int, num_draws: int, *, seed: int) -> Floats:
+    """Share of each training in each draw of a bootstrap over trainings, (num_trainings, num_draws).
+
+    One fewer is drawn than there are: with as many, the variance of their mean would come out too small by that share
+    (McCarthy and Snowden, The bootstrap and finite population sampling, 1985). One training is all there is.
+    """
+    if num_trainings == 1:
+        return np.ones((1, num_draws))
+    rng, size = np.random.default_rng((seed, num_trainings)), num_trainings - 1
+    drawn_BS = rng.multinomial(size, np.full(num_trainings, 1 / num_trainings), size=num_draws)
+    return drawn_BS.T / size
+
+
 def averaged_over_folds(metric: Metric, fold_N: NDArray[np.int64]) -> Metric:
     """Measure within each fold and average: risks of different trainings are never ranked against each other."""
     folds = [fold_N == fold for fold in np.unique(fold_N)]
@@ -332,19 +346,6 @@ def _draw(rng: np.random.Generator, num_draws: int, num_subjects: int) -> Floats
     drawn = num_draws * rng.integers(num_subjects, size=(num_draws, num_subjects)) + np.arange(num_draws)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=num_draws * num_subjects)
     return counts.reshape(num_subjects, num_draws).astype(np.float64)
-
-
-def _trainings(num_trainings: int, num_draws: int, seed: int, *, is_drawn: bool) -> Floats:
-    """Share of each training in each draw, (num_trainings, num_draws).
-
-    One fewer is drawn than there are: with as many, the variance of their mean would come out too small by that share
-    (McCarthy and Snowden, The bootstrap and finite population sampling, 1985).
-    """
-    if not is_drawn or num_trainings == 1:
-        return np.full((num_trainings, num_draws), 1 / num_trainings)
-    rng, size = np.random.default_rng((seed, num_trainings)), num_trainings - 1
-    drawn_BS = rng.multinomial(size, np.full(num_trainings, 1 / num_trainings), size=num_draws)
-    return drawn_BS.T / size
 
 
 def _interval(draws_B: Floats, level: float) -> tuple[float, float]:

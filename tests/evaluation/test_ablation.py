@@ -98,7 +98,7 @@ def test_an_interval_holds_seeds_and_subjects(of: Callable[[Floats, Floats], Flo
     draws = []
     for _ in range(1000):  # the same by hand
         weight_N1 = np.bincount(rng.integers(0, 40, size=40), minlength=40)[subject][:, None].astype(np.float64)
-        draws.append(np.mean([of(value_SN[seed], weight_N1)[0] for seed in rng.integers(0, 3, size=3)]))
+        draws.append(np.mean([of(value_SN[seed], weight_N1)[0] for seed in rng.integers(0, 3, size=2)]))  # one fewer
     assert found["x"].interval() == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])), abs=0.06)
     alone = estimates(of, {"x": value_SN[1:2]}, subject, num_draws=4000)["x"].interval()
     low, high = found["x"].interval()

@@ -1,8 +1,9 @@
 """From trials to rows: means over seeds, intervals, and how far the whole recipe lies above each variant.
 
-A draw of the bootstrap takes seeds with replacement and subjects with all their rows, so that an interval holds both
-what another training and what other patients would change; of one seed it holds the patients alone. A difference is
-paired: both sides have the same seeds, subjects and draws. Nothing is adjusted for how many variants there are.
+A draw of the bootstrap takes seeds with replacement, one fewer than there are (`scores.training_shares`), and subjects
+with all their rows, so that an interval holds both what another training and what other patients would change; of one
+seed it holds the patients alone. A difference is paired: both sides have the same seeds, subjects and draws. Nothing is
+adjusted for how many variants there are.
 
 Letters: N rows, S seeds, G subjects, B draws.
 """
@@ -41,13 +42,12 @@ def estimates(
     for part, weight_NB in _drawn(rng, subject_N, num_draws):
         for name, values in value_SN.items():
             drawn_SB[name][:, part] = [of(value_N, weight_NB) for value_N in values]
-    seeds_BS = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=num_draws)
+    share_SB = scores.training_shares(num_seeds, num_draws, seed=0)
     once_N1 = np.ones((len(subject_N), 1))
     found = {}
     for name, values in value_SN.items():
         of_seed_S = np.array([of(value_N, once_N1)[0] for value_N in values])
-        draws_B = (drawn_SB[name] * seeds_BS.T).sum(axis=0) / num_seeds
-        found[name] = Estimate(float(of_seed_S.mean()), of_seed_S, draws_B)
+        found[name] = Estimate(float(of_seed_S.mean()), of_seed_S, (drawn_SB[name] * share_SB).sum(axis=0))
     return found
 
 
