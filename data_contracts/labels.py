@@ -52,6 +52,11 @@ def horizon() -> dy.Enum:
     return dy.Enum(HORIZONS, description="How long after the index time an event counts.")
 
 
+def labelled() -> dy.Enum:
+    """Return the label that items say something about."""
+    return dy.Enum(["aki", "arf", "shock"], description="Label.")
+
+
 def index_event() -> dy.Enum:
     """Return when the prediction is made."""
     return dy.Enum(INDEX_EVENTS, description="When it is predicted: 48 h into the stay, or the hospital discharge.")
@@ -69,7 +74,7 @@ class LabelItems(Contract):
     layer = "labels"
     key = ("label", "concept", "system", "table_name", "code", "word")
 
-    label = dy.Enum(["aki", "arf", "shock"], description="Label.")
+    label = labelled()
     concept = fields.text("What the row stands for.", nullable=False)
     system = dy.Enum(["carevue", "metavision", "mimic_iv"], description="Clinical system that writes it so.")
     table_name = dy.Enum(
@@ -128,6 +133,21 @@ class PredictionStays(Contract):
     candidate_of = dy.List(dy.String(), description="Cohorts whose database and clinical system the stay is of.")
     cohorts = dy.List(dy.String(), description="Cohorts that the stay stands in.")
     excluded_by = excluded_by()
+
+
+class LabelEvents(Contract):
+    """One label and one stay of a cohort: when an item of the label first said something; of aki, that is dialysis."""
+
+    table = "label_events"
+    layer = "labels"
+    key = ("label", "stay_id")
+
+    label = labelled()
+    subject_id = fields.subject_id()
+    hadm_id = fields.hadm_id()
+    stay_id = fields.stay_id()
+    own_time = fields.time("First event of the stay itself", nullable=True)
+    first_time = fields.time("First event of anything in the admission, the stay included")
 
 
 class _Labels(Contract):

@@ -39,16 +39,21 @@ prediction_stays = sql_step(
     ],
     settings=lambda profile: {"index_hours": tasks.INDEX_HOURS},
 )
+label_events = sql_step(
+    labels.LabelEvents,
+    "labels/label_events.sql",
+    inputs=[labels.PredictionStays, labels.LabelItems, *CHARTED, *PROCEDURES, *INPUTS],
+)
 
 
 def _label_step(contract: type[Contract], *inputs: type[Contract]) -> Step:
     return sql_step(contract, f"labels/{contract.table}.sql", inputs=[labels.PredictionStays, *inputs])
 
 
-labels_arf = _label_step(labels.LabelsArf, labels.LabelItems, *CHARTED, *PROCEDURES)
-labels_shock = _label_step(labels.LabelsShock, labels.LabelItems, *INPUTS)
+labels_arf = _label_step(labels.LabelsArf, labels.LabelEvents)
+labels_shock = _label_step(labels.LabelsShock, labels.LabelEvents)
 labels_mortality = _label_step(labels.LabelsMortality)
-labels_aki = _label_step(labels.LabelsAki, labels.LabelItems, *LABS, *CHARTED, *PROCEDURES, *DIAGNOSES)
+labels_aki = _label_step(labels.LabelsAki, labels.LabelEvents, labels.LabelItems, *LABS, *DIAGNOSES)
 labels_readmission = _label_step(labels.LabelsReadmission, records.EhrRecords, records.EhrAdmissions, *PATIENTS)
 
 prediction_split = sql_step(
@@ -79,7 +84,7 @@ cohort_flow = sql_step(
 )
 
 STEPS = (
-    *(label_items, prediction_tasks, prediction_stays),
+    *(label_items, prediction_tasks, prediction_stays, label_events),
     *(labels_arf, labels_shock, labels_mortality, labels_aki, labels_readmission),
     *(prediction_split, prediction_labels, prediction_inputs, cohort_flow),
 )

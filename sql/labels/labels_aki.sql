@@ -7,13 +7,9 @@
 -- end-stage kidney disease (billed after discharge, used for nothing else), and stays whose creatinine nobody measured
 -- in the 7 days before the index time or, in the unit, after it.
 with items as (
-    select distinct
-        table_name,
-        cast(code as bigint) as itemid,
-        rule,
-        word
+    select distinct cast(code as bigint) as itemid
     from label_items
-    where label = 'aki' and table_name != 'diagnoses_icd'
+    where label = 'aki' and table_name = 'labevents'
 ),
 
 members as (
@@ -40,7 +36,7 @@ measured as (
         cast(valuenum as decimal(9, 3)) as creatinine
     from mimic_iv__labevents
     where
-        itemid in (select items.itemid from items where items.table_name = 'labevents')
+        itemid in (select items.itemid from items)
         and valuenum between 0.05 and 100
     union all
     select
@@ -50,7 +46,7 @@ measured as (
         cast(valuenum as decimal(9, 3)) as creatinine
     from mimic_iii__labevents
     where
-        itemid in (select items.itemid from items where items.table_name = 'labevents')
+        itemid in (select items.itemid from items)
         and valuenum between 0.05 and 100
     union all
     select
@@ -60,7 +56,7 @@ measured as (
         cast(valuenum as decimal(9, 3)) as creatinine
     from mimic_iii_carevue__labevents
     where
-        itemid in (select items.itemid from items where items.table_name = 'labevents')
+        itemid in (select items.itemid from items)
         and valuenum between 0.05 and 100
 ),
 
@@ -109,106 +105,6 @@ creatinines as (
     group by members.stay_id
 ),
 
-charted as (
-    select
-        'mimic_iv' as database,
-        subject_id,
-        hadm_id,
-        stay_id,
-        itemid,
-        charttime,
-        trim(value) as word,
-        coalesce(valuenum, try_cast(trim(value) as double)) as number
-    from mimic_iv__chartevents
-    where itemid in (select items.itemid from items where items.table_name = 'chartevents')
-    union all
-    select
-        'mimic_iii' as database,
-        subject_id,
-        hadm_id,
-        icustay_id as stay_id,
-        itemid,
-        charttime,
-        trim(value) as word,
-        coalesce(valuenum, try_cast(trim(value) as double)) as number
-    from mimic_iii__chartevents
-    where error is distinct from 1 and itemid in (select items.itemid from items where items.table_name = 'chartevents')
-    union all
-    select
-        'mimic_iii_carevue' as database,
-        subject_id,
-        hadm_id,
-        icustay_id as stay_id,
-        itemid,
-        charttime,
-        trim(value) as word,
-        coalesce(valuenum, try_cast(trim(value) as double)) as number
-    from mimic_iii_carevue__chartevents
-    where error is distinct from 1 and itemid in (select items.itemid from items where items.table_name = 'chartevents')
-),
-
-procedures as (
-    select
-        'mimic_iv' as database,
-        subject_id,
-        hadm_id,
-        stay_id,
-        starttime as event_time
-    from mimic_iv__procedureevents
-    where
-        trim(statusdescription) is distinct from 'Rewritten'
-        and itemid in (select items.itemid from items where items.table_name = 'procedureevents')
-    union all
-    select
-        'mimic_iii' as database,
-        subject_id,
-        hadm_id,
-        icustay_id as stay_id,
-        starttime as event_time
-    from mimic_iii__procedureevents_mv
-    where
-        trim(statusdescription) is distinct from 'Rewritten'
-        and itemid in (select items.itemid from items where items.table_name = 'procedureevents')
-    union all
-    select
-        'mimic_iii_carevue' as database,
-        subject_id,
-        hadm_id,
-        icustay_id as stay_id,
-        starttime as event_time
-    from mimic_iii_carevue__procedureevents_mv
-    where
-        trim(statusdescription) is distinct from 'Rewritten'
-        and itemid in (select items.itemid from items where items.table_name = 'procedureevents')
-),
-
-dialyses as (
-    select
-        charted.database,
-        charted.subject_id,
-        charted.hadm_id,
-        charted.stay_id,
-        charted.charttime as event_time
-    from charted
-    inner join items on charted.itemid = items.itemid and items.table_name = 'chartevents'
-    where
-        charted.charttime is not null
-        and case items.rule
-            when 'number' then charted.number is not null
-            when 'noted' then charted.word not in ('', 'Other/Remarks')
-            when 'word' then charted.word = items.word
-        end
-    union all
-    select
-        database,
-        subject_id,
-        hadm_id,
-        stay_id,
-        event_time
-    from procedures
-    where event_time is not null
-),
-
 diagnoses as (
     select
         'mimic_iv' as database,
@@ -246,11 +142,8 @@ end_stage as (
 failures as (
     select members.stay_id
     from members
-    inner join dialyses
-        on
-            members.database = dialyses.database and members.subject_id = dialyses.subject_id
-            and (members.hadm_id = dialyses.hadm_id or members.stay_id = dialyses.stay_id)
-    where dialyses.event_time < members.index_time
+    inner join label_events on members.stay_id = label_events.stay_id and label_events.label = 'aki'
+    where label_events.first_time < members.index_time
     union
     select members.stay_id
     from members

@@ -37,6 +37,7 @@ ASSETS_BY_GROUP = {
     },
     "labels": {
         *("label_items", "prediction_tasks", "prediction_stays", "prediction_split", "prediction_labels"),
+        "label_events",
         *("labels_arf", "labels_shock", "labels_mortality", "labels_aki", "labels_readmission"),
         *("prediction_inputs", "cohort_flow", "prediction_events", "evaluation_films"),
     },

@@ -14,8 +14,8 @@ from pipelines.features import tasks
 from pipelines.features.label_items import LABEL_ITEMS_FILE, read_label_items
 
 BEGIN = datetime(2150, 1, 10)
-ALL = ("labels_arf", "labels_shock", "labels_mortality", "labels_aki", "labels_readmission", "prediction_split",
-       "prediction_labels", "prediction_inputs", "cohort_flow")  # fmt: skip
+ALL = ("label_events", "labels_arf", "labels_shock", "labels_mortality", "labels_aki", "labels_readmission",
+       "prediction_split", "prediction_labels", "prediction_inputs", "cohort_flow")  # fmt: skip
 
 
 def at(hours: float) -> str:

@@ -11,7 +11,8 @@ from pipelines.sources import SOURCES
 FOLDERS = {"mimic_iv": "mimic-iv-demo-25pt", "mimic_iii": "mimic-iii-demo-10pt"}
 RECORDS = ("ehr_admissions", "ehr_records", "ehr_stays", "admission_diagnoses", "ehr_codes", "ehr_readings",
            "ehr_notes", "ehr_demographics")  # fmt: skip
-LABELS = ("prediction_stays", "labels_arf", "labels_shock", "labels_mortality", "labels_aki", "labels_readmission",
+LABELS = ("prediction_stays", "label_events", "labels_arf", "labels_shock", "labels_mortality", "labels_aki",
+          "labels_readmission",
           "prediction_split", "prediction_labels", "prediction_inputs", "cohort_flow")  # fmt: skip
 FILES = {
     **{table: f"records/{table}.sql" for table in RECORDS},

@@ -109,7 +109,7 @@ def build(database, hospital):
         database.fill({**hospital.tables, "label_items": read_label_items(), "prediction_tasks": task_table()})
         names = pl.DataFrame({"stay_id": list(hospital.names), "name": list(hospital.names.values())})
         built = {}
-        for table in (*BASE, "prediction_stays", *tables):
+        for table in (*BASE, "prediction_stays", "label_events", *tables):
             built[table] = database.build(table, f"{FOLDERS.get(table, 'labels')}/{table}.sql")
         named = {
             name: rows.join(names, on="stay_id", how="left")

@@ -40,7 +40,15 @@ FILES = {
     **{
         table: f"labels/{table}.sql"
         for table in (
-            *("prediction_stays", "labels_arf", "labels_shock", "labels_mortality", "labels_aki", "labels_readmission"),
+            *(
+                "prediction_stays",
+                "label_events",
+                "labels_arf",
+                "labels_shock",
+                "labels_mortality",
+                "labels_aki",
+                "labels_readmission",
+            ),
             *("prediction_split", "prediction_labels", "cohort_flow"),
         )
     },
