@@ -110,8 +110,9 @@ class _Prediction(_Metrics):
     mode: horizon (`unbounded`, `within_48h`, `within_30d`), then `/without_codes` where ICD codes are left out,
         `/shared` in the shared feature space, `/transfer` where MetaVision trained what CareVue tests.
     metric: auroc, auprc (average precision), auprc_trapezoid, brier, ece, calibration_slope, calibration_intercept,
-        net_benefit (k: threshold in percent; treating everybody is method `all_positive`), and prevalence (method
-        `chance`). A metric without a value has no row; ece has no interval, for it is biased upwards.
+        net_benefit (k: threshold in percent; treating everybody is method `all_positive`), and of method `chance`
+        prevalence and auprc, which of a random order lies above it. A metric without a value has no row; ece has no
+        interval, for it is biased upwards.
     k: of auroc and auprc, positives trained on (label efficiency, seeds are draws of them); 0: all.
     split: test, cross_validation (mean over five folds), or a subgroup, as in test/sex=F.
     seed: -1 the mean over seeds, with its interval over trainings and subjects; 0 and more one training, without.

@@ -187,7 +187,7 @@ class EhrSharedReadings(Contract):
 
 
 class EhrNotes(Contract):
-    """One discharge summary of an EHR record, the latest."""
+    """One discharge summary of an EHR record, the latest dated by the day of the discharge, else the latest."""
 
     table = "ehr_notes"
     layer = "records"

@@ -217,6 +217,8 @@ class Answer:
                     split = f"{TEST}/{each.division}={each.group}" if each.division else TEST
                     basis = Basis(split=split, k=k, n=each.num_records, num_positive=each.num_positives)
                     self._add(method, metric, each.estimate, basis, by_seed=method == name)
+                    if metric == "prevalence" and each.num_positives:
+                        self._add_chance([(each.num_positives, each.num_records)], basis)
                 if not each.division and metric in AREAS and method == name:
                     areas.setdefault(name, {})[metric] = each.estimate
         self._compare(areas, Basis(split=TEST, n=len(rows), num_positive=int(label.sum())))
@@ -291,6 +293,7 @@ class Answer:
             areas[name] = scores.bootstrap(metrics, data.label_N, score_SN, data.subject_N, **self._draws())
             for metric, estimate in areas[name].items():
                 self._add(name, metric, estimate, basis)
+        self._add_chance([(int(data.label_N[part.test].sum()), len(part.test)) for part in parts], basis)
         self._compare(areas, basis)
 
     def _draws(self) -> dict[str, Any]:
@@ -309,6 +312,12 @@ class Answer:
             for seed, value, low, high in values
             if not math.isnan(value)
         ]
+
+    def _add_chance(self, counts: Sequence[tuple[int, int]], basis: Basis) -> None:
+        """Add the average precision of a random order, mean over parts of so many positives and records."""
+        value = float(np.mean([scores.chance_average_precision(*each) for each in counts]))
+        nothing = np.zeros(0)
+        self._add("chance", "auprc", Estimate(value, nothing, nothing), basis, by_seed=False)
 
     def _compare(self, areas: Mapping[str, Mapping[str, Estimate]], basis: Basis) -> None:
         """Add how ours differ from the others; Holm's p values over those declared, where all positives trained.

@@ -193,14 +193,15 @@ class ZeroShotNumbers:
             self._add(method, mode, found, split=f"{self.split}/{name}", label=label)
 
     def add_constants(self) -> None:
-        """Add rows of what sees no image: always positive, always negative, and a coin of the prevalence."""
+        """Add rows of what sees no image: always positive, always negative, and a coin or a random order."""
         label = self.films.label
         for name, score in constant_scores(len(label)).items():
             found = scores.bootstrap(METRICS, label, score, self.films.subject, **self._draws())
             self._add(name, CONSTANT, found)
         share = float(label.mean())
-        coin = {"precision": share, "recall": share, "f1": share, "auprc": share, "prevalence": share}
+        coin = {"precision": share, "recall": share, "f1": share, "prevalence": share}
         coin |= {"mcc": 0.0, "balanced_accuracy": 0.5, "auroc": 0.5}
+        coin["auprc"] = scores.chance_average_precision(int(label.sum()), len(label))
         nothing = np.zeros(0)
         self._add("chance", CONSTANT, {name: Estimate(value, nothing, nothing) for name, value in coin.items()})
 

@@ -33,6 +33,7 @@ from pipelines.report.prediction_numbers import (
     title,
 )
 
+BY_CHANCE = "A random order has more than the prevalence, the more the fewer examples there are."
 MEASURES = {"auroc": ("AUROC", 0.5), "auprc": ("AUPR (average precision)", 0.0)}
 """What figures show, and where its bars begin: at what a coin would give, or at nothing."""
 ROLE_WORDS: dict[Role, str] = {
@@ -71,7 +72,7 @@ def _bars(numbers: Numbers, place: Place, groups: Sequence[Group], *, metric: st
         return None
     has_mark = any(group.mark is not None for group in drawn)
     roles = {bar.role for group in drawn for bar in group.bars}
-    origin = "Bars begin at 0.5, what a coin would give." if start else "What a coin would give is the prevalence."
+    origin = "Bars begin at 0.5, what a coin would give." if start else BY_CHANCE
     said = "; ".join(f"{group.title}: {', '.join(bar.text for bar in group.bars)}" for group in drawn)
     return GroupedBars(
         caption=f"{figure}: {name}",
@@ -80,7 +81,7 @@ def _bars(numbers: Numbers, place: Place, groups: Sequence[Group], *, metric: st
         groups=tuple(drawn),
         start=start,
         roles=tuple((role, words) for role, words in ROLE_WORDS.items() if role in roles),
-        mark="prevalence" if has_mark else "",
+        mark="chance" if has_mark else "",
         note=f"{origin} {_not_drawn(numbers, place, groups, metric=metric)}".strip(),
     )
 
@@ -97,10 +98,10 @@ def _group(numbers: Numbers, place: Place, name: str, task: str, mode: Mode, *, 
     rows = numbers.at(place, task, mode, metric)
     methods = in_order(row["method"] for row in rows)
     bars = tuple(_reading(row) for method in methods for row in [one(rows, method=method)] if row is not None)
-    prevalence = one(numbers.at(place, task, mode, "prevalence"), method=CHANCE)
+    chance = one(rows, method=CHANCE)
     largest = max(rows, key=lambda row: row["n"], default=None)
     detail = f"{count(largest['num_positive'] or 0)} events of {count(largest['n'])}" if largest else ""
-    mark = prevalence["value"] if prevalence and metric == "auprc" else None
+    mark = chance["value"] if chance else None
     return BarGroup(title=name, detail=detail, bars=bars, mark=mark)
 
 

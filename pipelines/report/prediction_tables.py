@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pipelines.report.content import Cell, Column, Row, Table
 from pipelines.report.formats import NONE, count, percent
 from pipelines.report.prediction_numbers import (
+    CHANCE,
     FOLDS,
     OURS,
     PREFIX,
@@ -58,16 +59,27 @@ def numbers_table(numbers: Numbers, place: Place, tasks: Sequence[str]) -> Table
         for mode in numbers.modes(place, task)
         for method in in_order(row["method"] for row in numbers.at(place, task, mode, split=_is_whole))
     ]
+    chances = [
+        Row(
+            label="Random order",
+            detail=f"{task_title(task)}, {mode.words}",
+            cells=_areas(numbers, place, task, mode, CHANCE),
+        )
+        for task in tasks
+        for mode in numbers.modes(place, task)
+        if numbers.at(place, task, mode, "auprc", method=CHANCE)
+    ]
     heads = ("AUROC", "Over seeds", "AUPR", "AUPR by trapezoids", "AUROC, five-fold", "AUPR, five-fold")
     return _folded(
         f"All methods and tasks ({count(len(rows))})",
         "Method",
         tuple(Column(label=head) for head in heads),
-        rows,
+        [*rows, *chances] if rows else [],
         note="Means over seeds with 95 % intervals, trainings and patients resampled, of one training the patients "
         "alone; beside them the lowest and the highest of single trainings. AUPR is the average precision, beside it "
         "that by trapezoids, as the released code computed it. Five-fold numbers are those of the methods of the "
-        "declared comparisons, where they were asked for.",
+        "declared comparisons, where they were asked for. A random order has an AUPR above the prevalence, the more "
+        "the fewer examples there are in the test part or a fold: its own stand last.",
     )
 
 
@@ -81,10 +93,12 @@ def _areas(numbers: Numbers, place: Place, task: str, mode: Mode, method: str) -
 
     single = numbers.at(place, task, mode, "auroc", seed=is_one_training, method=method)
     values = sorted(row["value"] for row in single)
-    spread = Cell(text=f"{values[0]:.3f} to {values[-1]:.3f}", detail=f"{count(len(values))} seeds")
+    spread = Cell(text=NONE)
+    if len(values) > 1:
+        spread = Cell(text=f"{values[0]:.3f} to {values[-1]:.3f}", detail=f"{count(len(values))} seeds")
     return (
         cell("auroc", TEST),
-        spread if len(values) > 1 else Cell(text=NONE),
+        spread,
         cell("auprc", TEST),
         cell("auprc_trapezoid", TEST),
         cell("auroc", FOLDS),

@@ -1,5 +1,7 @@
--- Notes: one row per EHR record that has a discharge summary, the latest; addenda are left out, and so is every other
--- kind of note: a chest radiograph report is the linked X-ray's own text.
+-- Notes: one row per EHR record that has a discharge summary; addenda are left out, and so is every other kind of note:
+-- a chest radiograph report is the linked X-ray's own text. Of several the latest dated no later than the day of the
+-- discharge counts, else the latest: what is written afterwards must not take the place of what was there, or its
+-- absence would tell a prediction at discharge what came later.
 --
 -- MIMIC-III gives its summaries a day, no number, and marks those entered in error. What is seen when comes from
 -- storetime; where there is none, from the time of the note, flagged: a note that has a day alone is seen once that
@@ -81,7 +83,9 @@ ranked as (
         summaries.text,
         row_number() over (
             partition by records.hadm_id
-            order by summaries.note_time desc, summaries.note_seq desc, summaries.note_id desc
+            order by
+                date_trunc('day', summaries.note_time) > date_trunc('day', records.discharge_time),
+                summaries.note_time desc, summaries.note_seq desc, summaries.note_id desc
         ) as recency
     from summaries
     inner join ehr_records as records on summaries.database = records.database and summaries.hadm_id = records.hadm_id

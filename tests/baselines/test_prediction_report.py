@@ -89,6 +89,10 @@ def test_every_row_has_its_place(rows: Rows) -> None:
         (method, "net_benefit", k) for method in (*USED, "all_positive") for k in (10, 30)
     }
     assert {method for method, metric, _ in mean if metric == "prevalence"} == {"chance"}
+    by_chance = [row for row in rows["metrics"] if (row["method"], row["metric"]) == ("chance", "auprc")]
+    assert {row["split"] for row in by_chance} == {row["split"] for row in rows["metrics"]}
+    for row in by_chance:
+        assert (row["k"], row["seed"], row["ci_low"]) == (0, -1, None) and row["num_positive"] / row["n"] < row["value"]
     assert {row["split"] for row in rows["metrics"]} == {"test", "cross_validation", "test/sex=F", "test/sex=M"}
 
 

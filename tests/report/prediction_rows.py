@@ -105,6 +105,7 @@ def _of_task(labels: Row, values: dict[str, float], *, lower: float, is_whole: b
             yield from _number(labels, method, "auroc", auroc - 0.01, spread=0.1, **counts)
             yield from _number(labels, method, "auprc", auprc - 0.01, spread=0.1, **counts)
     yield from _number(labels, "chance", "prevalence", positive / N, spread=0.02)
+    yield from _number(labels, "chance", "auprc", positive / N + 0.01, spread=None)
     for threshold in THRESHOLDS if is_whole else ():
         odds = threshold / (100 - threshold)
         benefit = positive / N - (1 - positive / N) * odds
@@ -122,6 +123,7 @@ def _few_and_folds(labels: Row, values: dict[str, float], *, lower: float) -> It
         for metric in ("auroc", "auprc"):
             value = values[method] - lower - (0.5 if metric == "auprc" else 0)
             yield from _number(labels, method, metric, value, spread=0.02, split="cross_validation", n=10 * N)
+    yield from _number(labels, "chance", "auprc", 0.25, spread=None, split="cross_validation", n=10 * N)
 
 
 def _number(
@@ -130,7 +132,7 @@ def _number(
     row = {**labels, "method": method, "metric": metric, "k": 0, "split": "test", "n": N}
     row |= {"num_positive": POSITIVES[labels["task"]]} | more
     ends = (None, None) if spread is None else (round(value - spread, 6), round(value + 0.8 * spread, 6))
-    if metric in ("auroc", "auprc"):
+    if metric in ("auroc", "auprc") and spread is not None:
         ends = tuple(min(max(end, 0.0), 1.0) for end in ends)
     yield {**row, "seed": -1, "value": round(value, 6), **dict(zip(("ci_low", "ci_high"), ends, strict=True))}
     for seed in range(NUM_SEEDS if seeds else 0):
@@ -156,6 +158,7 @@ def prediction_curves(checkpoint: str, shared: str) -> list[Row]:
 
 def _is_headline(row: Row) -> bool:
     is_first = row["mode"] in ("unbounded", "within_30d") and row["metric"] in ("auroc", "auprc")
+    is_first &= row["method"] != "chance"
     return is_first and (row["k"], row["split"], row["seed"]) == (0, "test", -1)
 
 

@@ -116,6 +116,23 @@ def test_latest_summary_is_the_note(database) -> None:
     assert notes.select("hadm_id", "note_id", "text").rows() == [(10, "1-DS-2", "second\nline")]
 
 
+@pytest.mark.parametrize(("day", "kept"), [("2180-01-05 23:59:00", "1-DS-2"), ("2180-01-06 00:00:00", "1-DS-1")])
+def test_a_summary_of_a_later_day_does_not_take_the_place_of_one_that_was_there(database, day: str, kept: str) -> None:
+    note = {"subject_id": 1, "hadm_id": 10, "note_type": "DS"}
+    database.fill(
+        {
+            "mimic_iv__admissions": [ADMISSION],
+            "mimic_iv__icustays": [STAY],
+            "mimic_iv_note__discharge": [
+                {**note, "note_id": "1-DS-1", "note_seq": 1, "charttime": "2180-01-05 00:00:00", "text": "there"},
+                {**note, "note_id": "1-DS-2", "note_seq": 2, "charttime": day, "text": "again"},
+            ],
+        }
+    )
+    database.build("ehr_records", "records/ehr_records.sql")
+    assert database.build("ehr_notes", "records/ehr_notes.sql")["note_id"].to_list() == [kept]
+
+
 PATIENT = {"subject_id": 1, "gender": "F", "anchor_age": 60, "anchor_year": 2178}
 
 
