@@ -121,12 +121,17 @@ class Embedder(RecordEmbedder):
 
 def check_sizes(model: MedCSP, corpus: Corpus) -> None:
     """Refuse a corpus (ValueError) with a modality of another size than the model was trained on."""
-    rows = model.description.towers["bert"]["vocab_size"]
+    bert = model.description.towers["bert"]
+    rows, pad_id = bert["vocab_size"], bert.get("pad_token_id", 0)
     for source, values in corpus.meta["sources"].items():
         for name, entry in values["modalities"].items():
             trained = model.description.shapes.get(source, {}).get(name)
             if entry["kind"] == "text" and entry["size"] > rows:
                 raise ValueError(f"{corpus.folder}: {source} {name} has {entry['size']} tokens, the model {rows}")
+            if entry["kind"] == "text" and entry["pad_id"] != pad_id:
+                raise ValueError(
+                    f"{corpus.folder}: {source} {name} pads with {entry['pad_id']}, the model with {pad_id}"
+                )
             if trained is not None and any(entry[key] != trained[key] for key in trained):
                 found = {key: entry[key] for key in trained}
                 raise ValueError(f"{corpus.folder}: {source} {name} is {found}, but the model was trained on {trained}")

@@ -57,8 +57,12 @@ class ModelDescription:
             }
             for source, values in corpus.meta["sources"].items()
         }
-        texts = [entry["size"] for source in shapes.values() for entry in source.values() if entry["kind"] == "text"]
-        towers = describe_towers(settings.model, vocab_size=max(texts, default=1))
+        texts = [entry for source in shapes.values() for entry in source.values() if entry["kind"] == "text"]
+        pads = sorted({entry["pad_id"] for entry in texts}) or [0]
+        if len(pads) > 1:
+            raise ValueError(f"{corpus.folder}: texts pad with tokens {pads}; one text tower reads all: use one pad_id")
+        vocab_size = max((entry["size"] for entry in texts), default=1)
+        towers = describe_towers(settings.model, vocab_size=vocab_size, pad_id=pads[0])
         return cls(settings, towers, shapes)
 
     def to_json(self) -> dict[str, Any]:

@@ -29,15 +29,17 @@ GRAPHS_PER_LENGTH = 6
 _TEXT_KEYS = {"hf_proj_type": "proj", "hf_pooler_type": "pooler_type"}
 
 
-def describe_towers(settings: ModelSettings, *, vocab_size: int) -> dict[str, Any]:
+def describe_towers(settings: ModelSettings, *, vocab_size: int, pad_id: int = 0) -> dict[str, Any]:
     """Plain description of both towers, enough to build them again: open_clip's `model_cfg` and the BERT's sizes.
 
     Args:
         settings: sizes; with `towers_folder` set, that folder's configuration names the architecture.
         vocab_size: token ids in the corpus, which the text tower must hold.
+        pad_id: token that the corpus pads texts with, which the text tower must not attend to.
 
     Raises:
-        ValueError: the folder holds no readable configuration, or the text tower has too few embedding rows.
+        ValueError: the folder holds no readable configuration, the text tower has too few embedding rows, or it pads
+            with another token.
     """
     text = settings.text
     model_cfg: dict[str, Any] = {
@@ -58,6 +60,7 @@ def describe_towers(settings: ModelSettings, *, vocab_size: int) -> dict[str, An
         "num_attention_heads": text.num_heads,
         "intermediate_size": text.mlp_width,
         "max_position_embeddings": text.context_length,
+        "pad_token_id": pad_id,
         "hidden_dropout_prob": text.dropout,
         "attention_probs_dropout_prob": text.dropout,
     }
@@ -66,6 +69,11 @@ def describe_towers(settings: ModelSettings, *, vocab_size: int) -> dict[str, An
     if vocab_size > bert["vocab_size"]:
         raise ValueError(
             f"settings.model.text.vocab_size: the corpus has {vocab_size} tokens, the tower {bert['vocab_size']} rows"
+        )
+    if bert["pad_token_id"] != pad_id:
+        raise ValueError(
+            f"settings.model.towers_folder: its text tower pads with token {bert['pad_token_id']}, the corpus with "
+            f"{pad_id}; publish the corpus in the tower's own vocabulary"
         )
     return {"model_cfg": model_cfg, "bert": bert}
 
@@ -83,7 +91,7 @@ def _read_folder(folder: Path, settings: ModelSettings, bert: dict[str, Any]) ->
     text_cfg = {new: text.get(new, text.get(old)) for new, old in _TEXT_KEYS.items()}
     local = folder / "config.json"
     if local.is_file():
-        sizes = json.loads(local.read_text())
+        sizes = {"pad_token_id": 0} | json.loads(local.read_text())  # BERT's own, where it is not said
         bert = bert | {key: sizes[key] for key in bert if key in sizes and "dropout" not in key}
     vision_cfg = given["vision_cfg"] | {"timm_model_pretrained": False}
     return {"embed_dim": given["embed_dim"], "vision_cfg": vision_cfg, "text_cfg": text_cfg}, bert

@@ -123,7 +123,7 @@ def test_raw_towers_give_other_numbers(toy, checkpoint, embedder):
     )
 
 
-def x_rays(folder, *, num_tokens=32, with_text=True):
+def x_rays(folder, *, num_tokens=32, with_text=True, pad_id=0):
     """A corpus of one X-ray source under another name, as evaluation sets are."""
     writer = CorpusWriter(folder, name="open_i", synthetic=False, splits=["all"], history_size=1)
     count = 4
@@ -144,7 +144,9 @@ def x_rays(folder, *, num_tokens=32, with_text=True):
         "open_i", "image", shard=np.zeros(count), row=np.arange(count), shards=[folder.parent / "pixels.npy"], size=48
     )
     row = np.array([0, 1, -1, 2]) if with_text else np.full(count, -1)
-    writer.add_text("open_i", "report", row=row, offsets=[0, 3, 5, 9], tokens=np.arange(9), size=num_tokens, pad_id=0)
+    writer.add_text(
+        "open_i", "report", row=row, offsets=[0, 3, 5, 9], tokens=np.arange(9), size=num_tokens, pad_id=pad_id
+    )
     return writer.finish()
 
 
@@ -161,6 +163,8 @@ def test_another_source_goes_through_the_same_towers(checkpoint, tmp_path):
 def test_what_does_not_fit_is_named(toy, checkpoint, tmp_path, toy_writer):
     with pytest.raises(ValueError, match="has 99 tokens, the model 32"):
         Embedder(checkpoint, x_rays(tmp_path / "many", num_tokens=99))
+    with pytest.raises(ValueError, match="pads with 3, the model with 0"):
+        Embedder(checkpoint, x_rays(tmp_path / "padded", pad_id=3))
     wider = toy_writer(tmp_path / "wider", num_codes=20)
     with pytest.raises(ValueError, match=r"ehr diagnosis is .*20.* but the model was trained on .*12"):
         Embedder(checkpoint, wider)
