@@ -50,7 +50,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, is_durable: bool
             and only a machine that loses power before leaves a torn file.
     """
     staged = path.with_name(f".{path.name}.part")
-    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, staged)
+    try:
+        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, staged)
+    except SafetensorError as error:  # names no file
+        raise OSError(f"{staged}: {error}. Make room; what was saved before is kept") from error
     with ThreadPoolExecutor(max_workers=1) as beside:  # both take seconds at full size, one the disk, one a core
         digest = beside.submit(file_sha256, staged)
         if is_durable:

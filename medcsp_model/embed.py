@@ -183,6 +183,20 @@ def embed_corpus(
     return result
 
 
+def check_run(run: Mapping[str, Any]) -> None:
+    """Refuse (ValueError) a run description whose values are of another kind."""
+    if not isinstance(run.get("raw_towers", False), bool):
+        raise ValueError(f"raw_towers: expected true or false, got {run['raw_towers']!r}")
+    for key, least in (("batch_size", 1), ("num_threads", 0)):
+        value = run.get(key, least)
+        if type(value) is not int or value < least:
+            raise ValueError(f"{key}: expected a whole number of {least} or more, got {value!r}")
+    for key in ("sources", "splits"):
+        value = run.get(key)
+        if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+            raise ValueError(f"{key}: expected null or a list of names, got {value!r}")
+
+
 def embed_as_told(embedder: RecordEmbedder, run: Mapping[str, Any]) -> None:
     """Embed what a run description says."""
     embed_corpus(
@@ -197,6 +211,7 @@ def embed_as_told(embedder: RecordEmbedder, run: Mapping[str, Any]) -> None:
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
     run = read_run(KEYS, optional=OPTIONAL)
+    check_run(run)
     embedder = Embedder(
         run["checkpoint"],
         Corpus.open(run["corpus"]),

@@ -98,12 +98,15 @@ def _read_folder(folder: Path, settings: ModelSettings, bert: dict[str, Any]) ->
 
 
 def build_towers(description: dict[str, Any]) -> CustomTextCLIP:
-    """Both towers at random weights, from what `describe_towers` returned."""
+    """Both towers at random weights, from what `describe_towers` returned; ValueError for what has no such tower."""
     model_cfg = description["model_cfg"]
     with tempfile.TemporaryDirectory() as folder:
         BertConfig(**description["bert"]).save_pretrained(folder)
         text_cfg = CLIPTextCfg(hf_model_name=folder, hf_model_pretrained=False, **model_cfg["text_cfg"])
-        return CustomTextCLIP(model_cfg["embed_dim"], CLIPVisionCfg(**model_cfg["vision_cfg"]), text_cfg)
+        try:
+            return CustomTextCLIP(model_cfg["embed_dim"], CLIPVisionCfg(**model_cfg["vision_cfg"]), text_cfg)
+        except (RuntimeError, AssertionError) as error:  # timm's words for a name or a pool that it does not know
+            raise ValueError(f"settings.model.image: {error}; timm.list_models() names what there is") from error
 
 
 def load_tower_weights(towers: CustomTextCLIP, folder: str | Path) -> None:

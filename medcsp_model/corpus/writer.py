@@ -241,8 +241,8 @@ class CorpusWriter:
 
         Sources and modalities keep the order in which they were added: one-directional losses run from the earlier
         source to the later. The fingerprint is a sha256 over every array's content (positions of images excepted),
-        sizes, splits and that order; it does not depend on `settings`, `inputs`, or where the pixels lie. It says what was written:
-        arrays that are changed afterwards go unnoticed, so write another folder instead.
+        sizes, splits and that order; it does not depend on `settings`, `inputs`, or where the pixels lie. It says what
+        was written: arrays that are changed afterwards go unnoticed, so write another folder instead.
         """
         hashed = {key: self._meta[key] for key in ("schema_version", "splits", "history_size", "sources", "links")}
         sources = {

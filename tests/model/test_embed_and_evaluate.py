@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medcsp_model.corpus import CorpusWriter
-from medcsp_model.embed import Embedder, embed_corpus
+from medcsp_model.embed import Embedder, embed_corpus, main
 from medcsp_model.evaluate import evaluate_retrieval, text_to_image_search
 from medcsp_model.settings import RetrievalSettings, Settings
 from medcsp_model.trainer import Trainer
@@ -180,3 +180,21 @@ def test_retrieval_settings_are_strict():
     with pytest.raises(ValueError, match="at least 1"):
         RetrievalSettings.from_json({"ks": [0, 5]})
     assert RetrievalSettings.from_json({"ks": [1, 3]}).ks == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"raw_towers": "false"}, "raw_towers: expected true or false, got 'false'"),
+        ({"batch_size": 0}, "batch_size: expected a whole number of 1 or more, got 0"),
+        ({"num_threads": -1}, "num_threads: expected a whole number of 0 or more"),
+        ({"splits": "pretrain"}, "splits: expected null or a list of names"),
+        ({"corpus": 5}, "corpus: expected the path of a folder, got 5"),
+    ],
+)
+def test_a_run_description_of_other_kinds_is_refused(tmp_path, monkeypatch, changed, message):
+    run = {"corpus": "none", "checkpoint": "none", "output": str(tmp_path / "out")} | changed
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    monkeypatch.setattr("sys.argv", ["embed", "--settings", str(tmp_path / "run.json")])
+    with pytest.raises(ValueError, match=message):
+        main()
