@@ -40,6 +40,14 @@ def write_json(path: Path, values: Mapping[str, Any] | list[Any], *, is_durable:
     write_text(path, json.dumps(values, indent=2, sort_keys=True) + "\n", is_durable=is_durable)
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; ValueError names a file that is torn or no JSON."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable as JSON ({error})") from error
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, is_durable: bool = True) -> str:
     """Write tensors as safetensors, whole or not at all; returns the file's sha256.
 

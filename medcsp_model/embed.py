@@ -160,6 +160,8 @@ def embed_corpus(
     for source in chosen:
         records = corpus.records(source, splits=splits)
         modalities = embedder.modalities(source)
+        if left_out := [name for name in corpus.sources[source].modalities if name not in modalities]:
+            log.info("%s: left out, the model was not trained on them: %s", source, ", ".join(left_out))
         if not len(records) or not modalities:
             log.info("%s: nothing to embed", source)
             continue

@@ -5,16 +5,18 @@ given a configuration object instead it would add a BERT pooler that nothing use
 """
 
 import importlib
-import json
 import tempfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import open_clip
 import torch
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
+from safetensors import SafetensorError
 from transformers import BertConfig
 
+from medcsp_model.checkpoint import read_json
 from medcsp_model.settings.training import ModelSettings
 
 WEIGHTS = (
@@ -82,7 +84,7 @@ def _read_folder(folder: Path, settings: ModelSettings, bert: dict[str, Any]) ->
     path = folder / "open_clip_config.json"
     if not path.is_file():
         raise ValueError(f"settings.model.towers_folder: no {path}; give a folder in open_clip's format")
-    given = json.loads(path.read_text())["model_cfg"]
+    given = read_json(path)["model_cfg"]
     if given["embed_dim"] != settings.embed_dim:
         raise ValueError(
             f"{path}: embed_dim {given['embed_dim']}, but settings.model.embed_dim is {settings.embed_dim}"
@@ -91,7 +93,7 @@ def _read_folder(folder: Path, settings: ModelSettings, bert: dict[str, Any]) ->
     text_cfg = {new: text.get(new, text.get(old)) for new, old in _TEXT_KEYS.items()}
     local = folder / "config.json"
     if local.is_file():
-        sizes = {"pad_token_id": 0} | json.loads(local.read_text())  # BERT's own, where it is not said
+        sizes = {"pad_token_id": 0} | read_json(local)  # BERT's own, where it is not said
         bert = bert | {key: sizes[key] for key in bert if key in sizes and "dropout" not in key}
     vision_cfg = given["vision_cfg"] | {"timm_model_pretrained": False}
     return {"embed_dim": given["embed_dim"], "vision_cfg": vision_cfg, "text_cfg": text_cfg}, bert
@@ -113,13 +115,15 @@ def load_tower_weights(towers: CustomTextCLIP, folder: str | Path) -> None:
     """Load the weights of an open_clip folder, tensors only.
 
     Raises:
-        ValueError: the folder holds no weights, or their shapes are not those of the towers.
+        ValueError: the folder holds no weights, the file is torn, or its tensors are not those of the towers.
     """
     path = weights_file(folder)
     try:
         open_clip.load_checkpoint(towers, str(path), strict=True)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: does not fit the towers of the settings: {error}") from error
+    except (RuntimeError, SafetensorError, UnpicklingError) as error:
+        raise ValueError(
+            f"{path}: is torn, holds more than tensors, or does not fit the towers of the settings: {error}"
+        ) from error
 
 
 def weights_file(folder: str | Path) -> Path:

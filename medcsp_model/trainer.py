@@ -3,7 +3,6 @@
 Several processes run the same loop; the first one alone writes files and logs.
 """
 
-import json
 import logging
 import math
 import time
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from medcsp_model.batch_facts import draws_histogram, random_linked_pairs
 from medcsp_model.batches import PlanInputs, make_plan, num_steps
-from medcsp_model.checkpoint import last_state, load_state, save_state, write_json, write_tensors
+from medcsp_model.checkpoint import last_state, load_state, read_json, save_state, write_json, write_tensors
 from medcsp_model.collate import Batch, Collate
 from medcsp_model.corpus import Corpus
 from medcsp_model.distributed import Ranks, choose_device
@@ -141,7 +140,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "run_fingerprint.json"
         fingerprint = self.fingerprint()
-        found = json.loads(path.read_text()) if path.is_file() else fingerprint
+        found = read_json(path) if path.is_file() else fingerprint
         if found != fingerprint:
             before, now = flat(found), flat(fingerprint)
             names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
@@ -370,7 +369,7 @@ class Trainer:
         )
 
     def _read_done(self) -> dict[str, Any]:
-        done: dict[str, Any] = json.loads((self.folder / "done.json").read_text())
+        done: dict[str, Any] = read_json(self.folder / "done.json")
         return done
 
     def _finish(self, seconds: float, steps: int, histogram: dict[str, int]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Embedding and retrieval of a trained toy model, through files as the pipelines see them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -198,3 +199,30 @@ def test_a_run_description_of_other_kinds_is_refused(tmp_path, monkeypatch, chan
     monkeypatch.setattr("sys.argv", ["embed", "--settings", str(tmp_path / "run.json")])
     with pytest.raises(ValueError, match=message):
         main()
+
+
+def test_what_the_model_has_no_encoder_for_is_said(checkpoint, tmp_path, caplog):
+    writer = CorpusWriter(tmp_path / "c", name="x", synthetic=True, splits=["all"], history_size=1)
+    ids = {"record_id": ["a"], "subject_id": [1], "study_id": [1], "time_days": [0.0], "split": [0]}
+    writer.add_source("EHR", **ids, history_indptr=[0, 0], history_indices=[])
+    writer.add_codes("EHR", "drug", indptr=[0, 1], indices=[0], size=4)
+    with caplog.at_level("INFO"):
+        written = embed_corpus(
+            Embedder(checkpoint, writer.finish()), tmp_path / "out", batch_size=4, sources=None, splits=None
+        )
+    assert written["sources"] == {}
+    assert "EHR: left out, the model was not trained on them: drug" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.json", b"{", r"model\.json: not readable as JSON"),
+        ("model.safetensors", b"123", r"model\.safetensors is torn or not that of model\.json"),
+    ],
+)
+def test_a_torn_checkpoint_names_its_file(toy, checkpoint, tmp_path, name, content, message):
+    copy = shutil.copytree(checkpoint, tmp_path / "run")
+    (copy / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        Embedder(copy, toy)

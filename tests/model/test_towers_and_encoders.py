@@ -125,6 +125,8 @@ def test_a_run_starts_from_the_folder(folder, toy, tmp_path):
         (lambda path: (path / "open_clip_config.json").unlink(), "give a folder in open_clip's format"),
         (lambda path: (path / "open_clip_model.safetensors").unlink(), "no weights"),
         (lambda path: save_file({"a": torch.zeros(1)}, path / "open_clip_model.safetensors"), "does not fit"),
+        (lambda path: (path / "open_clip_model.safetensors").write_bytes(b"123"), r"safetensors: is torn"),
+        (lambda path: (path / "open_clip_config.json").write_text("{"), r"config\.json: not readable as JSON"),
     ],
 )
 def test_a_broken_towers_folder_is_named(folder, tmp_path, change, message):
