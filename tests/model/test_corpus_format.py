@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -279,3 +280,14 @@ def test_a_spoilt_description_is_named(toy_writer, tmp_path, text):
     path.write_text(text)
     with pytest.raises(CorpusError, match=r"corpus\.json: (not readable|lacks)"):
         Corpus.open(path.parent)
+
+
+def test_the_printed_way_to_train_on_other_data_works(tmp_path, monkeypatch):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "own_data.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(compile(code, "own_data.md", "exec"), found)
+    assert found["done"]["steps"] == 4
+    assert found["mean"].shape == (2, 64)
+    assert np.allclose(np.linalg.norm(found["mean"], axis=1), 1, atol=1e-5)
