@@ -5,13 +5,15 @@ and, written last, `state.json` with the sha256 of both: a torn state is one who
 checksums differ. The last two are kept. A state holds no random numbers: every step draws from (seed, step) alone.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,21 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, is_durable: bool
     if is_durable:
         _sync(path.parent)
     return digest.result()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a run folder against other processes; the lock goes with the process, however that ends.
+
+    Raises:
+        ValueError: another process holds it, such as one that outlived a killed `torchrun`.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"{folder}: another process is training here; end it, or wait for it") from error
+        yield
 
 
 def file_sha256(path: Path) -> str:

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from medcsp_model.batch_facts import draws_histogram, random_linked_pairs
 from medcsp_model.batches import PlanInputs, make_plan, num_steps
-from medcsp_model.checkpoint import last_state, load_state, read_json, save_state, write_json, write_tensors
+from medcsp_model.checkpoint import held, last_state, load_state, read_json, save_state, write_json, write_tensors
 from medcsp_model.collate import Batch, Collate
 from medcsp_model.corpus import Corpus
 from medcsp_model.distributed import Ranks, choose_device
@@ -163,6 +164,10 @@ class Trainer:
         if self.ranks.from_first((self.folder / "done.json").is_file()):
             self._say("%s: finished before", self.folder)
             return self._read_done()
+        with held(self.folder) if self.ranks.is_first else nullcontext():
+            return self._train()
+
+    def _train(self) -> dict[str, Any]:
         start = self._prepare()
         began, histogram, lines = time.perf_counter(), *self._read_progress(start)
         with Prefetch(self._work, stop=self.total, device=self.device) as inputs:

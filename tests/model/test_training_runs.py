@@ -442,3 +442,13 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_saved(toy, tmp_path, monkeyp
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("error: ") and "weights.safetensors.part" in line and "No space left" in line
     assert last_state(folder)[1]["step"] == 4
+
+
+def test_two_trainings_never_write_into_one_folder(toy, tmp_path):
+    def another() -> bool:
+        Trainer(toy, settings=recipe(), folder=tmp_path / "run").run()
+        return False
+
+    with pytest.raises(ValueError, match="another process is training here"):
+        Trainer(toy, settings=recipe(), folder=tmp_path / "run", should_stop=another).run()
+    Trainer(toy, settings=recipe(), folder=tmp_path / "run").run()
