@@ -57,10 +57,10 @@ class PlanInputs:
         """Records of one split without its validation subjects; a source that has none of them takes no part.
 
         Raises:
-            ValueError: the split is unknown or empty, or one of `sources`, which are all where none is named, is not
-                in the corpus.
+            ValueError: the split is unknown or empty, or all of it are validation subjects, or one of `sources`, which
+                are all where none is named, is not in the corpus.
         """
-        records = {}
+        records, held_out_records = {}, 0
         if unknown := sorted(set(sources) - set(corpus.sources)):
             raise ValueError(f"settings.batch.sources: no source {unknown[0]!r}; the corpus has {list(corpus.sources)}")
         for name, source in corpus.sources.items():
@@ -69,7 +69,13 @@ class PlanInputs:
             rows = corpus.records(name, splits=[split])
             held_out = is_validation(source.subject_id[rows], share=validation_share, seed=validation_seed)
             records[name] = rows[~held_out]
+            held_out_records += int(held_out.sum())
         records = {name: rows for name, rows in records.items() if len(rows)}
+        if not records and held_out_records:
+            raise ValueError(
+                f"settings.batch.validation_share: {validation_share} keeps out all {held_out_records} records of "
+                f"split {split!r}; choose less"
+            )
         if not records:
             raise ValueError(f"{corpus.folder}: no record in split {split!r}; splits: {corpus.splits}")
         subject = {name: corpus.sources[name].subject_id for name in records}
@@ -98,6 +104,7 @@ def is_validation(subject: Ints, *, share: float, seed: int) -> NDArray[np.bool_
 class Plan(Protocol):
     """The batches of a run."""
 
+    anchor: str
     num_anchors: int
     size: int
 

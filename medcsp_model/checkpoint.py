@@ -5,13 +5,15 @@ and, written last, `state.json` with the sha256 of both: a torn state is one who
 checksums differ. The last two are kept. A state holds no random numbers: every step draws from (seed, step) alone.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,14 @@ def write_json(path: Path, values: Mapping[str, Any] | list[Any], *, is_durable:
     write_text(path, json.dumps(values, indent=2, sort_keys=True) + "\n", is_durable=is_durable)
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; ValueError names a file that is torn or no JSON."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable as JSON ({error})") from error
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, is_durable: bool = True) -> str:
     """Write tensors as safetensors, whole or not at all; returns the file's sha256.
 
@@ -50,7 +60,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, is_durable: bool
             and only a machine that loses power before leaves a torn file.
     """
     staged = path.with_name(f".{path.name}.part")
-    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, staged)
+    try:
+        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, staged)
+    except SafetensorError as error:  # names no file
+        raise OSError(f"{staged}: {error}. Make room; what was saved before is kept") from error
     with ThreadPoolExecutor(max_workers=1) as beside:  # both take seconds at full size, one the disk, one a core
         digest = beside.submit(file_sha256, staged)
         if is_durable:
@@ -59,6 +72,21 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, is_durable: bool
     if is_durable:
         _sync(path.parent)
     return digest.result()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a run folder against other processes; the lock goes with the process, however that ends.
+
+    Raises:
+        ValueError: another process holds it, such as one that outlived a killed `torchrun`.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"{folder}: another process is training here; end it, or wait for it") from error
+        yield
 
 
 def file_sha256(path: Path) -> str:

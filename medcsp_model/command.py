@@ -34,6 +34,9 @@ def read_run(keys: Sequence[str], *, optional: Sequence[str] = ()) -> dict[str, 
         raise ValueError(f"{path}: not JSON: {error}") from error
     if not isinstance(run, dict):
         raise ValueError(f"{path}: expected an object with {', '.join(keys)}")
+    for key in ("corpus", "checkpoint", "output", "run_folder"):
+        if key in run and not isinstance(run[key], str):
+            raise ValueError(f"{path}: {key}: expected the path of a folder, got {run[key]!r}")
     missing = [key for key in keys if key not in run]
     unknown = sorted(set(run) - set(keys) - set(optional))
     if missing or unknown:
@@ -42,11 +45,14 @@ def read_run(keys: Sequence[str], *, optional: Sequence[str] = ()) -> dict[str, 
 
 
 def start(main: Callable[[], int]) -> int:
-    """Run a command with one log line a message; an error of the user's is one line on stderr and exit status 2."""
+    """Run a command with one log line a message; an error of the user's is one line on stderr and exit status 2.
+
+    So is one of the file system's: a full disk, a folder that may not be written.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     try:
         return main()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
 

@@ -121,12 +121,17 @@ class Embedder(RecordEmbedder):
 
 def check_sizes(model: MedCSP, corpus: Corpus) -> None:
     """Refuse a corpus (ValueError) with a modality of another size than the model was trained on."""
-    rows = model.description.towers["bert"]["vocab_size"]
+    bert = model.description.towers["bert"]
+    rows, pad_id = bert["vocab_size"], bert.get("pad_token_id", 0)
     for source, values in corpus.meta["sources"].items():
         for name, entry in values["modalities"].items():
             trained = model.description.shapes.get(source, {}).get(name)
             if entry["kind"] == "text" and entry["size"] > rows:
                 raise ValueError(f"{corpus.folder}: {source} {name} has {entry['size']} tokens, the model {rows}")
+            if entry["kind"] == "text" and entry["pad_id"] != pad_id:
+                raise ValueError(
+                    f"{corpus.folder}: {source} {name} pads with {entry['pad_id']}, the model with {pad_id}"
+                )
             if trained is not None and any(entry[key] != trained[key] for key in trained):
                 found = {key: entry[key] for key in trained}
                 raise ValueError(f"{corpus.folder}: {source} {name} is {found}, but the model was trained on {trained}")
@@ -155,6 +160,8 @@ def embed_corpus(
     for source in chosen:
         records = corpus.records(source, splits=splits)
         modalities = embedder.modalities(source)
+        if left_out := [name for name in corpus.sources[source].modalities if name not in modalities]:
+            log.info("%s: left out, the model was not trained on them: %s", source, ", ".join(left_out))
         if not len(records) or not modalities:
             log.info("%s: nothing to embed", source)
             continue
@@ -178,6 +185,20 @@ def embed_corpus(
     return result
 
 
+def check_run(run: Mapping[str, Any]) -> None:
+    """Refuse (ValueError) a run description whose values are of another kind."""
+    if not isinstance(run.get("raw_towers", False), bool):
+        raise ValueError(f"raw_towers: expected true or false, got {run['raw_towers']!r}")
+    for key, least in (("batch_size", 1), ("num_threads", 0)):
+        value = run.get(key, least)
+        if type(value) is not int or value < least:
+            raise ValueError(f"{key}: expected a whole number of {least} or more, got {value!r}")
+    for key in ("sources", "splits"):
+        value = run.get(key)
+        if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+            raise ValueError(f"{key}: expected null or a list of names, got {value!r}")
+
+
 def embed_as_told(embedder: RecordEmbedder, run: Mapping[str, Any]) -> None:
     """Embed what a run description says."""
     embed_corpus(
@@ -192,6 +213,7 @@ def embed_as_told(embedder: RecordEmbedder, run: Mapping[str, Any]) -> None:
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
     run = read_run(KEYS, optional=OPTIONAL)
+    check_run(run)
     embedder = Embedder(
         run["checkpoint"],
         Corpus.open(run["corpus"]),

@@ -4,7 +4,6 @@ No source or modality is named here: kinds and sizes come from the corpus. The k
 and series have one each; every text goes through the one text tower, every image through the one image tower.
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from medcsp_model.checkpoint import read_json
 from medcsp_model.collate import Batch, Inputs, SourceBatch
 from medcsp_model.corpus import Corpus
 from medcsp_model.encoders import SeriesEncoder, VectorEncoder, widen
@@ -57,8 +58,12 @@ class ModelDescription:
             }
             for source, values in corpus.meta["sources"].items()
         }
-        texts = [entry["size"] for source in shapes.values() for entry in source.values() if entry["kind"] == "text"]
-        towers = describe_towers(settings.model, vocab_size=max(texts, default=1))
+        texts = [entry for source in shapes.values() for entry in source.values() if entry["kind"] == "text"]
+        pads = sorted({entry["pad_id"] for entry in texts}) or [0]
+        if len(pads) > 1:
+            raise ValueError(f"{corpus.folder}: texts pad with tokens {pads}; one text tower reads all: use one pad_id")
+        vocab_size = max((entry["size"] for entry in texts), default=1)
+        towers = describe_towers(settings.model, vocab_size=vocab_size, pad_id=pads[0])
         return cls(settings, towers, shapes)
 
     def to_json(self) -> dict[str, Any]:
@@ -226,7 +231,7 @@ def load_model(checkpoint: str | Path, *, device: torch.device | str = "cpu") ->
         device: where to put it.
 
     Raises:
-        ValueError: the folder holds no finished model.
+        ValueError: the folder holds no finished model, or its files are torn or of different models.
     """
     folder = Path(checkpoint)
     for name in ("model.json", "model.safetensors"):
@@ -234,7 +239,10 @@ def load_model(checkpoint: str | Path, *, device: torch.device | str = "cpu") ->
             raise ValueError(
                 f"{folder}: no {name}; train first: dagster asset materialize --select pretrain_checkpoint"
             )
-    description = ModelDescription.from_json(json.loads((folder / "model.json").read_text())["model"])
+    description = ModelDescription.from_json(read_json(folder / "model.json")["model"])
     model = MedCSP(description)
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+    try:
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{folder}: model.safetensors is torn or not that of model.json: {error}") from error
     return model.to(device).eval()

@@ -8,6 +8,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -27,8 +28,11 @@ class Prefetch(Generic[Item]):
 
     def __init__(self, make: Callable[[int], Item], *, stop: int, device: torch.device) -> None:
         self.make, self.stop = make, stop
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
+        is_cuda = device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if is_cuda else None
+        # A new thread is on device 0; going back there after each batch would take memory of it for every process.
+        there = partial(torch.cuda.set_device, device) if is_cuda else None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch", initializer=there)
         self._next: tuple[int, Future[tuple[Item, Any]]] | None = None
 
     def __enter__(self) -> Self:

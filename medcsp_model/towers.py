@@ -5,16 +5,18 @@ given a configuration object instead it would add a BERT pooler that nothing use
 """
 
 import importlib
-import json
 import tempfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import open_clip
 import torch
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
+from safetensors import SafetensorError
 from transformers import BertConfig
 
+from medcsp_model.checkpoint import read_json
 from medcsp_model.settings.training import ModelSettings
 
 WEIGHTS = (
@@ -29,15 +31,17 @@ GRAPHS_PER_LENGTH = 6
 _TEXT_KEYS = {"hf_proj_type": "proj", "hf_pooler_type": "pooler_type"}
 
 
-def describe_towers(settings: ModelSettings, *, vocab_size: int) -> dict[str, Any]:
+def describe_towers(settings: ModelSettings, *, vocab_size: int, pad_id: int = 0) -> dict[str, Any]:
     """Plain description of both towers, enough to build them again: open_clip's `model_cfg` and the BERT's sizes.
 
     Args:
         settings: sizes; with `towers_folder` set, that folder's configuration names the architecture.
         vocab_size: token ids in the corpus, which the text tower must hold.
+        pad_id: token that the corpus pads texts with, which the text tower must not attend to.
 
     Raises:
-        ValueError: the folder holds no readable configuration, or the text tower has too few embedding rows.
+        ValueError: the folder holds no readable configuration, the text tower has too few embedding rows, or it pads
+            with another token.
     """
     text = settings.text
     model_cfg: dict[str, Any] = {
@@ -58,6 +62,7 @@ def describe_towers(settings: ModelSettings, *, vocab_size: int) -> dict[str, An
         "num_attention_heads": text.num_heads,
         "intermediate_size": text.mlp_width,
         "max_position_embeddings": text.context_length,
+        "pad_token_id": pad_id,
         "hidden_dropout_prob": text.dropout,
         "attention_probs_dropout_prob": text.dropout,
     }
@@ -67,6 +72,11 @@ def describe_towers(settings: ModelSettings, *, vocab_size: int) -> dict[str, An
         raise ValueError(
             f"settings.model.text.vocab_size: the corpus has {vocab_size} tokens, the tower {bert['vocab_size']} rows"
         )
+    if bert["pad_token_id"] != pad_id:
+        raise ValueError(
+            f"settings.model.towers_folder: its text tower pads with token {bert['pad_token_id']}, the corpus with "
+            f"{pad_id}; publish the corpus in the tower's own vocabulary"
+        )
     return {"model_cfg": model_cfg, "bert": bert}
 
 
@@ -74,7 +84,7 @@ def _read_folder(folder: Path, settings: ModelSettings, bert: dict[str, Any]) ->
     path = folder / "open_clip_config.json"
     if not path.is_file():
         raise ValueError(f"settings.model.towers_folder: no {path}; give a folder in open_clip's format")
-    given = json.loads(path.read_text())["model_cfg"]
+    given = read_json(path)["model_cfg"]
     if given["embed_dim"] != settings.embed_dim:
         raise ValueError(
             f"{path}: embed_dim {given['embed_dim']}, but settings.model.embed_dim is {settings.embed_dim}"
@@ -83,32 +93,37 @@ def _read_folder(folder: Path, settings: ModelSettings, bert: dict[str, Any]) ->
     text_cfg = {new: text.get(new, text.get(old)) for new, old in _TEXT_KEYS.items()}
     local = folder / "config.json"
     if local.is_file():
-        sizes = json.loads(local.read_text())
+        sizes = {"pad_token_id": 0} | read_json(local)  # BERT's own, where it is not said
         bert = bert | {key: sizes[key] for key in bert if key in sizes and "dropout" not in key}
     vision_cfg = given["vision_cfg"] | {"timm_model_pretrained": False}
     return {"embed_dim": given["embed_dim"], "vision_cfg": vision_cfg, "text_cfg": text_cfg}, bert
 
 
 def build_towers(description: dict[str, Any]) -> CustomTextCLIP:
-    """Both towers at random weights, from what `describe_towers` returned."""
+    """Both towers at random weights, from what `describe_towers` returned; ValueError for what has no such tower."""
     model_cfg = description["model_cfg"]
     with tempfile.TemporaryDirectory() as folder:
         BertConfig(**description["bert"]).save_pretrained(folder)
         text_cfg = CLIPTextCfg(hf_model_name=folder, hf_model_pretrained=False, **model_cfg["text_cfg"])
-        return CustomTextCLIP(model_cfg["embed_dim"], CLIPVisionCfg(**model_cfg["vision_cfg"]), text_cfg)
+        try:
+            return CustomTextCLIP(model_cfg["embed_dim"], CLIPVisionCfg(**model_cfg["vision_cfg"]), text_cfg)
+        except (RuntimeError, AssertionError) as error:  # timm's words for a name or a pool that it does not know
+            raise ValueError(f"settings.model.image: {error}; timm.list_models() names what there is") from error
 
 
 def load_tower_weights(towers: CustomTextCLIP, folder: str | Path) -> None:
     """Load the weights of an open_clip folder, tensors only.
 
     Raises:
-        ValueError: the folder holds no weights, or their shapes are not those of the towers.
+        ValueError: the folder holds no weights, the file is torn, or its tensors are not those of the towers.
     """
     path = weights_file(folder)
     try:
         open_clip.load_checkpoint(towers, str(path), strict=True)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: does not fit the towers of the settings: {error}") from error
+    except (RuntimeError, SafetensorError, UnpicklingError) as error:
+        raise ValueError(
+            f"{path}: is torn, holds more than tensors, or does not fit the towers of the settings: {error}"
+        ) from error
 
 
 def weights_file(folder: str | Path) -> Path:

@@ -3,11 +3,11 @@
 Several processes run the same loop; the first one alone writes files and logs.
 """
 
-import json
 import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from medcsp_model.batch_facts import draws_histogram, random_linked_pairs
 from medcsp_model.batches import PlanInputs, make_plan, num_steps
-from medcsp_model.checkpoint import last_state, load_state, save_state, write_json, write_tensors
+from medcsp_model.checkpoint import held, last_state, load_state, read_json, save_state, write_json, write_tensors
 from medcsp_model.collate import Batch, Collate
 from medcsp_model.corpus import Corpus
 from medcsp_model.distributed import Ranks, choose_device
@@ -33,6 +33,9 @@ from medcsp_model.validation import Validation
 from medcsp_model.work import Work, make_work
 
 log = logging.getLogger(__name__)
+
+
+MOST_NAMED = 5
 
 
 class NonFiniteLossError(ValueError):
@@ -73,6 +76,14 @@ def make_optimiser(model: nn.Module, *, settings: OptimiserSettings) -> torch.op
     )
 
 
+def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Plain values in groups by their dotted path."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
+    return found
+
+
 def values_of(scalars: Mapping[str, Tensor]) -> dict[str, float]:
     """Scalars of one device as numbers: the one time in a step that the host waits for the device."""
     return dict(zip(scalars, torch.stack(list(scalars.values())).tolist(), strict=True))
@@ -83,7 +94,7 @@ class Trainer:
 
     Args:
         corpus: an open corpus.
-        settings: all settings.
+        settings: all settings; those made by hand are checked as `Settings.from_json` checks them.
         folder: the run folder; a finished run in it is left alone, a partial one goes on.
         should_stop: asked after every step; a true answer in any process saves the state and raises `StoppedError`.
         ranks: the processes of the run, all of which see the same folder; this one alone where not given.
@@ -101,6 +112,7 @@ class Trainer:
         should_stop: Callable[[], bool] = lambda: False,
         ranks: Ranks | None = None,
     ) -> None:
+        settings = Settings.from_json(settings.to_json())
         self.corpus, self.settings, self.folder, self.should_stop = corpus, settings, folder, should_stop
         self.ranks = ranks or Ranks(device=choose_device(settings.run.device))
         self.device = self.ranks.device
@@ -117,6 +129,11 @@ class Trainer:
         )
         self.inputs = inputs
         self.plan = make_plan(inputs, settings=settings.batch, seed=settings.run.seed)
+        if self.plan.size < 2:
+            raise ValueError(
+                f"settings.batch.size: {chosen.size}, and {self.plan.num_anchors} records of {self.plan.anchor!r} to "
+                "pass over: a batch needs two records of a source to tell apart"
+            )
         self.batch_factor = batch_factor(self.plan.size, settings=settings.optimiser)
         self.total = settings.optimiser.steps or num_steps(self.plan, settings.optimiser.epochs)
 
@@ -124,8 +141,14 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "run_fingerprint.json"
         fingerprint = self.fingerprint()
-        if path.is_file() and json.loads(path.read_text()) != fingerprint:
-            raise ValueError(f"{self.folder}: holds a run of other settings or another corpus; give a new run_folder")
+        found = read_json(path) if path.is_file() else fingerprint
+        if found != fingerprint:
+            before, now = flat(found), flat(fingerprint)
+            names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+            raise ValueError(
+                f"{self.folder}: holds a run of other settings or another corpus; give a new run_folder. "
+                f"{len(names)} differ: {', '.join(names[:MOST_NAMED])}"
+            )
         write_json(path, fingerprint)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -141,6 +164,10 @@ class Trainer:
         if self.ranks.from_first((self.folder / "done.json").is_file()):
             self._say("%s: finished before", self.folder)
             return self._read_done()
+        with held(self.folder) if self.ranks.is_first else nullcontext():
+            return self._train()
+
+    def _train(self) -> dict[str, Any]:
         start = self._prepare()
         began, histogram, lines = time.perf_counter(), *self._read_progress(start)
         with Prefetch(self._work, stop=self.total, device=self.device) as inputs:
@@ -347,7 +374,7 @@ class Trainer:
         )
 
     def _read_done(self) -> dict[str, Any]:
-        done: dict[str, Any] = json.loads((self.folder / "done.json").read_text())
+        done: dict[str, Any] = read_json(self.folder / "done.json")
         return done
 
     def _finish(self, seconds: float, steps: int, histogram: dict[str, int]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ order, no pickle:
         text     row int64 (n,), the record's text or -1; offsets int64 (texts+1,); tokens int32 below `size`
         image    shard int32 (n,), row int32 (n,), -1 = missing; shards/00000.npy ... uint8 (m, size, size), grey
         series   stay_indptr int64 (n+1,) at most `max_stays` stays a record; cell_indptr int64 (stays+1,);
-                 bin uint8 below `num_bins`, feature int32 below `size`, value float32; no cell = missing
+                 bin uint8 below `num_bins`, feature int32 below `size`, value float32; no cell = missing, and no
+                 two cells of a stay have the same bin and feature
     links/<s>__<t>/                  s int32, t int32 (record indices), gap_days float32: same subject, inside the
                                      window, sorted by (s, t); only for sources that can share subjects
 

@@ -223,13 +223,24 @@ class Corpus:
             raise CorpusError(
                 f"{folder}: no corpus.json; publish it: dagster asset materialize --select '*pretrain_corpus'"
             )
-        meta = json.loads(path.read_text())
+        try:
+            meta = json.loads(path.read_text())
+            if not isinstance(meta, dict):
+                raise ValueError("no object")
+        except ValueError as error:
+            raise CorpusError(f"{path}: not readable as JSON ({error}); publish the corpus again") from error
         if meta.get("schema_version") != SCHEMA_VERSION:
             raise CorpusError(
                 f"{path}: schema_version {meta.get('schema_version')}, this code reads {SCHEMA_VERSION}; publish again"
             )
-        sources = {name: _open_source(folder / name, name, meta) for name in meta["sources"]}
-        links = {(s, t): _open_links(folder / "links" / f"{s}__{t}", sources[s], sources[t]) for s, t in meta["links"]}
+        try:
+            check_splits(meta["splits"], folder)
+            sources = {name: _open_source(folder / name, name, meta) for name in meta["sources"]}
+            links = {
+                (s, t): _open_links(folder / "links" / f"{s}__{t}", sources[s], sources[t]) for s, t in meta["links"]
+            }
+        except KeyError as error:
+            raise CorpusError(f"{path}: lacks {error}; publish the corpus again") from error
         return cls(folder, meta, sources, links)
 
 
@@ -246,6 +257,12 @@ def _load(path: Path, dtype: str, shape: tuple[int | None, ...]) -> NDArray[Any]
     if array.ndim != len(shape) or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True)):
         raise CorpusError(f"{path}: shape {array.shape}, expected {shape}")
     return array
+
+
+def check_splits(splits: Any, folder: Path) -> None:
+    """Refuse (CorpusError) what are not names of splits, each once."""
+    if isinstance(splits, str) or len(set(splits)) < len(splits):
+        raise CorpusError(f"{folder}: splits {splits!r}; give a list of names, each once")
 
 
 def _require(valid: NDArray[np.bool_], path: Path, rule: str) -> None:
@@ -273,13 +290,16 @@ def _open_source(folder: Path, name: str, meta: Mapping[str, Any]) -> Source:
     _require(ids[1:] > ids[:-1], folder / "record_id.npy", "ascending and unique")
     _require(~np.isinf(arrays["time_days"]), folder / "time_days.npy", "finite, or no number where there is no date")
     _in_range(arrays["split"], 0, len(meta["splits"]), folder / "split.npy")
-    history = _open_modality(folder / "history", count, {"kind": "codes", "size": meta["history_size"]})
+    history = open_modality(folder / "history", count, {"kind": "codes", "size": meta["history_size"]})
     assert isinstance(history, Codes)
-    modalities = {key: _open_modality(folder / key, count, value) for key, value in entry["modalities"].items()}
+    if not entry["modalities"]:
+        raise CorpusError(f"{folder}: no modality; add one, or leave the source out")
+    modalities = {key: open_modality(folder / key, count, value) for key, value in entry["modalities"].items()}
     return Source(name=name, history=history, modalities=modalities, **arrays)
 
 
-def _open_modality(folder: Path, count: int, entry: Mapping[str, Any]) -> Modality:
+def open_modality(folder: Path, count: int, entry: Mapping[str, Any]) -> Modality:
+    """Open and check one modality of `count` records, from what corpus.json says of it; CorpusError as in `open`."""
     kind = entry["kind"]
     if kind not in KINDS:
         raise CorpusError(f"{folder}: unknown kind {kind!r}; known: {sorted(KINDS)}")
@@ -297,11 +317,13 @@ def _open_modality(folder: Path, count: int, entry: Mapping[str, Any]) -> Modali
     elif kind == "text":
         _check_text(folder, size, arrays)
         extra = {"pad_id": int(entry["pad_id"])}
+        if not 0 <= extra["pad_id"] < size:
+            raise CorpusError(f"{folder}: pad_id {extra['pad_id']} is none of its {size} tokens")
     elif kind == "image":
         extra = {"shards": _open_shards(folder, size, int(entry["num_shards"]), arrays)}
     else:
         extra = {"num_bins": int(entry["num_bins"]), "max_stays": int(entry["max_stays"])}
-        _check_series(folder, count, size, arrays, **extra)
+        check_series(folder, count, size, arrays, **extra)
     fields: dict[str, Any] = {**arrays, **extra}
     return KINDS[kind](size=size, **fields)
 
@@ -333,9 +355,10 @@ def _open_shards(
     return shards
 
 
-def _check_series(
+def check_series(
     folder: Path, count: int, size: int, arrays: Mapping[str, NDArray[Any]], *, num_bins: int, max_stays: int
 ) -> None:
+    """Refuse (CorpusError) a series of `count` records whose arrays break the format."""
     stays = arrays["stay_indptr"]
     if len(stays) != count + 1:
         raise CorpusError(f"{folder / 'stay_indptr.npy'}: {len(stays)} boundaries, expected {count + 1}")
@@ -360,4 +383,6 @@ def _open_links(folder: Path, s: Source, t: Source) -> Links:
     _require(key[1:] > key[:-1], folder / "s.npy", "pairs are unique and sorted by (s, t)")
     same = s.subject_id[arrays["s"]] == t.subject_id[arrays["t"]]
     _require(same, folder / "s.npy", "both records of a pair belong to one subject")
+    far = np.isfinite(arrays["gap_days"]) & (arrays["gap_days"] >= 0)
+    _require(far, folder / "gap_days.npy", "a number of days, 0 or more")
     return Links(**arrays)

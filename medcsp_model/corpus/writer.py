@@ -3,15 +3,29 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from medcsp_model.corpus.reader import KIND_ARRAYS, SCHEMA_VERSION, Corpus, CorpusError
+from medcsp_model.corpus.reader import (
+    KIND_ARRAYS,
+    SCHEMA_VERSION,
+    Corpus,
+    CorpusError,
+    Image,
+    check_series,
+    check_splits,
+    open_modality,
+)
+
+NAME = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
+"""Names become folders, files and parts of the names of weights, joined by `__`."""
+CELLS_AT_ONCE = 1 << 22
 
 
 class CorpusWriter:
@@ -42,6 +56,7 @@ class CorpusWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         if any(self.folder.iterdir()):
             raise CorpusError(f"{self.folder}: not empty; a corpus is written into a new folder")
+        check_splits(splits, self.folder)
         self._digests: dict[str, str] = {}
         self._meta: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
@@ -68,10 +83,17 @@ class CorpusWriter:
         history_indptr: ArrayLike,
         history_indices: ArrayLike,
     ) -> None:
-        """Write the records of a source, already in ascending order of `record_id` (ASCII, at most 64 bytes)."""
+        """Write the records of a source, already in ascending order of `record_id` (ASCII, at most 64 bytes).
+
+        Raises:
+            CorpusError: the source was added before, or an array would lose something in the dtype of the format.
+        """
+        _check_name(source, taken=[*self._meta["sources"], "links"])
         ids = np.asarray(record_id)
         if ids.size and ids.dtype.kind not in "SU":
-            raise CorpusError(f"{source}: record_id must be text, not {ids.dtype}")
+            raise CorpusError(f"{source}: record_id must be text, not {ids.dtype}; give it as .astype(str)")
+        if foreign := sum(not name.isascii() for name in ids.ravel().tolist()):
+            raise CorpusError(f"{source}: {foreign} of {ids.size} record_id are not ASCII; number the records instead")
         encoded = np.char.encode(ids, "ascii") if ids.dtype.kind == "U" else ids
         if encoded.dtype.itemsize > 64:
             raise CorpusError(f"{source}: a record_id is {encoded.dtype.itemsize} bytes long; at most 64 fit")
@@ -90,8 +112,10 @@ class CorpusWriter:
 
     def add_dense(self, source: str, modality: str, *, values: ArrayLike, present: ArrayLike) -> None:
         """Write a dense modality: values (n, size), zero where `present` is false."""
-        values = np.asarray(values, dtype="float32")
-        self._add(source, modality, "dense", {"values": values, "present": present}, size=values.shape[1])
+        given = np.asarray(values)
+        if given.ndim != 2 or not given.shape[1]:
+            raise CorpusError(f"{source}: {modality} has shape {given.shape}; give a row of numbers for each record")
+        self._add(source, modality, "dense", {"values": given, "present": present}, size=given.shape[1])
 
     def add_text(
         self,
@@ -150,6 +174,14 @@ class CorpusWriter:
         arrays = {"stay_indptr": stay_indptr, "cell_indptr": cell_indptr, "bin": bin, "feature": feature}
         sizes = {"size": size, "num_bins": int(num_bins), "max_stays": int(max_stays)}
         self._add(source, modality, "series", arrays | {"value": value}, **sizes)
+        given = {name: np.asarray(values) for name, values in (arrays | {"value": value}).items()}
+        num_records = self._meta["sources"][source]["num_records"]
+        check_series(self.folder / source / modality, num_records, size, given, num_bins=num_bins, max_stays=max_stays)
+        twice = _num_repeated(given["cell_indptr"], given["bin"], given["feature"])
+        if twice:
+            raise CorpusError(
+                f"{source}: {modality} has {twice} cells of a stay, bin and feature that has one before; give one each"
+            )
 
     def add_images(
         self,
@@ -175,6 +207,7 @@ class CorpusWriter:
                 here when absent. Positions never enter the fingerprint.
         """
         folder = self.folder / source / modality / "shards"
+        self._check_modality(source, modality)
         folder.mkdir(parents=True)
         for number, path in enumerate(shards):
             _link(Path(path), folder / f"{number:05d}.npy")
@@ -184,13 +217,23 @@ class CorpusWriter:
         self._digests[f"{source}/{modality}/pixels"] = digest or self._hash_pixels(source, modality)
 
     def add_links(self, s: str, t: str, *, s_records: ArrayLike, t_records: ArrayLike, gap_days: ArrayLike) -> None:
-        """Write the same-patient pairs of two sources inside the window, in any order."""
-        left, right = np.asarray(s_records, dtype="int64"), np.asarray(t_records, dtype="int64")
+        """Write the same-patient pairs of two sources inside the window, in any order, once for both directions.
+
+        Raises:
+            CorpusError: a source is unknown or linked with itself, the two are linked already, or lengths differ.
+        """
+        if s == t or not {s, t} <= self._meta["sources"].keys():
+            raise CorpusError(f"links of {s} and {t}: give two of the sources added before: {[*self._meta['sources']]}")
+        if {s, t} in map(set, self._meta["links"]):
+            raise CorpusError(f"links of {s} and {t}: given before; all pairs of two sources are written at once")
+        left, right, gap_days = np.asarray(s_records), np.asarray(t_records), np.asarray(gap_days)
+        if not left.shape == right.shape == gap_days.shape:
+            raise CorpusError(f"links of {s} and {t}: {left.size} and {right.size} records, {gap_days.size} gaps")
         order = np.lexsort((right, left))
         self._meta["links"].append([s, t])
         self._save(f"links/{s}__{t}/s", left[order], "int32")
         self._save(f"links/{s}__{t}/t", right[order], "int32")
-        self._save(f"links/{s}__{t}/gap_days", np.asarray(gap_days)[order], "float32")
+        self._save(f"links/{s}__{t}/gap_days", gap_days[order], "float32")
         self._meta["counts"][f"links.{s}__{t}"] = len(order)
 
     def finish(self) -> Corpus:
@@ -198,7 +241,8 @@ class CorpusWriter:
 
         Sources and modalities keep the order in which they were added: one-directional losses run from the earlier
         source to the later. The fingerprint is a sha256 over every array's content (positions of images excepted),
-        sizes, splits and that order; it does not depend on `settings`, `inputs`, or where the pixels lie.
+        sizes, splits and that order; it does not depend on `settings`, `inputs`, or where the pixels lie. It says what
+        was written: arrays that are changed afterwards go unnoticed, so write another folder instead.
         """
         hashed = {key: self._meta[key] for key in ("schema_version", "splits", "history_size", "sources", "links")}
         sources = {
@@ -222,18 +266,19 @@ class CorpusWriter:
     def _add(
         self, source: str, modality: str, kind: str, arrays: Mapping[str, ArrayLike], *, size: int, **extra: int
     ) -> None:
-        if source not in self._meta["sources"]:
-            raise CorpusError(f"{source}: call add_source before adding the modality {modality}")
+        self._check_modality(source, modality)
         self._meta["sources"][source]["modalities"][modality] = {"kind": kind, "size": int(size), **extra}
         for name, dtype in KIND_ARRAYS[kind].items():
             self._save(f"{source}/{modality}/{name}", arrays[name], dtype)
 
+    def _check_modality(self, source: str, modality: str) -> None:
+        if source not in self._meta["sources"]:
+            raise CorpusError(f"{source}: call add_source before adding the modality {modality}")
+        _check_name(modality, taken=[*self._meta["sources"][source]["modalities"], "history"])
+
     def _save(self, name: str, values: ArrayLike, dtype: str) -> None:
-        given = np.asarray(values)
-        array = np.ascontiguousarray(given, dtype=dtype)
         path = self._path(name)
-        if array.dtype != given.dtype and given.dtype.kind in "iu" and not np.array_equal(given, array):
-            raise CorpusError(f"{path}: a value does not fit into {dtype}")
+        array = _cast(np.asarray(values), dtype, path)
         if isinstance(values, np.memmap) and values.filename == path:
             values.flush()
         else:
@@ -248,13 +293,53 @@ class CorpusWriter:
         return path
 
     def _hash_pixels(self, source: str, modality: str) -> str:
-        folder = self.folder / source / modality
-        shard, row = np.load(folder / "shard.npy"), np.load(folder / "row.npy")
-        shards = [np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted((folder / "shards").iterdir())]
+        entry = self._meta["sources"][source]
+        image = open_modality(
+            self.folder / source / modality, entry["num_records"], entry["modalities"][modality] | {"kind": "image"}
+        )
+        assert isinstance(image, Image)
         digest = hashlib.sha256()
-        for number, place in zip(shard, row, strict=True):
-            digest.update(b"missing" if number < 0 else np.ascontiguousarray(shards[number][place]).tobytes())
+        for number, place in zip(image.shard, image.row, strict=True):
+            digest.update(b"missing" if number < 0 else np.ascontiguousarray(image.shards[number][place]).tobytes())
         return digest.hexdigest()
+
+
+def _check_name(name: str, *, taken: Sequence[str]) -> None:
+    if not NAME.fullmatch(name):
+        raise CorpusError(f"{name!r}: a name of a source or modality has letters, digits, and single _ or - between")
+    if name in taken:
+        raise CorpusError(f"{name!r}: a name of a source or modality is given once, and none is links or history")
+
+
+def _cast(given: NDArray[Any], dtype: str, path: Path) -> NDArray[Any]:
+    """The array in the dtype of the format; whole numbers and truth values must come out the same."""
+    wanted = np.dtype(dtype)
+    if given.size and wanted.kind != "S" and given.dtype.kind not in "biuf":
+        raise CorpusError(f"{path}: {given.dtype}, expected numbers that fit into {dtype}")
+    with np.errstate(invalid="ignore", over="ignore"):  # what does not fit is counted here, or by the reader
+        array = np.ascontiguousarray(given, dtype=wanted)
+    if wanted.kind in "biu" and array.dtype != given.dtype:
+        lost = int(np.count_nonzero(array.reshape(given.shape) != given))
+        if lost:
+            raise CorpusError(f"{path}: {lost} of {given.size} values do not fit into {dtype}")
+    return array
+
+
+def _num_repeated(cell_indptr: NDArray[Any], bins: NDArray[Any], feature: NDArray[Any]) -> int:
+    """How many cells have the bin and the feature of another cell of their stay."""
+    repeated, first = 0, 0
+    while first < len(cell_indptr) - 1:  # whole stays
+        last = int(np.searchsorted(cell_indptr, cell_indptr[first] + CELLS_AT_ONCE, side="right")) - 1
+        last = max(last, first + 1)
+        cells = slice(int(cell_indptr[first]), int(cell_indptr[last]))
+        stay = np.repeat(np.arange(last - first, dtype=np.int64), np.diff(cell_indptr[first : last + 1]))
+        width = int(feature[cells].max(initial=0)) + 1
+        key = (stay * 256 + bins[cells].astype(np.int64)) * width + feature[cells]
+        if not (key[1:] > key[:-1]).all():
+            key.sort()
+            repeated += int(np.count_nonzero(key[1:] == key[:-1]))
+        first = last
+    return repeated
 
 
 def _link(source: Path, target: Path) -> None:

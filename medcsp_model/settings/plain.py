@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
@@ -58,13 +59,19 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             raise ValueError(f"{path}: {value!r} is none of {', '.join(map(repr, get_args(hint)))}")
         return value
     if get_origin(hint) is tuple:
-        if isinstance(value, list | tuple) and get_args(hint)[1:] == (Ellipsis,):
-            return tuple(_convert(get_args(hint)[0], item, path) for item in value)
-        if not isinstance(value, list | tuple) or len(value) != len(get_args(hint)):
-            raise ValueError(f"{path}: expected {len(get_args(hint))} numbers, got {value!r}")
-        return tuple(_convert(kind, item, path) for kind, item in zip(get_args(hint), value, strict=True))
+        return _convert_items(get_args(hint), value, path)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not hint:
         raise ValueError(f"{path}: expected {hint.__name__}, got {value!r}")
+    if hint is float and not math.isfinite(value):
+        raise ValueError(f"{path}: expected a finite number, got {value}")
     return value
+
+
+def _convert_items(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
+    is_open = kinds[1:] == (Ellipsis,)
+    if not isinstance(value, list | tuple) or not (is_open or len(value) == len(kinds)):
+        raise ValueError(f"{path}: expected {'a list' if is_open else f'{len(kinds)} numbers'}, got {value!r}")
+    each = kinds[:1] * len(value) if is_open else kinds
+    return tuple(_convert(kind, item, path) for kind, item in zip(each, value, strict=True))

@@ -3,9 +3,9 @@
 Each repair over the paper is a switch of its own, so that an ablation can say what it brings.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Literal, Self
 
 from medcsp_model.settings.plain import read_settings, to_plain
@@ -268,39 +268,92 @@ class Settings:
         return settings
 
     def replace(self, **changes: Mapping[str, Any]) -> Self:
-        """A copy with some fields of some groups changed: `settings.replace(loss={"lambda_d": 0.0})`."""
+        """A copy with some fields changed, checked: `replace(loss={"lambda_d": 0.0}, model={"text": {"width": 64}})`.
+
+        Raises:
+            ValueError: as in `from_json`.
+        """
         plain = self.to_json()
         for group, fields in changes.items():
             if group not in plain:
                 raise ValueError(f"settings: unknown key {group!r}; known: {', '.join(sorted(plain))}")
-            plain[group] = plain[group] | json.loads(json.dumps(dict(fields)))
+            plain[group] = _merged(plain[group], fields)
         return type(self).from_json(plain)
 
 
+_ABOVE_0 = (
+    "model.embed_dim",
+    "model.hidden_dim",
+    "model.image.image_size",
+    "model.text.context_length",
+    "model.text.width",
+    "model.text.num_layers",
+    "model.text.num_heads",
+    "model.text.mlp_width",
+    "model.text.pad_to",
+    "loss.tau",
+    "loss.tau_d",
+    "loss.tile",
+    "batch.size",
+    "batch.max_draws",
+    "optimiser.reference_batch",
+    "run.log_every",
+    "run.save_every",
+    "run.timeout_seconds",
+)
+_FROM_0 = (
+    "model.text.vocab_size",
+    "loss.lambda_a",
+    "loss.lambda_p",
+    "loss.lambda_d",
+    "augmentation.rotate_degrees",
+    "augmentation.brightness",
+    "augmentation.contrast",
+    "augmentation.noise",
+    "optimiser.steps",
+    "optimiser.epochs",
+    "optimiser.lr",
+    "optimiser.tower_lr",
+    "optimiser.weight_decay",
+    "optimiser.clip_norm",
+    "run.seed",
+    "run.micro_batch",
+    "run.memory_gb",
+    "run.num_threads",
+    "run.validate_every",
+)
+_SHARES = ("batch.share", "optimiser.warmup_share", "augmentation.shift")
+_BELOW_1 = ("model.head_dropout", "model.text.dropout", "augmentation.scale", "batch.validation_share")
+
+
 def _check(settings: Settings) -> None:
-    positive = {
-        "loss.tau": settings.loss.tau,
-        "loss.tau_d": settings.loss.tau_d,
-        "batch.size": settings.batch.size,
-        "batch.max_draws": settings.batch.max_draws,
-        "model.text.pad_to": settings.model.text.pad_to,
-        "loss.tile": settings.loss.tile,
-        "run.log_every": settings.run.log_every,
-        "run.save_every": settings.run.save_every,
-        "run.timeout_seconds": settings.run.timeout_seconds,
-        "optimiser.reference_batch": settings.optimiser.reference_batch,
-    }
-    for name, value in positive.items():
-        if value <= 0:
-            raise ValueError(f"settings.{name}: must be above 0, got {value}")
-    if settings.run.micro_batch < 0:
-        raise ValueError(f"settings.run.micro_batch: must be 0 or more, got {settings.run.micro_batch}")
-    if not 0 <= settings.batch.share <= 1:
-        raise ValueError(f"settings.batch.share: must lie in [0, 1], got {settings.batch.share}")
-    if not 0 <= settings.batch.validation_share < 1:
-        raise ValueError(f"settings.batch.validation_share: must lie in [0, 1), got {settings.batch.validation_share}")
-    if settings.optimiser.steps <= 0 and settings.optimiser.epochs <= 0:
+    ranges = (
+        (_ABOVE_0, "be above 0", lambda value: value > 0),
+        (_FROM_0, "be 0 or more", lambda value: value >= 0),
+        (_SHARES, "lie in [0, 1]", lambda value: 0 <= value <= 1),
+        (_BELOW_1, "lie in [0, 1)", lambda value: 0 <= value < 1),
+        (("run.seed",), "be below 2^63", lambda value: value < 2**63),
+        (("optimiser.betas",), "both lie in [0, 1)", lambda values: all(0 <= value < 1 for value in values)),
+        (("model.image.std",), "all be above 0", lambda values: all(value > 0 for value in values)),
+    )
+    for names, rule, holds in ranges:
+        for name in names:
+            value = attrgetter(name)(settings)
+            if not holds(value):
+                raise ValueError(f"settings.{name}: must {rule}, got {value}")
+    text = settings.model.text
+    if text.width % text.num_heads:
+        raise ValueError(f"settings.model.text.width: {text.width} is no multiple of num_heads, {text.num_heads}")
+    if not settings.optimiser.steps and not settings.optimiser.epochs:
         raise ValueError("settings.optimiser: set steps or epochs above 0")
+
+
+def _merged(plain: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Groups within groups keep what the changes do not name."""
+    return dict(plain) | {
+        key: _merged(plain[key], value) if isinstance(value, Mapping) and isinstance(plain.get(key), Mapping) else value
+        for key, value in changes.items()
+    }
 
 
 def paper() -> Settings:

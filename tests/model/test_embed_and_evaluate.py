@@ -1,12 +1,13 @@
 """Embedding and retrieval of a trained toy model, through files as the pipelines see them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from medcsp_model.corpus import CorpusWriter
-from medcsp_model.embed import Embedder, embed_corpus
+from medcsp_model.embed import Embedder, embed_corpus, main
 from medcsp_model.evaluate import evaluate_retrieval, text_to_image_search
 from medcsp_model.settings import RetrievalSettings, Settings
 from medcsp_model.trainer import Trainer
@@ -123,7 +124,7 @@ def test_raw_towers_give_other_numbers(toy, checkpoint, embedder):
     )
 
 
-def x_rays(folder, *, num_tokens=32, with_text=True):
+def x_rays(folder, *, num_tokens=32, with_text=True, pad_id=0):
     """A corpus of one X-ray source under another name, as evaluation sets are."""
     writer = CorpusWriter(folder, name="open_i", synthetic=False, splits=["all"], history_size=1)
     count = 4
@@ -144,7 +145,9 @@ def x_rays(folder, *, num_tokens=32, with_text=True):
         "open_i", "image", shard=np.zeros(count), row=np.arange(count), shards=[folder.parent / "pixels.npy"], size=48
     )
     row = np.array([0, 1, -1, 2]) if with_text else np.full(count, -1)
-    writer.add_text("open_i", "report", row=row, offsets=[0, 3, 5, 9], tokens=np.arange(9), size=num_tokens, pad_id=0)
+    writer.add_text(
+        "open_i", "report", row=row, offsets=[0, 3, 5, 9], tokens=np.arange(9), size=num_tokens, pad_id=pad_id
+    )
     return writer.finish()
 
 
@@ -161,6 +164,8 @@ def test_another_source_goes_through_the_same_towers(checkpoint, tmp_path):
 def test_what_does_not_fit_is_named(toy, checkpoint, tmp_path, toy_writer):
     with pytest.raises(ValueError, match="has 99 tokens, the model 32"):
         Embedder(checkpoint, x_rays(tmp_path / "many", num_tokens=99))
+    with pytest.raises(ValueError, match="pads with 3, the model with 0"):
+        Embedder(checkpoint, x_rays(tmp_path / "padded", pad_id=3))
     wider = toy_writer(tmp_path / "wider", num_codes=20)
     with pytest.raises(ValueError, match=r"ehr diagnosis is .*20.* but the model was trained on .*12"):
         Embedder(checkpoint, wider)
@@ -176,3 +181,48 @@ def test_retrieval_settings_are_strict():
     with pytest.raises(ValueError, match="at least 1"):
         RetrievalSettings.from_json({"ks": [0, 5]})
     assert RetrievalSettings.from_json({"ks": [1, 3]}).ks == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"raw_towers": "false"}, "raw_towers: expected true or false, got 'false'"),
+        ({"batch_size": 0}, "batch_size: expected a whole number of 1 or more, got 0"),
+        ({"num_threads": -1}, "num_threads: expected a whole number of 0 or more"),
+        ({"splits": "pretrain"}, "splits: expected null or a list of names"),
+        ({"corpus": 5}, "corpus: expected the path of a folder, got 5"),
+    ],
+)
+def test_a_run_description_of_other_kinds_is_refused(tmp_path, monkeypatch, changed, message):
+    run = {"corpus": "none", "checkpoint": "none", "output": str(tmp_path / "out")} | changed
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    monkeypatch.setattr("sys.argv", ["embed", "--settings", str(tmp_path / "run.json")])
+    with pytest.raises(ValueError, match=message):
+        main()
+
+
+def test_what_the_model_has_no_encoder_for_is_said(checkpoint, tmp_path, caplog):
+    writer = CorpusWriter(tmp_path / "c", name="x", synthetic=True, splits=["all"], history_size=1)
+    ids = {"record_id": ["a"], "subject_id": [1], "study_id": [1], "time_days": [0.0], "split": [0]}
+    writer.add_source("EHR", **ids, history_indptr=[0, 0], history_indices=[])
+    writer.add_codes("EHR", "drug", indptr=[0, 1], indices=[0], size=4)
+    with caplog.at_level("INFO"):
+        written = embed_corpus(
+            Embedder(checkpoint, writer.finish()), tmp_path / "out", batch_size=4, sources=None, splits=None
+        )
+    assert written["sources"] == {}
+    assert "EHR: left out, the model was not trained on them: drug" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.json", b"{", r"model\.json: not readable as JSON"),
+        ("model.safetensors", b"123", r"model\.safetensors is torn or not that of model\.json"),
+    ],
+)
+def test_a_torn_checkpoint_names_its_file(toy, checkpoint, tmp_path, name, content, message):
+    copy = shutil.copytree(checkpoint, tmp_path / "run")
+    (copy / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        Embedder(copy, toy)

@@ -46,6 +46,19 @@ def test_an_error_of_the_thread_reaches_the_step_that_asks():
             items.get(1)
 
 
+def test_the_thread_is_on_the_device_of_its_process_before_it_makes_anything(monkeypatch):
+    """Where it stays: a context that leaves to device 0 would take memory there for every process of a machine."""
+    calls = []
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: None)
+    monkeypatch.setattr(
+        torch.cuda, "set_device", lambda device: calls.append((device, threading.current_thread().name))
+    )
+    third = torch.device("cuda", 2)
+    with Prefetch(lambda step: len(calls), stop=3, device=third) as items:
+        assert [items.get(step)[0] for step in range(3)] == [1, 1, 1]
+    assert [(device, name.split("_")[0]) for device, name in calls] == [(third, "prefetch")]
+
+
 def test_every_tensor_of_a_batch_is_found():
     x = [torch.full((1,), float(number)) for number in range(7)]
     inputs = {"report": Inputs("text", *x[:3])}

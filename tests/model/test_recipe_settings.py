@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -19,6 +20,18 @@ def test_settings_survive_json(recipe):
         ({"loss": {"tau": "hot"}}, r"settings\.loss\.tau: expected float, got 'hot'"),
         ({"loss": {"tau": 0.0}}, r"settings\.loss\.tau: must be above 0"),
         ({"batch": {"share": 1.5}}, r"settings\.batch\.share"),
+        ({"loss": {"tau": math.nan}}, r"settings\.loss\.tau: expected a finite number, got nan"),
+        ({"loss": {"lambda_p": -0.5}}, r"settings\.loss\.lambda_p: must be 0 or more"),
+        ({"optimiser": {"clip_norm": -1.0}}, r"settings\.optimiser\.clip_norm: must be 0 or more"),
+        ({"optimiser": {"lr": -1e-4}}, r"settings\.optimiser\.lr: must be 0 or more"),
+        ({"optimiser": {"steps": -5}}, r"settings\.optimiser\.steps: must be 0 or more"),
+        ({"optimiser": {"betas": [0.9, 1.0]}}, r"settings\.optimiser\.betas: must both lie in \[0, 1\)"),
+        ({"run": {"seed": -1}}, r"settings\.run\.seed: must be 0 or more"),
+        ({"run": {"seed": 2**64}}, r"settings\.run\.seed: must be below 2\^63"),
+        ({"model": {"head_dropout": 1.5}}, r"settings\.model\.head_dropout: must lie in \[0, 1\)"),
+        ({"model": {"image": {"std": [0.0, 0.2, 0.2]}}}, r"settings\.model\.image\.std: must all be above 0"),
+        ({"model": {"text": {"width": 15}}}, r"settings\.model\.text\.width: 15 is no multiple of num_heads, 12"),
+        ({"batch": {"sources": "ehr"}}, r"settings\.batch\.sources: expected a list, got 'ehr'"),
         ({"batch": {"size": True}}, r"settings\.batch\.size: expected int"),
         ({"model": {"image": {"mean": [0.5]}}}, r"settings\.model\.image\.mean: expected 3 numbers"),
         ({"model": 3}, r"settings\.model: expected a group"),
@@ -43,3 +56,10 @@ def test_replace_changes_one_switch():
     assert changed.replace(loss={"centroid": "full"}) == paper()
     with pytest.raises(ValueError, match="unknown key 'lost'"):
         paper().replace(lost={})
+
+
+def test_replace_keeps_what_is_not_named_in_groups_within_groups():
+    changed = demo().replace(model={"text": {"width": 32}})
+    assert (changed.model.text.width, changed.model.text.num_layers) == (32, demo().model.text.num_layers)
+    assert changed.replace(model={"text": {"width": 64}}) == demo()
+    assert demo().replace(model=paper().to_json()["model"]).model == paper().model

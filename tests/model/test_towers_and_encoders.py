@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,6 +125,8 @@ def test_a_run_starts_from_the_folder(folder, toy, tmp_path):
         (lambda path: (path / "open_clip_config.json").unlink(), "give a folder in open_clip's format"),
         (lambda path: (path / "open_clip_model.safetensors").unlink(), "no weights"),
         (lambda path: save_file({"a": torch.zeros(1)}, path / "open_clip_model.safetensors"), "does not fit"),
+        (lambda path: (path / "open_clip_model.safetensors").write_bytes(b"123"), r"safetensors: is torn"),
+        (lambda path: (path / "open_clip_config.json").write_text("{"), r"config\.json: not readable as JSON"),
     ],
 )
 def test_a_broken_towers_folder_is_named(folder, tmp_path, change, message):
@@ -237,6 +240,28 @@ def test_padding_and_sharing_texts_change_nothing(toy, model):
             values.append(model.encode("cxr", "report", collate.inputs(toy.sources["cxr"], "report", records)))
     assert torch.allclose(values[0], values[1], atol=1e-5)
     assert torch.allclose(values[0], values[2], atol=1e-5)
+
+
+def test_padding_is_the_token_that_the_corpus_pads_with(toy):
+    meta = json.loads(json.dumps(toy.meta))
+    for source, name in (("ehr", "note"), ("cxr", "report")):
+        meta["sources"][source]["modalities"][name]["pad_id"] = 9
+    model = MedCSP(ModelDescription.of_corpus(replace(toy, meta=meta), settings=tiny())).eval()
+    short, padded, zeros = ([1, 5, 2], [1, 5, 2, 9, 9], [1, 5, 2, 0, 0])
+    with torch.inference_mode():
+        alone, beside, other = (model.encode_text(torch.tensor([tokens])) for tokens in (short, padded, zeros))
+    assert torch.allclose(alone, beside, atol=1e-5)
+    assert (alone - other).abs().max() > 1e-4, "0 is a word here"
+    meta["sources"]["ehr"]["modalities"]["note"]["pad_id"] = 3
+    with pytest.raises(ValueError, match=r"pad with tokens \[3, 9\]"):
+        ModelDescription.of_corpus(replace(toy, meta=meta), settings=tiny())
+
+
+def test_towers_that_pad_with_another_token_are_refused(folder, tmp_path):
+    moved = shutil.copytree(folder, tmp_path / "towers")
+    (moved / "config.json").write_text('{"hidden_size": 16}')
+    with pytest.raises(ValueError, match="pads with token 0, the corpus with 9"):
+        describe_towers(tiny(towers_folder=moved).model, vocab_size=1, pad_id=9)
 
 
 def test_raw_towers_leave_the_head_off(toy, model):

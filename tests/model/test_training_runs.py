@@ -5,16 +5,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from medcsp_model.batches import RandomPlan
 from medcsp_model.checkpoint import last_state
+from medcsp_model.command import start
 from medcsp_model.corpus import Corpus
 from medcsp_model.model import load_model
 from medcsp_model.settings import Settings
@@ -388,3 +391,64 @@ def test_a_single_source_trains(toy, tmp_path):
     done = Trainer(Corpus.open(toy.folder), settings=settings, folder=tmp_path).run()
     assert done["loss_p"] == done["loss_d"] == 0
     assert done["loss_a"] > 0
+
+
+def test_a_folder_of_another_run_names_what_differs(toy, undisturbed):
+    changed = recipe().replace(loss={"tau": 0.2}, optimiser={"lr": 0.1})
+    with pytest.raises(ValueError, match=r"2 differ: settings\.loss\.tau, settings\.optimiser\.lr$"):
+        Trainer(toy, settings=changed, folder=undisturbed)
+
+
+def test_settings_made_by_hand_are_checked_too(toy, tmp_path):
+    made = recipe()
+    for group, message in (
+        ({"loss": replace(made.loss, centroid="leave-one-out")}, "centroid: 'leave-one-out' is none of"),
+        ({"optimiser": replace(made.optimiser, clip_norm=-1.0)}, "clip_norm: must be 0 or more"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Trainer(toy, settings=replace(made, **group), folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"batch": {"size": 1}}, r"settings\.batch\.size: 1, and \d+ records of 'cxr' to pass over: a batch needs two"),
+        (
+            {"batch": {"validation_share": 0.999999}},
+            r"settings\.batch\.validation_share: 0\.999999 keeps out all \d+ records of split 'pretrain'",
+        ),
+        (
+            {"model": recipe().to_json()["model"] | {"image": {"timm_model_name": "no_such_model"}}},
+            r"settings\.model\.image: Unknown model \(no_such_model\)",
+        ),
+    ],
+)
+def test_what_cannot_train_is_refused_by_its_setting(toy, tmp_path, changed, message):
+    with pytest.raises(ValueError, match=message):
+        Trainer(toy, settings=recipe(**changed), folder=tmp_path / "run").run()
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_was_saved(toy, tmp_path, monkeypatch, capfd):
+    def refuse(tensors, path):
+        raise SafetensorError("I/O error: No space left on device")
+
+    folder = tmp_path / "run"
+    with pytest.raises(StoppedError):
+        Trainer(toy, settings=recipe(), folder=folder, should_stop=stop_after(4)).run()
+    with monkeypatch.context() as patch:
+        patch.setattr("medcsp_model.checkpoint.save_file", refuse)
+        assert start(lambda: len(Trainer(toy, settings=recipe(), folder=folder).run())) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: ") and "weights.safetensors.part" in line and "No space left" in line
+    assert last_state(folder)[1]["step"] == 4
+
+
+def test_two_trainings_never_write_into_one_folder(toy, tmp_path):
+    def another() -> bool:
+        Trainer(toy, settings=recipe(), folder=tmp_path / "run").run()
+        return False
+
+    with pytest.raises(ValueError, match="another process is training here"):
+        Trainer(toy, settings=recipe(), folder=tmp_path / "run", should_stop=another).run()
+    Trainer(toy, settings=recipe(), folder=tmp_path / "run").run()
