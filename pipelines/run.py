@@ -46,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # Dagster marks the run, and lets ^C through
+        print(f"failed: {STOPPED}", file=sys.stderr)
+        return 130
 
 
 def run(workspace: Workspace, *, job: str, force: bool = False) -> int:

@@ -18,7 +18,7 @@ from medcsp_model.corpus import Corpus
 from pipelines.assets.graph import STEPS
 from pipelines.profiles import profile_named
 from pipelines.resources import Sources, Workspace
-from pipelines.run import STOPPED, announce
+from pipelines.run import STOPPED, announce, main
 
 
 def only(workspace: Workspace, *names: str) -> Outcome:
@@ -256,3 +256,14 @@ def test_a_home_may_move(built_home: Path, tmp_path: Path) -> None:
     with duckdb.connect(str(moved / "warehouse.duckdb"), read_only=True) as connection:
         views = connection.sql("select sql from duckdb_views() where not internal").fetchall()
     assert views and all(str(built_home) not in text for (text,) in views)
+
+
+def test_a_key_press_that_stops_a_command_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipelines.run.workspace_from_environment", interrupted)
+    assert main([]) == 130
+    assert capsys.readouterr().err == f"failed: {STOPPED}\n"
