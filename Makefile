@@ -43,8 +43,9 @@ refresh: setup ## observe the raw files and rebuild what changed, without traini
 dev: setup ## open the Dagster UI
 	@source ./env.sh && dagster dev
 
+sql: export ASKED = $(value QUERY)
 sql: setup ## open the catalogue at a SQL prompt; QUERY="select ..." answers one question
-	@source ./env.sh && python -m lake.prompt $(if $(QUERY),--query "$(QUERY)")
+	@source ./env.sh && python -m lake.prompt $(if $(value QUERY),--query "$$ASKED")
 
 test: setup ## run the tests
 	@source ./env.sh && python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -39,7 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\n".join(problems or [f"{len(lake.tables())} tables are what their manifests say"]))
             return 1 if problems else 0
         case _:
-            removed = collect(lake, grace_days=options.grace_days, dry_run=options.dry_run, runs=options.runs)
+            try:
+                removed = collect(lake, grace_days=options.grace_days, dry_run=options.dry_run, runs=options.runs)
+            except OSError as error:
+                print(f"error: {error}; see to its rights, and run it again", file=sys.stderr)
+                return 1
             word = "would delete" if options.dry_run else "deleted"
             lines = [*map(str, removed), f"{word} {len(removed)} files and folders"]
     print("\n".join(lines))

@@ -104,7 +104,10 @@ def _pinned_versions(pins: Path) -> Iterator[str]:
 def _garbage_of_scratch(scratch: Path, oldest: float) -> Iterator[Path]:
     """Scratch folders, and what DuckDB spilled, that no live process holds and nothing touched lately."""
     for path in sorted(scratch.glob("*/*")):
-        if path.suffix == ".lock" or path.stat().st_mtime >= oldest:
+        try:
+            if path.suffix == ".lock" or path.stat().st_mtime >= oldest:
+                continue
+        except FileNotFoundError:  # its process has finished meanwhile
             continue
         lock = path.with_name(path.name + ".lock")
         if not lock.exists():

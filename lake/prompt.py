@@ -4,6 +4,7 @@ Every statement opens the catalogue afresh and read-only: it sees what a run has
 """
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,8 @@ def answer(catalogue: Path, statement: str) -> bool:
     except duckdb.Error as error:
         print(f"error: {error}", file=sys.stderr)
         return False
+    except BrokenPipeError:  # `| head` has seen enough; the interpreter must not try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return True
 
 

@@ -5,6 +5,7 @@ method (`profiles.py`).
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from pipelines.sources.checksums import MODES, Mode
 REPOSITORY = Path(__file__).resolve().parent.parent
 COMPANION = ("mimic_cxr", "mimic_cxr_jpg")
 """What is written for the subjects of a real EHR tree."""
+_READ_AS_ADDRESS = re.compile(r"\?|%[0-9a-fA-F]{2}")
+"""DuckDB and SQLAlchemy take the paths of their files for addresses: they would open another one, or none."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,13 @@ class Workspace:
             text = text.replace(root, known[root])
         return text
 
+    def refusal(self, error: OSError) -> str:
+        """Return what the system refused, such as room on a disk, and where; below a source only its root is named."""
+        path = Path(str(error.filename or self.home))
+        roots = [root for root in self.sources.roots.values() if path.is_relative_to(root)]
+        where = roots[0] if roots else path if path.is_relative_to(self.home) else self.home
+        return f"{error.strerror or type(error).__name__} ({where}): see to its room and rights, and run it again"
+
     @property
     def image_store(self) -> ImageStore:
         """The store of decoded pixels of the profile's size, beside the table that names them."""
@@ -125,10 +135,12 @@ def workspace_from_environment(environment: Mapping[str, str] = os.environ) -> W
     demos: all of them, or an X-ray companion for the real MIMIC-IV tree that MEDCSP_MIMIC_IV names.
 
     Raises:
-        ValueError: a variable names a folder that does not exist, or a profile or choice that is not known; or the
-            profile is a demo and the home was made from real sources.
+        ValueError: a variable names a folder that does not exist, or a profile or choice that is not known; the home
+            has a name that databases misread; or the profile is a demo and the home was made from real sources.
     """
-    home = Path(environment.get("MEDCSP_HOME") or REPOSITORY / ".medcsp").resolve()
+    home = Path(environment.get("MEDCSP_HOME") or REPOSITORY / ".medcsp").expanduser().resolve()
+    if found := _READ_AS_ADDRESS.search(str(home)):
+        raise ValueError(f"MEDCSP_HOME is {home}: DuckDB and SQLite cannot have {found[0]} in a path, take another")
     name, profile = profile_of(home, environment)
     check_declared(profile)
     roots = {name: _root(source.variable, environment) for name, source in SOURCES.items()}

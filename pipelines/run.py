@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+from sqlalchemy.exc import OperationalError
 
 from data_contracts.evaluation import Metrics
 from lake import Lake
@@ -20,9 +21,11 @@ from pipelines.assets.graph import STEPS
 from pipelines.assets.report import page_path
 from pipelines.automation import EVERYTHING, REFRESH, TRAIN
 from pipelines.resources import REPOSITORY, Workspace, workspace_from_environment
+from pipelines.sources import SOURCES
 
 SHOWN = ("recall_at_k", "precision_at_k")
 CLASSIFIED = ("auroc", "f1", "balanced_accuracy")
+STOPPED = "the run was stopped; the same command goes on where it was"
 HORIZONS = ("unbounded", "within_30d")
 """Of the modes of predictions, those of the paper's figures."""
 
@@ -37,9 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     try:
         return run(workspace_from_environment(), job=options.job, force=options.force)
-    except ValueError as error:
+    except OperationalError as error:  # of Dagster's records, for instance where the disk is full
+        print(f"error: {error.orig} (MEDCSP_HOME): see to its room and rights, and run it again", file=sys.stderr)
+        return 2
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # Dagster marks the run, and lets ^C through
+        print(f"failed: {STOPPED}", file=sys.stderr)
+        return 130
 
 
 def run(workspace: Workspace, *, job: str, force: bool = False) -> int:
@@ -72,7 +81,10 @@ def announce(workspace: Workspace) -> None:
     for name, root in sorted(workspace.sources.roots.items()):
         print(f"  {name}: {'synthetic' if name in workspace.sources.synthetic else root}")
     for name, variable in sorted(workspace.sources.absent.items()):
-        print(f"  {name}: not available (set {variable}); its tables are empty, its modality is masked")
+        if SOURCES[name].required:
+            print(f"  {name}: needed, and {variable} is not set")
+        else:
+            print(f"  {name}: not available (set {variable}); its tables are empty, its modality is masked")
     sys.stdout.flush()
 
 
@@ -258,13 +270,18 @@ def check_gate(metrics: pl.DataFrame, min_lift: float) -> int:
 
 
 def failures(result: dg.ExecuteInProcessResult) -> list[str]:
-    """Return one readable line per step that failed."""
+    """Return one readable line per reason that steps failed for; code that broke shows where."""
     lines = []
     for event in result.filter_events(lambda event: event.is_step_failure):
-        error = event.step_failure_data
-        failure = error.user_failure_data
-        lines.append(failure.description if failure and failure.description else str(error.error_display_string))
-    return lines
+        data = event.step_failure_data
+        failure = data.user_failure_data
+        if failure and failure.description:
+            lines.append(failure.description)
+        elif data.error and data.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+            lines.append(STOPPED)
+        else:
+            lines.append(str(data.error_display_string))
+    return list(dict.fromkeys(lines))
 
 
 if __name__ == "__main__":

@@ -157,6 +157,10 @@ def materialize(step: Step, context: dg.AssetExecutionContext) -> dg.Materialize
     except (InputMissingError, PublishError, LaunchError, ValueError) as error:
         say_last(str(error))
         raise dg.Failure(description=str(error), allow_retries=False) from error
+    except OSError as error:
+        line = f"{step.name}: {workspace.refusal(error)}"
+        say_last(line)
+        raise dg.Failure(description=line, allow_retries=False) from None  # the system's own message names any file
     seconds = time.monotonic() - started
     say = context.log.info if is_current else lambda line: _say(context, line)
     say(f"{step.name}: {'current' if is_current else 'built'}, {manifest.rows:,} rows, {seconds:.2f} s")

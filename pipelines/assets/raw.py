@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from lake import code_version, file_digest, fingerprint, raw_version, short_hash, write_atomic
+from lake.files import locked
 from pipelines import synthetic
 from pipelines.resources import Sources, Workspace
 from pipelines.sources import SOURCES, TABLES, RawTable
@@ -115,10 +116,14 @@ def synthetic_sources(workspace: Workspace) -> dg.AssetsDefinition:
         started = time.monotonic()
         wanted = synthetic_fingerprint(workspace)
         stamp = workspace.home / "raw" / "synthetic.json"
-        is_current = stamp.exists() and json.loads(stamp.read_text())["fingerprint"] == wanted
-        if not is_current:
-            write_synthetic(workspace)
-            write_atomic(stamp, json.dumps({"fingerprint": wanted}) + "\n")
+        try:
+            with locked(workspace.home / "locks" / "synthetic.lock"):  # another run in this home would move them away
+                is_current = stamp.exists() and json.loads(stamp.read_text())["fingerprint"] == wanted
+                if not is_current:
+                    write_synthetic(workspace)
+                    write_atomic(stamp, json.dumps({"fingerprint": wanted}) + "\n")
+        except OSError as error:
+            raise dg.Failure(f"{SYNTHETIC}: {workspace.refusal(error)}", allow_retries=False) from None
         metadata = {"memoised": is_current, "seconds": time.monotonic() - started}
         return dg.MaterializeResult(data_version=dg.DataVersion(wanted), metadata=metadata)
 

@@ -9,12 +9,13 @@ file.
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
-from lake.files import fsync_path, sha256_file
+from lake.files import fsync_path, locked, sha256_file
 
 STAT_SCHEMA = {"path": pl.String, "size_bytes": pl.Int64, "mtime_ns": pl.Int64}
 DECODED_SCHEMA = {
@@ -48,7 +49,7 @@ def stat_films(root: Path, paths: Iterable[str]) -> pl.DataFrame:
 
 
 class FilmJournal:
-    """The journal of one code and one set of settings.
+    """The journal of one code and one set of settings, which several processes may read and add to at once.
 
     Args:
         folder: where its parts lie; made when the first is written.
@@ -59,6 +60,12 @@ class FilmJournal:
 
     def rows(self) -> pl.DataFrame:
         """Return the last row of every film, with the columns of SCHEMA."""
+        if not self.folder.is_dir():
+            return pl.DataFrame(schema=SCHEMA)
+        with self._alone():
+            return self._rows()
+
+    def _rows(self) -> pl.DataFrame:
         parts = [pl.read_parquet(path, glob=False) for path in self._parts()]
         rows = pl.concat(parts) if parts else pl.DataFrame(schema=SCHEMA)
         return rows.unique("path", keep="last", maintain_order=True)
@@ -67,16 +74,26 @@ class FilmJournal:
         """Add rows; they are on disk when this returns."""
         if rows.is_empty():
             return
-        number = max((_number(path) for path in self._parts()), default=0) + 1
-        self._write(rows.select(*SCHEMA), number)
+        with self._alone():
+            number = max((_number(path) for path in self._parts()), default=0) + 1
+            self._write(rows.select(*SCHEMA), number)
 
     def compact(self) -> None:
         """Make one part of many."""
-        parts = self._parts()
-        if len(parts) > 1:
-            self._write(self.rows(), _number(parts[-1]) + 1)
-            for path in parts:
-                path.unlink()
+        if not self.folder.is_dir():
+            return
+        with self._alone():
+            parts = self._parts()
+            if len(parts) > 1:
+                self._write(self._rows(), _number(parts[-1]) + 1)
+                for path in parts:
+                    path.unlink()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other runs in this home out: they would take the same number, and miss parts made one of."""
+        with locked(self.folder / ".lock"):
+            yield
 
     def listing(self, root: Path, stats: pl.DataFrame) -> list[str]:
         """Return one line a film for the version of their source: path, size, time of change.
@@ -111,7 +128,7 @@ class FilmJournal:
         return [" ".join(str(cell) for cell in row) for row in listed.iter_rows()]
 
     def _parts(self) -> list[Path]:
-        return sorted(self.folder.glob("part-*.parquet"), key=_number) if self.folder.is_dir() else []
+        return sorted(self.folder.glob("part-*.parquet"), key=_number)
 
     def _write(self, rows: pl.DataFrame, number: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

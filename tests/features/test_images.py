@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from data_contracts.features import CxrImages
+from lake.files import locked_if_free
 from pipelines.features import images
-from pipelines.features.film_journal import FilmJournal, stat_films
+from pipelines.features.film_journal import SCHEMA, FilmJournal, stat_films
 from pipelines.features.image_store import ImageStore
 from pipelines.features.images import decode_images
 
@@ -201,7 +202,7 @@ def test_a_killed_run_resumes_where_its_journal_ends(tmp_path, settled, journal,
     read.append("c.png")
     assert decode(settled, tmp_path, store, journal=journal).equals(whole)
     assert read[1:] == ["damaged.png", "c.png", "again.png"]
-    assert len(list(journal.folder.iterdir())) == 1
+    assert len(list(journal.folder.glob("part-*"))) == 1
 
 
 def test_what_a_killed_run_left_beside_the_index_goes(tmp_path, films):
@@ -249,3 +250,22 @@ def test_no_film_gives_no_row(tmp_path, films):
     rows = decode(films.clear(), tmp_path, ImageStore(tmp_path / "store"))
     assert rows.is_empty()
     assert set(CxrImages.column_names()) <= set(rows.columns)
+
+
+def test_whoever_reads_or_writes_a_journal_keeps_other_runs_out(journal, monkeypatch):
+    """Another run would take the same number for its part, or make one of parts that are about to be read."""
+    free = []
+
+    def look(self):
+        with locked_if_free(self.folder / ".lock") as is_free:
+            free.append(is_free)
+        return parts_of(self)
+
+    parts_of = FilmJournal._parts
+    monkeypatch.setattr(FilmJournal, "_parts", look)
+    row = {name: [1 if dtype.is_integer() else None] for name, dtype in SCHEMA.items()}
+    journal.append(pl.DataFrame(row, schema=SCHEMA))
+    journal.append(pl.DataFrame(row, schema=SCHEMA))
+    journal.compact()
+    assert journal.rows().height == 1
+    assert free and not any(free)

@@ -1,20 +1,24 @@
 """Sources that are absent, files that are broken: one readable error or a counted rejection, and nothing lost."""
 
+import errno
 import gzip
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 from graph_runs import Outcome, copy_home, making, run_job, tiny_workspace, versions
 
 from lake import Lake
+from lake.files import locked_if_free
 from medcsp_model.corpus import Corpus
 from pipelines.assets.graph import STEPS
 from pipelines.profiles import profile_named
 from pipelines.resources import Sources, Workspace
-from pipelines.run import announce
+from pipelines.run import STOPPED, announce, main
 
 
 def only(workspace: Workspace, *names: str) -> Outcome:
@@ -47,6 +51,53 @@ def test_a_missing_required_root_names_its_variable(tmp_path: Path) -> None:
     outcome = run_job(tiny_workspace(tmp_path, profile="default"), only=["mimic_iv__patients"])
     assert not outcome.success
     assert outcome.failures == ["source mimic_iv has no root: set MEDCSP_MIMIC_IV to the folder of its release"]
+
+
+def test_a_required_root_that_is_missing_is_said_at_once_and_its_failure_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = tiny_workspace(tmp_path, profile="default")
+    announce(workspace)
+    assert "mimic_iv: needed, and MEDCSP_MIMIC_IV is not set" in capsys.readouterr().out
+    outcome = run_job(workspace, only=["mimic_iv__patients", "mimic_iv__admissions"])
+    assert outcome.failures == ["source mimic_iv has no root: set MEDCSP_MIMIC_IV to the folder of its release"]
+
+
+def test_a_full_disk_is_a_line_that_names_no_raw_file(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(film))
+
+    film = workspace.sources.roots["mimic_cxr"] / "files" / "p10" / "p10000032" / "film.dcm"
+    (workspace.home / "lake" / "features" / "cxr_images" / "current.json").unlink()
+    monkeypatch.setattr("pipelines.assets.images.images.decode_images", full)
+    events = tmp_path / "events.jsonl"
+    outcome = run_job(workspace, only=["cxr_images"], events=events)
+    (line,) = outcome.failures
+    assert line.startswith(f"cxr_images: No space left on device ({workspace.sources.roots['mimic_cxr']}): see to")
+    assert "p10000032" not in events.read_text()
+
+
+def test_a_stopped_run_says_that_it_was_stopped(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*arguments: object, **options: object) -> None:
+        raise dg.DagsterExecutionInterruptedError
+
+    (workspace.home / "lake" / "features" / "cxr_images" / "current.json").unlink()
+    monkeypatch.setattr("pipelines.assets.images.images.decode_images", stopped)
+    assert run_job(workspace, only=["cxr_images"]).failures == [STOPPED]
+
+
+def test_a_run_that_writes_synthetic_sources_keeps_others_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free: list[bool] = []
+
+    def look(workspace: Workspace) -> None:
+        with locked_if_free(workspace.home / "locks" / "synthetic.lock") as is_free:
+            free.append(is_free)
+
+    monkeypatch.setattr("pipelines.assets.raw.write_synthetic", look)
+    assert run_job(tiny_workspace(tmp_path), only=["synthetic_sources"]).success
+    assert free == [False]
 
 
 def test_a_root_that_is_no_folder_is_refused_before_anything_runs(tmp_path: Path) -> None:
@@ -205,3 +256,14 @@ def test_a_home_may_move(built_home: Path, tmp_path: Path) -> None:
     with duckdb.connect(str(moved / "warehouse.duckdb"), read_only=True) as connection:
         views = connection.sql("select sql from duckdb_views() where not internal").fetchall()
     assert views and all(str(built_home) not in text for (text,) in views)
+
+
+def test_a_key_press_that_stops_a_command_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipelines.run.workspace_from_environment", interrupted)
+    assert main([]) == 130
+    assert capsys.readouterr().err == f"failed: {STOPPED}\n"

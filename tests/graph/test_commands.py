@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from commands_as_typed import in_bash, said_in, typed
-from graph_runs import BIN, environment, versions
+from graph_runs import BIN, copy_home, environment, versions
 
 from lake import Lake
 from pipelines.assets.glue import SWEEPS
@@ -186,6 +186,15 @@ def ask(address: str, server: subprocess.Popen[bytes]) -> list[dict]:
             return nodes
         time.sleep(0.25)
     raise AssertionError(f"no assets after {DEADLINE_SECONDS} s")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_sql_takes_a_question_as_it_is_and_a_pipe_that_closes(built_home: Path, tmp_path: Path) -> None:
+    home = copy_home(built_home, tmp_path / "home")
+    asked = in_bash("""make sql QUERY="select '\\`id\\` \\$HOME' as x, count(*) as \\"n\\" from published" """, home)
+    assert asked.returncode == 0 and "`id` $HOME" in asked.stdout, asked.stdout + asked.stderr
+    wide = in_bash("set +o pipefail; make sql QUERY='select * from code_mappings limit 60' | true", home)
+    assert wide.returncode == 0 and wide.stderr == ""
 
 
 TARGETS = re.findall(r"^([a-z-]+):.*## ", (REPOSITORY / "Makefile").read_text(), flags=re.M)

@@ -9,10 +9,11 @@ import pytest
 from graph_runs import tiny_workspace
 
 from lake import Lake
+from lake.store import default_home
 from pipelines.definitions import build_defs
 from pipelines.home import made_with, profile_of, remember
 from pipelines.profiles import default, demo, paper
-from pipelines.resources import REPOSITORY
+from pipelines.resources import REPOSITORY, workspace_from_environment
 
 
 def test_a_command_without_a_profile_takes_that_of_the_home(tmp_path: Path) -> None:
@@ -58,3 +59,30 @@ def test_a_new_home_is_its_owners_alone_and_an_old_one_stays_as_it_is(tmp_path: 
         subprocess.run(["bash", "-euc", script], cwd=REPOSITORY, check=True)
     assert mode(shared) == 0o750
     assert {mode(home) for home in (of_graph, of_lake, of_shell)} == {0o700}
+
+
+def test_a_home_may_be_named_by_a_relative_path_and_by_a_tilde(tmp_path: Path) -> None:
+    show = f'source {REPOSITORY}/env.sh; echo "$MEDCSP_HOME"; echo "$DAGSTER_HOME"'
+    for named in ("homes/of mine", "~/homes/of mine"):
+        done = subprocess.run(
+            ["bash", "-euc", show],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "MEDCSP_HOME": named},
+            capture_output=True,
+            text=True,
+        )
+        home = tmp_path / "homes" / "of mine"
+        assert done.stdout.splitlines() == [str(home), str(home / "dagster")], done.stderr
+
+
+def test_a_tilde_means_the_same_to_the_graph_and_to_the_lake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MEDCSP_HOME", "~/home")
+    assert workspace_from_environment().home == default_home() == tmp_path / "home"
+
+
+@pytest.mark.parametrize("name", ["what?", "100%25"])
+def test_a_name_that_databases_misread_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"MEDCSP_HOME is .* take another"):
+        workspace_from_environment({"MEDCSP_HOME": str(tmp_path / name)})
+    assert workspace_from_environment({"MEDCSP_HOME": str(tmp_path / "a 100% [good] 'home'#1")})

@@ -221,3 +221,19 @@ def test_the_command_line_lists_verifies_and_cleans(lake: Lake, two_versions, ca
 def test_the_command_line_says_where_it_looked(tmp_path, capsys):
     assert main(["ls", "--home", str(tmp_path / "nowhere")]) == 1
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_the_command_line_says_in_a_line_what_it_may_not_do(lake, two_versions, capsys, monkeypatch):
+    def refused(*arguments, **options):
+        raise PermissionError(13, "Permission denied", str(lake.home / "warehouse.lock"))
+
+    monkeypatch.setattr("lake.__main__.collect", refused)
+    assert main(["gc", "--home", str(lake.home)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and "warehouse.lock" in said and said.count("\n") == 1
+
+
+def test_scratch_that_goes_while_gc_looks_stops_nothing(lake, two_versions, monkeypatch):
+    gone = lake.home / "scratch" / "duckdb" / "gone"
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([gone] if pattern == "*/*" else []))
+    assert collect(lake) == []
