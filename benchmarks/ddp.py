@@ -24,7 +24,7 @@ from benchmarks.train_step import write_corpus
 from medcsp_model.batches import PlanInputs, make_plan
 from medcsp_model.collate import Collate
 from medcsp_model.corpus import Corpus
-from medcsp_model.distributed import connected
+from medcsp_model.distributed import Ranks, connected
 from medcsp_model.gradient_cache import GradientCache
 from medcsp_model.model import MedCSP, ModelDescription
 from medcsp_model.step import add_gradients
@@ -39,25 +39,32 @@ def train(rank: int, size: int, port: int, folder: Path, answers: Any) -> None:
     torch.set_num_threads(1)
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ.update(address | {"RANK": str(rank), "WORLD_SIZE": str(size)})
-    corpus, settings = Corpus.open(folder / "corpus"), small_settings().replace(batch={"size": BATCH})
     with connected("cpu") as ranks:
-        torch.manual_seed(0)
-        model = MedCSP(ModelDescription.of_corpus(corpus, settings=settings)).train()
-        optimiser = make_optimiser(model, settings=settings.optimiser)
-        plan = make_plan(PlanInputs.from_corpus(corpus, split="pretrain"), settings=settings.batch, seed=0)
-        collate = Collate(corpus, device=ranks.device, pad_to=16, context_length=512)
-        cache = GradientCache(model, ranks=ranks, precision="float32")
-        for step in range(STEPS + 1):
-            if step == 1:  # the first one warms up
-                began = time.process_time()
-            work = make_work(step, plan=plan, collate=collate, ranks=ranks, micro_batch=0)
-            optimiser.zero_grad(set_to_none=True)
-            add_gradients(work, cache=cache, ranks=ranks, settings=settings.loss, seeds=[step])
-            if step == 0 and ranks.is_first:
-                gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-                save_file(gradients, folder / f"gradients_{size}.safetensors")
-            optimiser.step()
-        answers.put((time.process_time() - began) / (STEPS * plan.size))
+        taken = cpu_seconds(ranks, folder)  # what averages gradients is gone before its group is
+    answers.put(taken)
+
+
+def cpu_seconds(ranks: Ranks, folder: Path) -> float:
+    """CPU seconds per sample of one process's steps behind the first, which warms up."""
+    corpus, settings = Corpus.open(folder / "corpus"), small_settings().replace(batch={"size": BATCH})
+    torch.manual_seed(0)
+    model = MedCSP(ModelDescription.of_corpus(corpus, settings=settings)).train()
+    optimiser = make_optimiser(model, settings=settings.optimiser)
+    plan = make_plan(PlanInputs.from_corpus(corpus, split="pretrain"), settings=settings.batch, seed=0)
+    collate = Collate(corpus, device=ranks.device, pad_to=16, context_length=512)
+    cache = GradientCache(model, ranks=ranks, precision="float32")
+    began = 0.0
+    for step in range(STEPS + 1):
+        if step == 1:
+            began = time.process_time()
+        work = make_work(step, plan=plan, collate=collate, ranks=ranks, micro_batch=0)
+        optimiser.zero_grad(set_to_none=True)
+        add_gradients(work, cache=cache, ranks=ranks, settings=settings.loss, seeds=[step])
+        if step == 0 and ranks.is_first:
+            gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+            save_file(gradients, folder / f"gradients_{ranks.size}.safetensors")
+        optimiser.step()
+    return (time.process_time() - began) / (STEPS * plan.size)
 
 
 def seconds_per_sample(size: int, folder: Path) -> float:
