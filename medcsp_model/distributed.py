@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from medcsp_model.command import die_with_parent
+
 CPU = torch.device("cpu")
 
 
@@ -146,8 +148,9 @@ def choose_device(setting: str, *, local_rank: int = 0) -> torch.device:
 def connected(setting: str, *, timeout_seconds: int = 600) -> Iterator[Ranks]:
     """This process among those that `torchrun` started, if it did: nccl between CUDA devices, gloo between CPUs.
 
-    One that leaves with an error says no farewell, which would wait for the others. Its connections close as it ends,
-    and the others find out: at once between CPUs; between CUDA devices when `torchrun` ends them, or after the timeout.
+    They end with what started them, a killed `torchrun` too. One that leaves with an error says no farewell, which
+    would wait for the others. Its connections close as it ends, and the others find out: at once between CPUs; between
+    CUDA devices when `torchrun` ends them, or after the timeout.
 
     Args:
         setting: `settings.run.device`.
@@ -160,6 +163,7 @@ def connected(setting: str, *, timeout_seconds: int = 600) -> Iterator[Ranks]:
     if size == 1:
         yield Ranks(device=device)
         return
+    die_with_parent()
     backend, timeout = "nccl" if device.type == "cuda" else "gloo", timedelta(seconds=timeout_seconds)
     dist.init_process_group(backend, rank=rank, world_size=size, timeout=timeout)
     yield Ranks(rank, size, device)

@@ -1,6 +1,10 @@
 """Whole runs of several processes: the same weights as of one, files of the first alone, and resuming with others."""
 
 import json
+import multiprocessing
+import os
+import select
+import signal
 import sys
 from datetime import timedelta
 
@@ -157,3 +161,23 @@ def test_processes_wait_for_each_other_so_long(monkeypatch):
     with pytest.raises(KeyError), connected("cpu"):
         raise KeyError
     assert len(waits) == 3, "who leaves with an error says no farewell"
+
+
+def test_processes_end_with_what_started_them(as_processes):
+    """A pipe that they alone hold open closes behind them, though nobody is left who could end them."""
+    said, saying = os.pipe()
+
+    def wait(ranks):
+        os.write(saying, b".")
+        signal.alarm(60)  # so that a failure leaves nobody behind
+        signal.pause()
+
+    starter = multiprocessing.get_context("fork").Process(target=as_processes, args=(2, wait))
+    starter.start()
+    os.close(saying)
+    assert [os.read(said, 1), os.read(said, 1)] == [b".", b"."]
+    starter.kill()
+    assert select.select([said], [], [], 30)[0], "they outlive it"
+    assert os.read(said, 1) == b""
+    starter.join()
+    os.close(said)
