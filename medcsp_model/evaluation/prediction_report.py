@@ -2,7 +2,7 @@
 
 run.json of `python -m medcsp_model.evaluate`: {"task": "prediction", "questions": [...], "trials", "code", "output",
 "settings"}; `settings` as in `medcsp_model.settings.PredictionEvaluation`, `trials` a folder that outlives a run: what
-is trained there is not trained again (`medcsp_model.evaluation.prediction`) while the digest of the code that trains
+is trained there is not trained again (`medcsp_model.evaluation.sweep`) while the digest of the code that trains
 the method stays, which `code` has by name. A question:
 
     labels            plain values that stand in each of its rows: task, dataset, cohort, mode
@@ -36,8 +36,9 @@ from medcsp_model.checkpoint import write_json
 from medcsp_model.evaluation import areas, scores
 from medcsp_model.evaluation.areas import Floats
 from medcsp_model.evaluation.curves import curve
-from medcsp_model.evaluation.prediction import Method, Result, Sweep, Workers, pick_device, train_all
+from medcsp_model.evaluation.prediction import Method, pick_device
 from medcsp_model.evaluation.scores import Estimate
+from medcsp_model.evaluation.sweep import Result, Sweep, Workers, train_all
 from medcsp_model.evaluation.task_data import Part, TaskData, TaskError
 from medcsp_model.settings import PredictionEvaluation
 

@@ -41,7 +41,8 @@ MODULES = {
     **dict.fromkeys(("lstm_bert", "cnn_bert", "encoder_bert", "star_bert"), "gated"),
     **dict.fromkeys(("logistic_regression", "gradient_boosting"), "tables"),
 }
-"""Module of each method: it and what it imports, the loop among it, is the code that names the method's trainings."""
+"""Module of each method: it, what it imports, the loop among it, and `SWEEP` are the code that names its trainings."""
+SWEEP = "medcsp_model.evaluation.sweep"
 OF_CHECKPOINT = ("medcsp", "medcsp_linear_probe")
 """Methods that start from our checkpoint's weights; all others, the same network from scratch too, read none."""
 MODELS = tuple(contract for pair in CHECKPOINTS.values() for contract in pair)
@@ -147,7 +148,7 @@ def _evaluate(build: Build, contract: type[Contract]) -> Made:
 
 @cache
 def _code_of(module: str) -> str:
-    return code_version(f"{BASELINES}.{module}")
+    return code_version(f"{BASELINES}.{module}", SWEEP)
 
 
 def _places(build: Build, contract: type[Contract]) -> Places:

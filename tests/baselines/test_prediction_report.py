@@ -16,8 +16,8 @@ from medcsp_model.baselines.ehr.gated import Gated
 from medcsp_model.baselines.ehr.registry import NAMES, methods
 from medcsp_model.baselines.ehr.text import TextSettings
 from medcsp_model.evaluation import curves, prediction_report
-from medcsp_model.evaluation.prediction import Result
 from medcsp_model.evaluation.prediction_report import Answer, Question, evaluate_prediction, why_not
+from medcsp_model.evaluation.sweep import Result
 from medcsp_model.evaluation.task_data import TaskData
 from medcsp_model.settings import PredictionEvaluation, SweepSettings
 from pipelines.assets.predictions import BASELINES, DONE, MODULES, OF_CHECKPOINT

@@ -17,7 +17,8 @@ from medcsp_model.baselines.ehr.medhmp import MedHmp
 from medcsp_model.baselines.ehr.medhmp_pretraining import Stage
 from medcsp_model.baselines.ehr.registry import demo_methods
 from medcsp_model.corpus import Corpus
-from medcsp_model.evaluation.prediction import Fitted, Method, Network, Point, Sweep, pick_device
+from medcsp_model.evaluation.prediction import Fitted, Method, Network, Point, pick_device
+from medcsp_model.evaluation.sweep import Sweep
 from medcsp_model.evaluation.task_data import InputSizes, Part, TaskBatch, TaskData
 from medcsp_model.settings import SweepSettings
 

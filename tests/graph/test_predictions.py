@@ -19,7 +19,7 @@ from lake import code_version
 from lake.code import ROOT
 from pipelines.assets.glue import PREDICTION_SWEEPS, _done, build_and_publish
 from pipelines.assets.graph import STEPS
-from pipelines.assets.predictions import BASELINES, MODULES
+from pipelines.assets.predictions import BASELINES, MODULES, SWEEP
 from pipelines.features.prediction_questions import EvaluationSettings
 from pipelines.launcher import Launcher, ProcessUsage
 from pipelines.resources import Workspace
@@ -129,20 +129,20 @@ def test_every_task_of_the_profile_is_asked_about(evaluated: Evaluated) -> None:
 def test_code_names_the_trainings_of_the_methods_it_trains(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "medcsp_model", tmp_path / "medcsp_model", ignore=shutil.ignore_patterns("__pycache__"))
 
+    def codes() -> dict[str, str]:
+        return {name: code_version(f"{BASELINES}.{module}", SWEEP, root=tmp_path) for name, module in MODULES.items()}
+
     def changed(path: str) -> set[str]:
         """Methods that are trained again when a file has another constant."""
-        before = {name: code_version(f"{BASELINES}.{module}", root=tmp_path) for name, module in MODULES.items()}
+        before = codes()
         with (tmp_path / "medcsp_model" / path).open("a") as file:
             file.write("\nANOTHER = 1\n")
-        return {
-            name
-            for name, module in MODULES.items()
-            if code_version(f"{BASELINES}.{module}", root=tmp_path) != before[name]
-        }
+        return {name for name, code in codes().items() if code != before[name]}
 
     assert changed("baselines/ehr/raim.py") == {"raim"}
     assert changed("baselines/ehr/medhmp_pretraining.py") == {"medhmp"}
-    assert changed("evaluation/prediction.py") == changed("evaluation/areas.py") == set(MODULES)
+    for path in ("evaluation/prediction.py", "evaluation/sweep.py", "evaluation/areas.py"):
+        assert changed(path) == set(MODULES)
     for path in ("evaluation/scores.py", "evaluation/prediction_report.py", "settings/evaluation.py"):
         assert changed(path) == set(), "what is measured trains nothing again"
 
