@@ -10,7 +10,8 @@ import time
 import numpy as np
 
 from benchmarks.index_corpus import PAPER, index_corpus
-from medcsp_model.batches import LinkedPlan, RandomPlan, link_rows, linked_in_batch, make_plan, num_steps
+from medcsp_model.batches import LinkedPlan, RandomPlan, make_plan, num_steps
+from medcsp_model.linked import link_rows, linked_in_batch
 from medcsp_model.settings import BatchSettings
 
 

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from medcsp_model.batches import PlanInputs, link_rows, linked_pairs, make_plan
+from medcsp_model.batches import PlanInputs, make_plan
+from medcsp_model.linked import link_rows, linked_pairs
 from medcsp_model.losses import Embedded, compute_losses, record_means
 from medcsp_model.settings import BatchSettings, LossSettings
 

@@ -5,7 +5,8 @@ What does not live here: the plans (`medcsp_model.batches`).
 
 import numpy as np
 
-from medcsp_model.batches import NONE, LinkedPlan, PlanInputs, RandomPlan
+from medcsp_model.batches import LinkedPlan, PlanInputs, RandomPlan
+from medcsp_model.slots import NONE
 
 
 def draws_histogram(plan: LinkedPlan | RandomPlan) -> dict[str, dict[str, int]]:

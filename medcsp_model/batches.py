@@ -20,12 +20,23 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from medcsp_model.corpus import Corpus, Image, ragged
+from medcsp_model.corpus import Corpus, Image
 from medcsp_model.settings.training import BatchSettings
-
-Ints = NDArray[np.int64]
-NONE = -1
-REACH = 32  # batches on either side in which to look for a place to exchange
+from medcsp_model.slots import (
+    NONE,
+    Ints,
+    argsort,
+    batch_of,
+    fill_slots,
+    first_of_batch,
+    grain,
+    keep_apart,
+    level,
+    mark,
+    occurrence,
+    places_left,
+    spread,
+)
 
 
 @dataclass(frozen=True)
@@ -194,7 +205,7 @@ class _SlotPlan:
         return np.random.default_rng([self.seed, *words])
 
     def _fill(self, name: str, slots: Ints, starts: Ints, stream: Ints, *, taken: Ints) -> Ints:
-        return _fill(slots, starts, stream, taken=taken, num_records=len(self.inputs.subject[name]))
+        return fill_slots(slots, starts, stream, taken=taken, num_records=len(self.inputs.subject[name]))
 
 
 def _distinct(values: Ints) -> Ints:
@@ -218,10 +229,10 @@ class RandomPlan(_SlotPlan):
         anchors = self._permutation(self.anchor, epoch)
         anchors = anchors[~np.isin(anchors, self._tail(epoch)[self.anchor])]
         clash = np.isin(anchors, before[self.anchor])
-        order = _keep_apart(clash, np.zeros(len(anchors), dtype=np.int64), np.arange(len(anchors)), starts, 0)
+        order = keep_apart(clash, np.zeros(len(anchors), dtype=np.int64), np.arange(len(anchors)), starts, 0)
         slots = {self.anchor: anchors[order]}
         for name in self.others:
-            room = _room(np.full(starts[-1], NONE), starts, len(self.inputs.records[name]), len(before[name]))
+            room = places_left(np.full(starts[-1], NONE), starts, len(self.inputs.records[name]), len(before[name]))
             stream = self._stream(name, epoch * self.num_anchors, int(room.sum()))
             slots[name] = self._fill(name, np.full(starts[-1], NONE), starts, stream, taken=before[name])
         return slots
@@ -294,7 +305,7 @@ class LinkedPlan(_SlotPlan):
             before, total = total, total + len(rows)
             count = -(-length * total // self.num_anchors) - -(-length * before // self.num_anchors)
             some = rng.choice(rows, size=min(len(rows), 2 * count), replace=False)
-            drawn.append(some[_order(_occurrence(self._subject[some]))][:count])
+            drawn.append(some[argsort(occurrence(self._subject[some]))][:count])
         return rng.permutation(np.concatenate(drawn))
 
     def _plan_body(self, epoch: int) -> dict[str, Ints]:
@@ -303,16 +314,16 @@ class LinkedPlan(_SlotPlan):
         num_before = {name: np.count_nonzero(self._tail_links(epoch - 1)[1][name] != NONE) for name in self.others}
         draws = {name: self._count(name, tail[name]) for name in self.others}
         rows = rng.permutation(self.num_anchors)
-        rows = rows[~_mark(self._anchors, tail[self.anchor])[rows]]
+        rows = rows[~mark(self._anchors, tail[self.anchor])[rows]]
         chosen = {name: self._choose_partners(name, rows, draws[name], rng) for name in self.others}
         stratum = np.zeros(len(rows), dtype=np.int64)
         for number, name in enumerate(self.others):
             stratum |= (chosen[name] != NONE).astype(np.int64) << number
-        order = _spread(stratum, self._subject[rows], rng)
-        clash = _mark(self._anchors, before[self.anchor])[rows]
+        order = spread(stratum, self._subject[rows], rng)
+        clash = mark(self._anchors, before[self.anchor])[rows]
         for name in self.others:
-            clash |= (chosen[name] != NONE) & _mark(np.arange(len(draws[name])), before[name])[chosen[name]]
-        order = order[_keep_apart(clash[order], stratum[order], self._subject[rows[order]], starts, self._quota)]
+            clash |= (chosen[name] != NONE) & mark(np.arange(len(draws[name])), before[name])[chosen[name]]
+        order = order[keep_apart(clash[order], stratum[order], self._subject[rows[order]], starts, self._quota)]
         slots = {self.anchor: self._anchors[rows[order]]}
         for name in self.others:
             partners = chosen[name][order]
@@ -320,7 +331,7 @@ class LinkedPlan(_SlotPlan):
             quota = np.full(len(starts) - 1, self._quota)
             quota[:1] -= num_before[name]
             partners = self._keep_share(partners, self._subject[rows[order]], starts, quota)
-            room = _room(partners, starts, len(self.inputs.records[name]), len(before[name]))
+            room = places_left(partners, starts, len(self.inputs.records[name]), len(before[name]))
             stream = self._fill_stream(name, draws[name] + self._count(name, partners), int(room.sum()), epoch, rng)
             slots[name] = self._fill(name, partners, starts, stream, taken=before[name])
         return slots
@@ -351,7 +362,7 @@ class LinkedPlan(_SlotPlan):
         places = np.flatnonzero(counts)
         picked = linked[first[places] + (rng.random(len(places)) * counts[places]).astype(np.int64)]
         limit = self.settings.max_draws
-        over = _occurrence(picked) + draws[picked] >= limit
+        over = occurrence(picked) + draws[picked] >= limit
         chosen = np.full(len(rows), NONE, dtype=np.int64)
         chosen[places[~over]] = picked[~over]
         draws = draws + self._count(name, picked[~over])
@@ -366,10 +377,10 @@ class LinkedPlan(_SlotPlan):
     def _keep_share(self, partners: Ints, subject: Ints, starts: Ints, quota: Ints) -> Ints:
         """Partners of the first places of each batch up to its quota, one a patient; -1 elsewhere."""
         places = np.flatnonzero(partners != NONE)
-        batch = _batch_of(starts)[places]
-        new = _occurrence(batch * (int(subject.max(initial=0)) + 1) + subject[places]) == 0
+        batch = batch_of(starts)[places]
+        new = occurrence(batch * (int(subject.max(initial=0)) + 1) + subject[places]) == 0
         places, batch = places[new], batch[new]
-        kept = places[_first_of_batch(batch, quota)]
+        kept = places[first_of_batch(batch, quota)]
         result = np.full(len(partners), NONE, dtype=np.int64)
         result[kept] = partners[kept]
         return result
@@ -378,197 +389,7 @@ class LinkedPlan(_SlotPlan):
         """Records to fill empty places with, each one's repeats far apart."""
         records = self.inputs.records[name]
         rotation = (self._rank[name] - epoch * length) % len(records)
-        more = _level(draws[records], length, limit=self.settings.max_draws, rotation=rotation)
+        more = level(draws[records], length, limit=self.settings.max_draws, rotation=rotation)
         copies = np.repeat(np.arange(len(records)), more)
         repeat = np.arange(len(copies)) - np.repeat(np.cumsum(more) - more, more)
-        return records[copies[_order(_grain((repeat + rng.random(len(records))[copies]) / more[copies]))]]
-
-
-def _grain(share: NDArray[np.float64]) -> Ints:
-    """Numbers in [0, 1) as whole numbers below 2^32."""
-    return (share * 2.0**32).astype(np.int64)
-
-
-def _order(key: Ints) -> Ints:
-    """Stable argsort of whole numbers from 0 up: sorting keys that carry their places is several times as fast."""
-    bits = len(key).bit_length()
-    if int(key.max(initial=0)).bit_length() + bits > 63:
-        return np.argsort(key, kind="stable")
-    return np.sort((key << bits) | np.arange(len(key))) & ((1 << bits) - 1)
-
-
-def _occurrence(values: Ints) -> Ints:
-    """How often each value (whole numbers from 0 up) stood before, int64 of the same length."""
-    order = _order(values)
-    held = values[order]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = held[1:] != held[:-1]
-    place = np.arange(len(order))
-    result = np.empty(len(order), dtype=np.int64)
-    result[order] = place - np.maximum.accumulate(np.where(new, place, 0))
-    return result
-
-
-def _mark(values: Ints, some: Ints) -> NDArray[np.bool_]:
-    """Which ascending values are among a few others."""
-    marks = np.zeros(len(values), dtype=bool)
-    marks[np.searchsorted(values, some[some != NONE])] = True
-    return marks
-
-
-def _spread(stratum: Ints, subject: Ints, rng: np.random.Generator) -> Ints:
-    """An order in which every stretch holds each stratum in its share and the records of a subject lie apart."""
-    group = (subject << int(stratum.max(initial=0)).bit_length()) | stratum
-    sizes = np.bincount(group)
-    apart = (_occurrence(group) + rng.random(len(sizes))[group]) / sizes[group]
-    order = _order((stratum << 32) | _grain(apart))
-    kind, counts = stratum[order], np.bincount(stratum)
-    rank = np.arange(len(order)) - (np.cumsum(counts) - counts)[kind]
-    return order[_order(_grain((rank + rng.random(len(counts))[kind]) / counts[kind]))]
-
-
-def _keep_apart(clash: NDArray[np.bool_], stratum: Ints, subject: Ints, starts: Ints, quota: int) -> Ints:
-    """An order in which clashing places have left the first batch, in exchange with others of their stratum.
-
-    Where the linked anchors of a batch are of fewer subjects than the quota, those of one subject part too.
-    """
-    batch, order, subject = _batch_of(starts), np.arange(len(clash)), subject.copy()
-    linked = np.flatnonzero(stratum)
-    new = _occurrence(batch[linked] * (int(subject.max(initial=0)) + 1) + subject[linked]) == 0
-    short = np.bincount(batch[linked[new]], minlength=len(starts)) < quota
-    parting = clash & (batch == 0)
-    parting[linked[~new & short[batch[linked]]]] = True
-    for place in np.flatnonzero(parting)[: 4 * len(starts)]:
-        here = batch[place]
-        near = slice(starts[max(here - REACH, 0)], starts[min(here + REACH, len(starts) - 2) + 1])
-        wrong = clash[near] if here == 0 else clash[place] & (batch[near] == 0)
-        alike = (stratum[near] == stratum[place]) & (batch[near] != here) & ~parting[near] & ~wrong
-        alike = near.start + np.flatnonzero(alike)
-        fresh = alike[~np.isin(subject[alike], subject[starts[here] : starts[here + 1]])]
-        fits = (at for at in fresh if not (subject[starts[batch[at]] : starts[batch[at] + 1]] == subject[place]).any())
-        target = next(fits, alike[0] if here == 0 and clash[place] and len(alike) else None)
-        if target is not None:
-            order[place], order[target] = order[target], order[place]
-            subject[place], subject[target] = subject[target], subject[place]
-            clash[place], clash[target] = clash[target], clash[place]
-    return order
-
-
-def _level(draws: Ints, places: int, *, limit: int, rotation: Ints) -> Ints:
-    """How often to draw each record more, so that totals are level and at most `limit`; ties go by `rotation`."""
-    low, high = 0, limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if np.maximum(middle - draws, 0).sum() <= places else (low, middle - 1)
-    more = np.maximum(low - draws, 0)
-    rest = places - int(more.sum())
-    open_records = np.flatnonzero((draws + more == low) & (low < limit))
-    more[open_records[_order(rotation[open_records])[:rest]]] += 1
-    return more
-
-
-def _batch_of(starts: Ints) -> Ints:
-    """Number of the batch of every slot."""
-    return np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-
-
-def _first_of_batch(batch: Ints, limit: Ints) -> NDArray[np.bool_]:
-    """Which of some slots, given by the ascending numbers of their batches, are among the first `limit` of theirs."""
-    counts = np.bincount(batch, minlength=len(limit))
-    return np.arange(len(batch)) - (np.cumsum(counts) - counts)[batch] < limit[batch]
-
-
-def _room(slots: Ints, starts: Ints, num_records: int, num_before: int) -> Ints:
-    """How many empty places of each batch distinct records can fill."""
-    held = np.add.reduceat(slots != NONE, starts[:-1]) if len(starts) > 1 else np.empty(0, dtype=np.int64)
-    left = np.full(len(held), num_records)
-    left[:1] -= num_before
-    return np.clip(np.diff(starts) - held, 0, np.maximum(left - held, 0))
-
-
-def _fill(slots: Ints, starts: Ints, stream: Ints, *, taken: Ints, num_records: int) -> Ints:
-    """Fill empty places of each batch from the stream, no record twice in a batch, none of `taken` in the first one.
-
-    What a batch already holds changes places with a record of a batch nearby; what fits nowhere stays out. A stream too
-    short for all places is spread over them.
-    """
-    filled = slots.copy()
-    room = _room(slots, starts, num_records, len(taken))
-    empty = np.flatnonzero(slots == NONE)
-    empty = empty[_first_of_batch(_batch_of(starts)[empty], room)]
-    places = empty[np.arange(len(stream)) * len(empty) // max(len(stream), 1)]
-    filled[places] = stream
-    movable = np.zeros(len(slots), dtype=bool)
-    movable[places] = True
-    for place in _conflicts(filled, movable, starts, taken):
-        _move(filled, movable, int(place), starts, taken, num_records)
-    return filled
-
-
-def _conflicts(filled: Ints, movable: NDArray[np.bool_], starts: Ints, taken: Ints) -> Ints:
-    """Movable places whose record the batch holds elsewhere, or the first one must not hold."""
-    held = np.flatnonzero(filled != NONE)
-    key = ((_batch_of(starts)[held] * (int(filled.max(initial=0)) + 1) + filled[held]) << 1) | movable[held]
-    order = _order(key)
-    twice = held[order[1:][key[order[1:]] >> 1 == key[order[:-1]] >> 1]]
-    first = np.flatnonzero(movable[: starts[1]] & np.isin(filled[: starts[1]], taken)) if len(starts) > 1 else twice
-    return np.union1d(twice, first)
-
-
-def _move(filled: Ints, movable: NDArray[np.bool_], place: int, starts: Ints, taken: Ints, num_records: int) -> None:
-    here, record = int(np.searchsorted(starts, place, side="right")) - 1, filled[place]
-    mine = filled[starts[here] : starts[here + 1]]
-    unwanted = here == 0 and bool((taken == record).any())
-    if np.count_nonzero(mine == record) < 2 and not unwanted:
-        return
-    held = np.zeros(num_records + 1, dtype=bool)
-    held[mine] = held[NONE] = True
-    if here == 0:
-        held[taken] = True
-    for there in (here + sign * distance for distance in range(1, REACH) for sign in (1, -1)):
-        if not 0 <= there < len(starts) - 1:
-            continue
-        part = slice(starts[there], starts[there + 1])
-        if (filled[part] == record).any() or (there == 0 and (taken == record).any()):
-            continue
-        fits = np.flatnonzero(movable[part] & ~held[filled[part]])
-        if len(fits):
-            target = starts[there] + fits[0]
-            filled[place], filled[target] = filled[target], record
-            return
-    filled[place] = NONE
-
-
-def link_rows(num_records: int, s: Ints, t: Ints) -> tuple[Ints, Ints]:
-    """Sorted pairs (s, t) as compressed sparse rows over all records of s: (boundaries, records of t)."""
-    return np.searchsorted(s, np.arange(num_records + 1)).astype(np.int64), t.astype(np.int64)
-
-
-def linked_pairs(batch: Mapping[str, Ints], pair: tuple[str, str], links: tuple[Ints, Ints]) -> Ints:
-    """Places of the records of a batch that are the same patient's inside the window.
-
-    Args:
-        batch: distinct record indices by source.
-        pair: the two sources (s, t).
-        links: what `link_rows` made of the pair's links.
-
-    Returns:
-        int64 (2, k): place in the batch's records of s, ascending, and in those of t.
-    """
-    s, t = batch[pair[0]], batch[pair[1]]
-    indptr, linked = links
-    lengths, places = ragged(indptr, s)
-    rows, found = np.repeat(np.arange(len(s)), lengths), linked[places]
-    order = np.argsort(t, kind="stable")
-    column = np.searchsorted(t[order], found)
-    hit = column < len(t)
-    hit[hit] = t[order][column[hit]] == found[hit]
-    return np.stack([rows[hit], order[column[hit]]])
-
-
-def linked_in_batch(batch: Mapping[str, Ints], pair: tuple[str, str], links: tuple[Ints, Ints]) -> NDArray[np.bool_]:
-    """What `linked_pairs` tells, as bool (records of s, records of t)."""
-    rows, columns = linked_pairs(batch, pair, links)
-    mask = np.zeros((len(batch[pair[0]]), len(batch[pair[1]])), dtype=bool)
-    mask[rows, columns] = True
-    return mask
+        return records[copies[argsort(grain((repeat + rng.random(len(records))[copies]) / more[copies]))]]

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medcsp_model.batches import link_rows, linked_in_batch, linked_pairs
 from medcsp_model.corpus import KINDS, Codes, Corpus, Dense, Image, Modality, Series, Source, Text, ragged
+from medcsp_model.linked import link_rows, linked_in_batch, linked_pairs
 
 Ints = NDArray[np.int64]
 

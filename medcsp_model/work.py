@@ -10,9 +10,10 @@ from itertools import accumulate
 
 from torch import Tensor
 
-from medcsp_model.batches import Ints, Plan
+from medcsp_model.batches import Plan
 from medcsp_model.collate import Batch, Collate, Identities
 from medcsp_model.distributed import Ranks
+from medcsp_model.slots import Ints
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from benchmarks.index_corpus import PAPER, index_corpus
 from medcsp_model.batch_facts import draws_histogram, random_linked_pairs
-from medcsp_model.batches import PlanInputs, link_rows, linked_in_batch, make_plan, num_steps
+from medcsp_model.batches import PlanInputs, make_plan, num_steps
+from medcsp_model.linked import link_rows, linked_in_batch
 from medcsp_model.settings import BatchSettings
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from medcsp_model.batches import PlanInputs, link_rows, linked_in_batch, make_plan
+from medcsp_model.batches import PlanInputs, make_plan
 from medcsp_model.collate import Collate
 from medcsp_model.corpus import CorpusWriter
 from medcsp_model.embed import Embedder, embed_corpus
+from medcsp_model.linked import link_rows, linked_in_batch
 from medcsp_model.losses import compute_losses, record_means
 from medcsp_model.model import MedCSP, ModelDescription
 from medcsp_model.settings import BatchSettings, Settings, default, paper
