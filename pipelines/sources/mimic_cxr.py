@@ -8,7 +8,8 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -35,10 +36,13 @@ META_BYTES = 1 << 11
 """The transfer syntax stands within these."""
 MAX_REPORT_BYTES = 1 << 20
 BATCH_FILES = 1_000
+FILES_AT_ONCE = 32
 NUM_THREADS = 8
-"""Small files: the disk's latency is what takes time, not this process."""
+"""Small files: the disk's latency is what takes time, not this process; of a zip one thread is four times as fast."""
 
 Columns = dict[str, str | None]
+Read = Callable[[str | None], Columns]
+"""Reads one listed file."""
 Member = Callable[[str], bytes | None]
 """Reads a report by its listed path; None where it is not there."""
 
@@ -49,13 +53,13 @@ def read_reports(table: RawTable, root: Path) -> pl.LazyFrame:
     listed = scan_csv(study_list, columns={n: n for n in ("subject_id", "study_id", "path")}, table=table.table)
     inside = Inside(root)
 
-    def files(paths: list[str | None]) -> Iterator[Columns]:
-        with ExitStack() as stack:
-            member = _zip_member(root, stack)
-            with ThreadPoolExecutor(NUM_THREADS) as pool:
-                yield from pool.map(lambda path: _report(inside, path, member), paths)
+    @contextmanager
+    def opened() -> Iterator[Read]:
+        with _zip_member(root) as member:
+            yield lambda path: _report(inside, path, member)
 
-    return _typed_files(table, listed, files, texts=("text",))
+    is_zipped = find_below(root, REPORTS_ZIP) is not None
+    return _typed_files(table, listed, opened, texts=("text",), num_threads=1 if is_zipped else NUM_THREADS)
 
 
 def read_headers(table: RawTable, root: Path) -> pl.LazyFrame:
@@ -66,13 +70,13 @@ def read_headers(table: RawTable, root: Path) -> pl.LazyFrame:
     )
     inside = Inside(root)
 
-    def files(paths: list[str | None]) -> Iterator[Columns]:
-        with ThreadPoolExecutor(NUM_THREADS) as pool:
-            yield from pool.map(lambda path: _header(inside, path), paths)
+    @contextmanager
+    def opened() -> Iterator[Read]:
+        yield lambda path: _header(inside, path)
 
     texts = ("view_position", "height_pixels", "width_pixels", "study_date", "study_clock")
     casts = {"study_time": study_time(pl.col("study_date"), pl.col("study_clock"))}
-    return _typed_files(table, listed, files, texts=texts, casts=casts)
+    return _typed_files(table, listed, opened, texts=texts, casts=casts)
 
 
 def list_reports(table: RawTable, root: Path) -> list[Path]:
@@ -120,12 +124,13 @@ def _unpacked(inside: Inside, path: str | None) -> str | None:
 def _typed_files(
     table: RawTable,
     listed: pl.LazyFrame,
-    files: Callable[[list[str | None]], Iterator[Columns]],
+    opened: Callable[[], AbstractContextManager[Read]],
     *,
     texts: tuple[str, ...],
     casts: dict[str, pl.Expr] | None = None,
+    num_threads: int = NUM_THREADS,
 ) -> pl.LazyFrame:
-    """Read what `files` finds at every listed path, batch by batch, and type it; a file's own failure comes first."""
+    """Read every listed file, batch by batch, with what is opened once for all; a file's own failure comes first."""
     schema = dict.fromkeys([*listed.collect_schema().names(), *texts, "_failure"], pl.String)
 
     def batches(
@@ -133,13 +138,13 @@ def _typed_files(
     ) -> Iterator[pl.DataFrame]:
         rows = listed.collect()
         rows = rows if n_rows is None else rows.head(n_rows)
-        for part in rows.iter_slices(BATCH_FILES):
-            found = pl.DataFrame(
-                list(files(part["path"].to_list())), schema=dict.fromkeys([*texts, "_failure"], pl.String)
-            )
-            batch = part.hstack(found)
-            batch = batch if predicate is None else batch.filter(predicate)
-            yield batch if with_columns is None else batch.select(with_columns)
+        with opened() as read, ThreadPoolExecutor(num_threads) as pool:
+            for part in rows.iter_slices(BATCH_FILES):
+                pieces = [piece["path"].to_list() for piece in part.iter_slices(FILES_AT_ONCE)]
+                found = chain.from_iterable(pool.map(lambda paths: [read(path) for path in paths], pieces))
+                batch = part.hstack(pl.DataFrame(list(found), schema=dict.fromkeys([*texts, "_failure"], pl.String)))
+                batch = batch if predicate is None else batch.filter(predicate)
+                yield batch if with_columns is None else batch.select(with_columns)
 
     scan = register_io_source(batches, schema=schema)
     return typed(scan, table.contract, casts=casts, failure=pl.col("_failure"))
@@ -176,13 +181,15 @@ def _decoded(data: bytes) -> Columns:
     return {"text": text, "_failure": None} if text.strip() else {"text": None, "_failure": "text: empty"}
 
 
-def _zip_member(root: Path, stack: ExitStack) -> Member:
-    """Return a reader of the zip's members by listed path; one that finds nothing where there is no zip."""
+@contextmanager
+def _zip_member(root: Path) -> Iterator[Member]:
+    """Open a reader of the zip's members by listed path; one that finds nothing where there is no zip."""
     found = find_below(root, REPORTS_ZIP)
     if found is None:
-        return lambda path: None
-    members = stack.enter_context(open_zip(found, prefix=f"{REPORTS_FOLDER}/"))
-    return lambda path: members.read(path, max_bytes=MAX_REPORT_BYTES)
+        yield lambda path: None
+        return
+    with open_zip(found, prefix=f"{REPORTS_FOLDER}/") as members:
+        yield lambda path: members.read(path, max_bytes=MAX_REPORT_BYTES)
 
 
 def _header(inside: Inside, listed: str | None) -> Columns:

@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from pipelines.sources import TABLES, SourceError
+from pipelines.sources import TABLES, SourceError, mimic_cxr
 
 REPORTS = TABLES["mimic_cxr__reports"]
 HEADERS = TABLES["mimic_cxr__headers"]
@@ -77,6 +77,18 @@ def test_zip_stands_in_for_files_that_are_not_unpacked(folder: str, studies, tmp
         target.writestr(folder + path_of(2), "packed")
     assert read(tmp_path) == {1: (TEXT, None), 2: ("unpacked", None), 3: (None, "path: no such report")}
     assert archive in REPORTS.raw_files(tmp_path)
+
+
+def test_zip_is_opened_once_however_many_batches_there_are(studies, tmp_path: Path, monkeypatch) -> None:
+    opened, one = [], zipfile.ZipFile
+    monkeypatch.setattr(mimic_cxr, "BATCH_FILES", 2)
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *given: opened.append(given) or one(*given))
+    studies({study: path_of(study) for study in range(1, 8)})
+    with one(tmp_path / "mimic-cxr-reports.zip", "w") as target:
+        for study in range(1, 8):
+            target.writestr(path_of(study), f"{study}{TEXT}")
+    assert read(tmp_path) == {study: (f"{study}{TEXT}", None) for study in range(1, 8)}
+    assert len(opened) == 1, "its list of entries is as long as the release"
 
 
 def test_truncated_zip_is_one_error(studies, tmp_path: Path) -> None:
