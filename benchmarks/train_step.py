@@ -87,13 +87,14 @@ def write_corpus(
     writer.add_dense("ehr", "demographics", values=rng.normal(size=(num_patients, 70)), present=present)
     stays = rng.integers(1, 4, size=num_patients)
     cells = rng.integers(500, 2000, size=stays.sum())
+    drawn = np.concatenate([rng.choice(BINS * FEATURES, size=count, replace=False) for count in cells])
     writer.add_series(
         "ehr",
         "series",
         stay_indptr=np.cumsum([0, *stays]),
         cell_indptr=np.cumsum([0, *cells]),
-        bin=rng.integers(0, BINS, size=cells.sum()),
-        feature=rng.integers(0, FEATURES, size=cells.sum()),
+        bin=drawn // FEATURES,
+        feature=drawn % FEATURES,
         value=np.ones(cells.sum()),
         size=FEATURES,
         num_bins=BINS,
