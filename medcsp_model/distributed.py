@@ -151,6 +151,7 @@ def connected(setting: str, *, timeout_seconds: int = 600) -> Iterator[Ranks]:
     They end with what started them, a killed `torchrun` too. One that leaves with an error says no farewell, which
     would wait for the others. Its connections close as it ends, and the others find out: at once between CPUs; between
     CUDA devices when `torchrun` ends them, or after the timeout.
+    Keep no trainer beyond it: what averages gradients, let go of behind its group, may wait for ever.
 
     Args:
         setting: `settings.run.device`.
