@@ -176,8 +176,10 @@ class PredictionComparisons(Contract):
     difference = dy.Float64(description="Value of the first less that of the second, means over seeds.")
     ci_low = dy.Float64(nullable=True, description="Lower end of the 95 % interval, trainings and subjects resampled.")
     ci_high = dy.Float64(nullable=True, description="Upper end.")
-    num_seeds = dy.Int64(min=1, description="Trainings of each; of one, nothing is tested.")
-    p_value = dy.Float64(nullable=True, min=0, max=1, description="Two-sided; null: one training, or no draw of both.")
+    num_seeds = dy.Int64(min=1, description="Trainings of each; below five, nothing is tested.")
+    p_value = dy.Float64(
+        nullable=True, min=0, max=1, description="Two-sided; null: below five trainings each, or no draw of both."
+    )
     p_holm = dy.Float64(
         nullable=True,
         min=0,

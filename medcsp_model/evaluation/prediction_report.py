@@ -323,14 +323,16 @@ class Answer:
     def _compare(self, areas: Mapping[str, Mapping[str, Estimate]], basis: Basis) -> None:
         """Add how ours differ from the others; Holm's p values over those declared, where all positives trained.
 
-        Of one training each there is no p: it would tell two networks apart, which two trainings of one method are too.
+        Of few trainings each there is no p: of one it would tell two networks apart, which two trainings of one method
+        are too, and of two or three it is far too small.
         """
         pairs = [pair for pair in combinations(areas, 2) if pair[0] in PRETRAINED]
         for metric in AREAS:
             estimates = {name: found[metric] for name, found in areas.items()}
             num_seeds = min((len(each.values_S) for each in estimates.values()), default=0)
+            has_p = num_seeds >= scores.LEAST_TRAININGS
             declared = [pair for pair in COMPARISONS if pair in pairs and metric == DECLARED_METRIC and not basis.k]
-            tested = scores.compare(estimates, declared) if num_seeds > 1 else []
+            tested = scores.compare(estimates, declared) if has_p else []
             holm = {(row["method"], row["other"]): row["p_holm"] for row in tested}
             for ours, other in pairs:
                 found = scores.difference(estimates[ours], estimates[other])
@@ -341,7 +343,7 @@ class Answer:
                 row |= dict.fromkeys(("ci_low", "ci_high", "p_value", "p_holm"))
                 if not math.isnan(found.low):
                     row |= {"ci_low": found.low, "ci_high": found.high, "p_holm": holm.get((ours, other))}
-                    row["p_value"] = found.p if num_seeds > 1 else None
+                    row["p_value"] = found.p if has_p else None
                 self.numbers.comparisons.append(row)
 
     def _unavailable(self, name: str, reason: str) -> Row:

@@ -18,6 +18,8 @@ from medcsp_model.evaluation.areas import DISCRIMINATION, Bools, Floats, Metric
 
 MOST_UNDEFINED = 0.05
 """Share of draws without one of the classes beyond which there is no interval: the others are not all there is."""
+LEAST_TRAININGS = 5
+"""Trainings of each method below which a difference has no p: fewer do not tell how far trainings spread."""
 _CELLS = 1 << 17
 """Numbers of a block of draws: it shall stay in the cache of a core."""
 _NEWTON_STEPS = 30

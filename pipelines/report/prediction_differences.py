@@ -48,7 +48,7 @@ def comparison_tables(rows: Sequence[Number]) -> tuple[Table | None, Table | Non
             has_p=True,
             note="Differences of AUROC. Patients and trainings are drawn with replacement, the same for both methods. "
             "Of one training each the interval holds the patients alone: a difference is then of these two networks "
-            f"and not of the methods, and has no p. Fewer than {FEW_SEEDS} trainings give p values that are too small. "
+            f"and not of the methods. Fewer than {FEW_SEEDS} do not tell how far trainings spread, and have no p. "
             "Holm's p values are adjusted over the declared comparisons within a task, cohort, horizon (with or "
             "without codes) and split, and not across these; a difference counts where that p stays below 0.05.",
         ),

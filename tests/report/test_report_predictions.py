@@ -179,7 +179,10 @@ def test_declared_comparisons_are_tested_and_others_are_not(section: Section) ->
     assert cells(declared)["MedCSP less MedCSP from scratch", first][-2:] == ["below 0.001", "below 0.001"]
     assert cells(declared)["MedCSP less MedHMP", f"{first}, five-fold"][2:] == ["1", "40 of 500", "–", "–"]
     assert declared.badges == ("few seeds",)
-    assert "of these two networks and not of the methods, and has no p" in declared.note
+    assert (
+        "of these two networks and not of the methods. Fewer than 5 do not tell how far trainings spread, and have no p"
+        in declared.note
+    )
     assert "within a task, cohort, horizon (with or without codes) and split, and not across these" in declared.note
     few = named(section, Table, "What pre-training brings")
     assert few.badges == () and {row.cells[2].text for row in few.rows} == {"20"}
