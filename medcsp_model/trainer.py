@@ -33,9 +33,8 @@ from medcsp_model.validation import Validation
 from medcsp_model.work import Work, make_work
 
 log = logging.getLogger(__name__)
-
-
 MOST_NAMED = 5
+"""Settings that a refusal names."""
 
 
 class NonFiniteLossError(ValueError):

@@ -37,6 +37,7 @@ from medcsp_model.evaluation import areas, scores
 from medcsp_model.evaluation.areas import Floats
 from medcsp_model.evaluation.curves import curve
 from medcsp_model.evaluation.prediction import Method, pick_device
+from medcsp_model.evaluation.retrieval import chance_average_precision
 from medcsp_model.evaluation.scores import Estimate
 from medcsp_model.evaluation.sweep import Result, Sweep, Workers, train_all
 from medcsp_model.evaluation.task_data import Part, TaskData, TaskError
@@ -316,7 +317,7 @@ class Answer:
 
     def _add_chance(self, counts: Sequence[tuple[int, int]], basis: Basis) -> None:
         """Add the average precision of a random order, mean over parts of so many positives and records."""
-        value = float(np.mean([scores.chance_average_precision(*each) for each in counts]))
+        value = float(np.mean([chance_average_precision(*each) for each in counts]))
         nothing = np.zeros(0)
         self._add("chance", "auprc", Estimate(value, nothing, nothing), basis, by_seed=False)
 

@@ -79,6 +79,17 @@ def chance_recall(k: int, num_candidates: int) -> float:
     return k / num_candidates
 
 
+def chance_average_precision(num_relevant: int, num_candidates: int) -> float:
+    """Expected average precision of a random order with one relevant candidate or more.
+
+    With r of C relevant (H_C + (r - 1) / (C - 1) (C - H_C)) / C, H_C the harmonic number: above the prevalence r / C,
+    the more the fewer candidates there are.
+    """
+    harmonic = float((1 / np.arange(1, num_candidates + 1)).sum())
+    others = (num_relevant - 1) / (num_candidates - 1) if num_candidates > 1 else 0.0
+    return (harmonic + others * (num_candidates - harmonic)) / num_candidates
+
+
 # Any number of relevant candidates per query ------------------------------------------------------------------------
 
 
@@ -269,21 +280,18 @@ def ceiling(relevant: Relevant, *, ks: Sequence[int]) -> dict[tuple[str, int], f
 def chance(relevant: Relevant, *, ks: Sequence[int]) -> dict[tuple[str, int], float]:
     """What a random order has on average, in closed form.
 
-    With r of C candidates relevant: P@K = r / C, R@K = K / C, hit@K = 1 - C(C - r, K) / C(C, K), and AP =
-    (H_C + (r - 1) / (C - 1) (C - H_C)) / C with H_C the harmonic number. The median rank is the first K that half of
-    all queries' hit@K reaches.
+    With r of C candidates relevant: P@K = r / C, R@K = K / C, hit@K = 1 - C(C - r, K) / C(C, K), and AP as in
+    `chance_average_precision`. The median rank is the first K that half of all queries' hit@K reaches.
     """
     num = relevant.num_candidates
     counts, weight = np.unique(relevant.counts, return_counts=True)
     share = weight / weight.sum()
     k_C = np.arange(1, num + 1)
-    harmonic = float((1 / k_C).sum())
     missed_C, reciprocal, average = np.zeros(num), 0.0, 0.0
     for r, part in zip(counts.tolist(), share.tolist(), strict=True):
         none_C = np.cumprod(np.maximum(num - r - k_C + 1, 0) / (num - k_C + 1))
         reciprocal += part * float(((np.concatenate([[1.0], none_C[:-1]]) - none_C) / k_C).sum())
-        others = (r - 1) / (num - 1) if num > 1 else 0.0
-        average += part * (harmonic + others * (num - harmonic)) / num
+        average += part * chance_average_precision(r, num)
         missed_C += part * none_C
     expected: dict[tuple[str, int], float] = {}
     for k in ks:

@@ -27,17 +27,6 @@ _NEWTON_DONE = 1e-5
 _LARGEST_SLOPE = 100.0
 
 
-def chance_average_precision(num_positive: int, num: int) -> float:
-    """Average precision that a random order of so many records has on average, of one positive or more.
-
-    With r of n positive (H_n + (r - 1) / (n - 1) (n - H_n)) / n, H_n the harmonic number: above the prevalence r / n,
-    the more the fewer there are.
-    """
-    harmonic = float((1 / np.arange(1, num + 1)).sum())
-    others = (num_positive - 1) / (num - 1) if num > 1 else 0.0
-    return (harmonic + others * (num - harmonic)) / num
-
-
 def brier(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
     """Mean squared distance of risk and outcome."""
     mean_B: Floats = ((score_N - label_N) ** 2 @ weight_NB) / weight_NB.sum(axis=0)

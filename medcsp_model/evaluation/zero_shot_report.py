@@ -21,6 +21,7 @@ from medcsp_model.evaluation import scores
 from medcsp_model.evaluation.areas import Bools, Floats
 from medcsp_model.evaluation.curves import curve
 from medcsp_model.evaluation.readers import Control, EvaluationSet, Reader
+from medcsp_model.evaluation.retrieval import chance_average_precision
 from medcsp_model.evaluation.scores import Estimate
 from medcsp_model.evaluation.zero_shot import MEAN, METRICS, PromptSet, about, constant_scores, estimate
 from medcsp_model.settings import RadiologyEvaluation
@@ -201,7 +202,7 @@ class ZeroShotNumbers:
         share = float(label.mean())
         coin = {"precision": share, "recall": share, "f1": share, "prevalence": share}
         coin |= {"mcc": 0.0, "balanced_accuracy": 0.5, "auroc": 0.5}
-        coin["auprc"] = scores.chance_average_precision(int(label.sum()), len(label))
+        coin["auprc"] = chance_average_precision(int(label.sum()), len(label))
         nothing = np.zeros(0)
         self._add("chance", CONSTANT, {name: Estimate(value, nothing, nothing) for name, value in coin.items()})
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from medcsp_model.evaluation import areas, scores
-from medcsp_model.evaluation.retrieval import Relevant, chance, exact_ranks, method_rows, query_measures
+from medcsp_model.evaluation.retrieval import (
+    Relevant,
+    chance,
+    chance_average_precision,
+    exact_ranks,
+    method_rows,
+    query_measures,
+)
 
 WORLDS = 200
 
@@ -14,13 +21,13 @@ def test_average_precision_by_chance_is_that_of_random_orders() -> None:
     for num, positive in ((12, 1), (20, 12), (50, 18)):
         label = np.arange(num) < positive
         found = [areas.score(areas.average_precision, label, rng.random(num)) for _ in range(2000)]
-        expected = scores.chance_average_precision(positive, num)
+        expected = chance_average_precision(positive, num)
         assert np.mean(found) == pytest.approx(expected, abs=4 * np.std(found) / 2000**0.5)
         assert expected > positive / num
         one_query = Relevant.of_groups(np.array([1]), label.astype(np.int64))
         assert expected == pytest.approx(chance(one_query, ks=())["average_precision", 0], abs=1e-12)
-    assert scores.chance_average_precision(3, 3) == pytest.approx(1.0)
-    assert scores.chance_average_precision(20_000, 100_000) == pytest.approx(0.2, abs=1e-4)
+    assert chance_average_precision(3, 3) == pytest.approx(1.0)
+    assert chance_average_precision(20_000, 100_000) == pytest.approx(0.2, abs=1e-4)
 
 
 def test_areas_of_risks_that_know_nothing() -> None:
@@ -29,7 +36,7 @@ def test_areas_of_risks_that_know_nothing() -> None:
     fold = np.repeat(np.arange(5), 50)
     label, of_folds = np.arange(76) < 29, np.tile(np.arange(50) < 18, 5)
     over_folds = scores.averaged_over_folds(areas.average_precision, fold)
-    expected = scores.chance_average_precision(18, 50)
+    expected = chance_average_precision(18, 50)
     above = {"auroc": 0, "prevalence": 0, "chance": 0}
     for _ in range(WORLDS):
         draws = {"num_draws": 200}
