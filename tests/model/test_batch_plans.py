@@ -10,6 +10,7 @@ from medcsp_model.batch_facts import draws_histogram, random_linked_pairs
 from medcsp_model.batches import PlanInputs, make_plan, num_steps
 from medcsp_model.linked import link_rows, linked_in_batch
 from medcsp_model.settings import BatchSettings
+from medcsp_model.slots import argsort, occurrence
 
 
 def linked_counts(inputs, plan, steps):
@@ -182,6 +183,13 @@ def test_linked_in_batch_equals_the_pairs_themselves():
     expected = [[(i, j) in pairs for j in batch["cxr"].tolist()] for i in batch["ehr"].tolist()]
     assert np.array_equal(mask, np.array(expected))
     assert mask.sum() >= 32
+
+
+@given(values=st.lists(st.integers(0, 40) | st.integers(0, 2**62), max_size=30), repeats=st.integers(1, 3))
+def test_whole_numbers_of_any_size_are_ordered_and_counted(values, repeats):
+    key = np.array(values * repeats, dtype=np.int64)
+    assert np.array_equal(argsort(key), np.argsort(key, kind="stable"))
+    assert occurrence(key).tolist() == [key[:place].tolist().count(value) for place, value in enumerate(key.tolist())]
 
 
 @pytest.mark.parametrize("kind", ["linked", "random"])
