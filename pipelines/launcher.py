@@ -24,16 +24,21 @@ from typing import IO, Any, ClassVar, Protocol
 _PR_SET_PDEATHSIG = 1
 _POLITE = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait sleep. Spinning ones made a step ten times slower on a machine that others used too."""
+_STACK = "Traceback (most recent call last):"
+KEPT_LINES = 200
+"""Of a command's last lines, in which the reason of a failure is looked for: `torchrun` says some forty behind it."""
+SHOWN_LINES = 20
+"""Of these at most."""
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class LaunchError(RuntimeError):
-    """The process failed; the message is its last lines."""
+    """The process failed; the message is what it said of the reason."""
 
 
 @dataclass(frozen=True)
 class ProcessUsage:
-    """What a finished process took: CPU seconds, and the most memory it held at once, in MB (10^6 bytes)."""
+    """What a finished command took: CPU seconds, and the most memory that a process of it held, in MB (10^6 bytes)."""
 
     cpu_seconds: float
     peak_mb: float
@@ -44,21 +49,38 @@ class Launcher:
     """The command that runs a module of `medcsp_model`.
 
     Attributes:
-        command: what stands before `-m module`; for several GPUs `("torchrun", "--nproc-per-node=8")`. Nothing: this
-            interpreter, forked where that can be from one process that has imported torch once for all commands.
+        command: what stands before `-m module`. Nothing: this interpreter, forked where that can be from one process
+            that has imported torch once for all commands.
+        num_processes: how many `torchrun` starts of a command that runs together, one for each GPU of this machine.
         grace_seconds: how long a stopped process may take to save its state.
     """
 
     command: tuple[str, ...] = ()
+    num_processes: int = 1
     grace_seconds: float = 60.0
 
     def run(
-        self, module: str, settings: dict[str, object], *, folder: Path, lock: Path, log: Callable[[str], None]
+        self,
+        module: str,
+        settings: dict[str, object],
+        *,
+        folder: Path,
+        lock: Path,
+        log: Callable[[str], None],
+        together: bool = False,
     ) -> ProcessUsage:
         """Run `python -m module --settings folder/<module>.json` and pass its lines to `log`.
 
         Waits while another process holds the lock. The lock belongs to the started process too, and the process is told
         to stop when this one dies: a killed run never blocks the next and never leaves a trainer behind.
+
+        Args:
+            module: the command.
+            settings: what it is told.
+            folder: where that is written.
+            lock: file of the device's lock.
+            log: hears the command's lines.
+            together: whether the command knows how to share its work among `num_processes`.
 
         Raises:
             LaunchError: the process ended with another status than 0.
@@ -67,18 +89,21 @@ class Launcher:
         path = folder / f"{module.rsplit('.', 1)[-1]}.json"
         path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
         with _locked(lock, log=log) as handle:
-            process = self._start(module, path, handle)
+            process = self._start(module, path, handle, num_processes=self.num_processes if together else 1)
             return self._follow(process, module=module, log=log)
 
-    def _start(self, module: str, settings: Path, lock: int) -> "_Process":
-        if not self.command and _LIBC:
+    def _start(self, module: str, settings: Path, lock: int, *, num_processes: int) -> "_Process":
+        if not self.command and num_processes == 1 and _LIBC:
             return _fork_server().fork(module, settings, lock)
-        return _Own([*(self.command or (sys.executable,)), "-m", module, "--settings", str(settings)], lock)
+        command = list(self.command or (sys.executable,))
+        if num_processes > 1:
+            command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
+        return _Own([*command, "-m", module, "--settings", str(settings)], lock, num_processes=num_processes)
 
     def _follow(self, process: "_Process", *, module: str, log: Callable[[str], None]) -> ProcessUsage:
         peak = _PeakMemory(process.pid)
         peak.start()
-        last_lines: deque[str] = deque(maxlen=20)
+        last_lines: deque[str] = deque(maxlen=KEPT_LINES)
         try:
             for line in process.output:
                 last_lines.append(line.rstrip())
@@ -90,7 +115,7 @@ class Launcher:
                 process.signal(signal.SIGKILL)
             raise
         if status != 0:
-            raise LaunchError(f"{module} ended with status {status}: " + "\n".join(last_lines))
+            raise LaunchError(f"{module} ended with status {status}: " + "\n".join(_reason(list(last_lines))))
         peak.join()
         return ProcessUsage(cpu_seconds=round(cpu_seconds, 3), peak_mb=peak.mb)
 
@@ -114,7 +139,7 @@ class _Process(Protocol):
 class _Own:
     """A command that is a child of this process."""
 
-    def __init__(self, command: list[str], lock: int) -> None:
+    def __init__(self, command: list[str], lock: int, *, num_processes: int) -> None:
         self._before = _children_cpu_seconds()
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             command,
@@ -123,7 +148,7 @@ class _Own:
             text=True,
             pass_fds=(lock,),
             preexec_fn=_die_with_parent if _LIBC else None,
-            env=_environment(),
+            env=_threads_each(num_processes) | _environment(),
         )
         assert self._process.stdout is not None
         self.pid, self.output = self._process.pid, self._process.stdout
@@ -237,25 +262,54 @@ def _fork_server() -> _ForkServer:
 
 
 class _PeakMemory(threading.Thread):
-    """Reads the high-water mark of a process until it ends; the mark never falls, so the last reading is the peak."""
+    """Reads the high-water marks of a process and of what it started until it ends; a mark never falls.
+
+    Attributes:
+        mb: the highest one so far.
+    """
 
     def __init__(self, pid: int, *, every_seconds: float = 0.25) -> None:
         super().__init__(daemon=True)
-        self._status = Path(f"/proc/{pid}/status")
+        self._pid = pid
         self._every_seconds = every_seconds
         self.mb = 0.0
 
     def run(self) -> None:
         """Read until the process is gone."""
-        while True:
-            try:
-                marks = [line for line in self._status.read_text().splitlines() if line.startswith("VmHWM:")]
-            except OSError:
-                return
-            if not marks:  # a process that ended and was not waited for has no memory
-                return
-            self.mb = max(self.mb, round(int(marks[0].split()[1]) * 1024 / 1e6, 1))
+        while (mark := _high_water_mark(self._pid)) is not None:
+            self.mb = max([self.mb, mark, *[_high_water_mark(pid) or 0.0 for pid in _started_by(self._pid)]])
             time.sleep(self._every_seconds)
+
+
+def _high_water_mark(pid: int) -> float | None:
+    """Most memory of a process so far, in MB; None where it is gone, or ended and was not waited for."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    marks = [line for line in lines if line.startswith("VmHWM:")]
+    return round(int(marks[0].split()[1]) * 1024 / 1e6, 1) if marks else None
+
+
+def _started_by(pid: int) -> list[int]:
+    """Children of a process, and theirs."""
+    try:
+        lists = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:
+        return []
+    children = [int(child) for one in lists for child in one]
+    return children + [below for child in children for below in _started_by(child)]
+
+
+def _reason(lines: list[str]) -> list[str]:
+    """Return the first error among the lines, or the first stack; behind it others may tell what it meant to them."""
+    if errors := [line for line in lines if line.startswith("error: ")]:
+        return errors[:1]
+    if _STACK not in lines:
+        return lines[-SHOWN_LINES:]
+    began = lines.index(_STACK)
+    ends = next((at for at, line in enumerate(lines) if at > began and line.strip() and line[0] != " "), len(lines))
+    return lines[began : ends + 1][-SHOWN_LINES:]
 
 
 def _children_cpu_seconds() -> float:
@@ -267,6 +321,12 @@ def _environment() -> dict[str, str]:
     repository = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [repository, os.environ.get("PYTHONPATH")]))
     return {**_POLITE, **os.environ, "PYTHONPATH": path}
+
+
+def _threads_each(num_processes: int) -> dict[str, str]:
+    """Return what shares the cores among processes; `torchrun` would give each of several one thread."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return {"OMP_NUM_THREADS": str(max(cores // num_processes, 1))} if num_processes > 1 else {}
 
 
 def _die_with_parent() -> None:

@@ -150,6 +150,7 @@ def workspace_from_environment(environment: Mapping[str, str] = os.environ) -> W
         profile=profile,
         sources=_with_synthetic(real, home=home, profile=profile),
         weights_root=_root("MEDCSP_WEIGHTS", environment),
+        launcher=Launcher(num_processes=_processes(environment.get("MEDCSP_PROCESSES") or "1")),
         checksums=_checksums(environment.get("MEDCSP_CHECKSUMS") or "changed"),
         profile_name=name,
     )
@@ -176,6 +177,12 @@ def _checksums(name: str) -> Mode:
     if mode is None:
         raise ValueError(f"MEDCSP_CHECKSUMS is {name!r}: set it to one of {', '.join(MODES)}")
     return mode
+
+
+def _processes(number: str) -> int:
+    if not number.isdecimal() or int(number) < 1:
+        raise ValueError(f"MEDCSP_PROCESSES is {number!r}: set it to how many GPUs of this machine train together")
+    return int(number)
 
 
 def _root(variable: str, environment: Mapping[str, str]) -> Path | None:

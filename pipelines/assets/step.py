@@ -112,8 +112,14 @@ class Build:
         """Return the folder for files that are no table: named by the fingerprint, so that a killed run resumes."""
         return self.lake.run_folder(self.step.name, self.fingerprint)
 
-    def launch(self, module: str, settings: dict[str, Any]) -> None:
-        """Run a module of `medcsp_model` in the step's run folder, one at a time per device."""
+    def launch(self, module: str, settings: dict[str, Any], *, together: bool = False) -> None:
+        """Run a module of `medcsp_model` in the step's run folder, one at a time per device.
+
+        Args:
+            module: the command.
+            settings: what it is told.
+            together: whether all of the workspace's processes share its work.
+        """
         device = self.workspace.profile.training.run.device
         usage = self.workspace.launcher.run(
             module,
@@ -121,6 +127,7 @@ class Build:
             folder=self.run_folder(),
             lock=self.lake.home / "locks" / f"device-{device}.lock",
             log=self.log,
+            together=together,
         )
         self.processes.append(usage)
 

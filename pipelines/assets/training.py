@@ -124,7 +124,7 @@ def _train(build: Build, trained_on: type[Contract]) -> Made:
 
 
 def train_and_read(build: Build, module: str, folder: Path, run: dict[str, Any]) -> Made:
-    """Train in a process of its own; a killed run resumes, a finished one returns at once.
+    """Train in a process of its own, or in several; a killed run resumes, a finished one returns at once.
 
     Args:
         build: of the step.
@@ -138,7 +138,7 @@ def train_and_read(build: Build, module: str, folder: Path, run: dict[str, Any])
         build.log(line)
         live.look()
 
-    replace(build, log=hear).launch(module, {**run, "run_folder": str(folder)})
+    replace(build, log=hear).launch(module, {**run, "run_folder": str(folder)}, together=True)
     live.look(is_last=True)
     done = json.loads((folder / "done.json").read_text())
     rows = curve((folder / "metrics.jsonl").read_text().splitlines())

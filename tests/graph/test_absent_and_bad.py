@@ -17,7 +17,7 @@ from lake.files import locked_if_free
 from medcsp_model.corpus import Corpus
 from pipelines.assets.graph import STEPS
 from pipelines.profiles import profile_named
-from pipelines.resources import Sources, Workspace
+from pipelines.resources import Sources, Workspace, workspace_from_environment
 from pipelines.run import STOPPED, announce, main
 
 
@@ -98,6 +98,15 @@ def test_a_run_that_writes_synthetic_sources_keeps_others_out(tmp_path: Path, mo
     monkeypatch.setattr("pipelines.assets.raw.write_synthetic", look)
     assert run_job(tiny_workspace(tmp_path), only=["synthetic_sources"]).success
     assert free == [False]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "all", "2.5"])
+def test_processes_that_are_no_number_are_refused_before_anything_runs(tmp_path: Path, number: str) -> None:
+    environment = {"MEDCSP_HOME": str(tmp_path), "MEDCSP_PROFILE": "demo", "MEDCSP_PROCESSES": number}
+    with pytest.raises(ValueError, match=f"MEDCSP_PROCESSES is '{number}': set it to how many GPUs"):
+        workspace_from_environment(environment)
+    assert workspace_from_environment(environment | {"MEDCSP_PROCESSES": "8"}).launcher.num_processes == 8
+    assert workspace_from_environment(environment | {"MEDCSP_PROCESSES": ""}).launcher.num_processes == 1
 
 
 def test_a_root_that_is_no_folder_is_refused_before_anything_runs(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pipelines.launcher import Launcher, LaunchError
 
 LIGHT = ("-c", "import sys; from medcsp_model import fork_server as f; f.PRELOADED = (); sys.exit(f.main())")
 COMMAND = """
-import json, os, signal, sys, time
+import json, os, signal, subprocess, sys, time
 from pathlib import Path
 def main():
     run = json.loads(Path(sys.argv[2]).read_text())
@@ -27,6 +27,9 @@ def main():
         raise ValueError("settings.run: no such thing")
     while run["says"] == "wait":
         time.sleep(0.01)
+    if run["says"] == "has a child":
+        code = "import time; held = b'1' * 200_000_000; time.sleep(1)"
+        subprocess.run([sys.executable, "-c", code], check=True)
     print(run["says"], file=sys.stderr, flush=True)
     return 0
 """
@@ -46,10 +49,8 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     signal.signal(signal.SIGTERM, former)
 
 
-def run(folder: Path, says: str, lines: list[str], **options: float) -> launcher.ProcessUsage:
-    return Launcher(**options).run(
-        "said", {"says": says}, folder=folder / says, lock=folder / "device.lock", log=lines.append
-    )
+def run(folder: Path, says: str, lines: list[str]) -> launcher.ProcessUsage:
+    return Launcher().run("said", {"says": says}, folder=folder / says, lock=folder / "device.lock", log=lines.append)
 
 
 def is_free(lock: Path) -> bool:
@@ -87,6 +88,58 @@ def test_an_error_of_the_users_is_the_last_line_and_the_server_goes_on(commands:
         run(commands, "refuse", lines)
     run(commands, "after", lines)
     assert lines[-1] == "after"
+
+
+def test_memory_is_that_of_the_largest_process_of_a_command(commands: Path) -> None:
+    assert 200 < run(commands, "has a child", []).peak_mb < 300
+
+
+STACK = ["Traceback (most recent call last):", *[f'  File "{at}.py"' for at in range(30)], "ZeroDivisionError: by zero"]
+OTHERS = ["error: another process of the run ended", "W1201 [...] Sending process 7 closing signal SIGTERM"]
+TORCHRUN = [
+    "Traceback (most recent call last):",
+    '  File "run.py"',
+    "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
+    *["=" * 60, "medcsp_model.train FAILED"] * 20,
+]
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["step 1/9", "error: settings.batch.size: 1", *OTHERS, *TORCHRUN], ["error: settings.batch.size: 1"]),
+        (["step 1/9", *STACK, "W1201 [...] closing", *TORCHRUN], STACK[-20:]),
+        (["step 1/9", *STACK], STACK[-20:]),
+        (["", "Killed"], ["", "Killed"]),
+        ([], []),
+    ],
+)
+def test_the_reason_of_a_failure_is_the_first_error_not_what_it_meant_to_others(
+    lines: list[str], reason: list[str]
+) -> None:
+    assert launcher._reason(lines) == reason
+
+
+def test_processes_that_work_together_share_the_cores_and_their_first_error_is_told(
+    commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`torchrun` itself: a run.json that is refused needs no torch in the processes."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    lines: list[str] = []
+    with pytest.raises(LaunchError) as failed:
+        Launcher(num_processes=2).run(
+            "medcsp_model.train",
+            {"corpus": str(commands / "absent"), "run_folder": str(commands), "settings": {}},
+            folder=commands,
+            lock=commands / "device.lock",
+            log=lines.append,
+            together=True,
+        )
+    (said,) = str(failed.value).splitlines()
+    assert said.startswith("medcsp_model.train ended with status 1: error: ")
+    assert said.endswith("pretrain_corpus'") and "no corpus.json" in said
+    assert not [line for line in lines if "OMP_NUM_THREADS" in line], "torchrun gives each one thread, and says so"
+    assert is_free(commands / "device.lock")
 
 
 def test_a_command_that_is_no_module_is_an_error_and_a_server_that_died_is_replaced(commands: Path) -> None:

@@ -37,7 +37,14 @@ class StandIn(Launcher):
     heard: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def run(
-        self, module: str, settings: dict[str, Any], *, folder: Path, lock: Path, log: Callable[[str], None]
+        self,
+        module: str,
+        settings: dict[str, Any],
+        *,
+        folder: Path,
+        lock: Path,
+        log: Callable[[str], None],
+        together: bool = False,
     ) -> ProcessUsage:
         self.heard[module] = settings
         files: dict[str, Any] = getattr(self, module.rsplit(".", 1)[-1])(settings)

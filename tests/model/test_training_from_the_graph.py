@@ -11,13 +11,15 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from medcsp_model.checkpoint import last_state
 from medcsp_model.settings import Settings
 from medcsp_model.trainer import Trainer
 from pipelines.assets.glue import _observe
 from pipelines.assets.step import Build
-from pipelines.assets.training import LiveCurve, curve, pretrain_checkpoint
+from pipelines.assets.training import MODEL, LiveCurve, curve, pretrain_checkpoint
 from pipelines.launcher import Launcher
 from pipelines.profiles import Profile
 from pipelines.resources import Sources, Workspace
@@ -52,33 +54,46 @@ def commands_for(corpus, folder):
     return [f"{name}:{folder / f'{name}.json'}" for name in runs]
 
 
-def test_a_cancel_stops_the_trainer_which_saves(toy, tmp_path, monkeypatch):
-    """The real step under the real Launcher, inside a Dagster run that gets what a cancel in the UI sends.
-
-    The trainer's machine has torch, torchvision, numpy, pyarrow, safetensors, transformers, timm and open_clip, and
-    nothing else that the project needs; a checkpoint is embedded and evaluated there first.
-    """
-    first = commands_for(toy, tmp_path)
+def launched(toy, home, monkeypatch, *, settings=SETTINGS, launcher, hear, instance=None):
+    """The real step under the real Launcher, inside a Dagster run."""
     monkeypatch.setattr(Build, "folder_of", lambda build, contract: toy.folder)
-    profile = Profile(name="toy", training=Settings.from_json(SETTINGS))
-    workspace = Workspace(
-        home=tmp_path, profile=profile, sources=Sources({}), launcher=Launcher((sys.executable, NODE, *first))
-    )
-    said = []
-
-    def hear(line):
-        said.append(line)
-        if "step 4/5000" in line:
-            os.kill(os.getpid(), signal.SIGINT)
+    profile = Profile(name="toy", training=Settings.from_json(settings))
+    workspace = Workspace(home=home, profile=profile, sources=Sources({}), launcher=launcher)
 
     @dg.asset(name=pretrain_checkpoint.name)
     def train(context: dg.AssetExecutionContext):
         observe = partial(_observe, context, pretrain_checkpoint)
         pretrain_checkpoint.make(Build(pretrain_checkpoint, workspace, {}, {}, "f" * 64, hear, observe))
 
-    instance = dg.DagsterInstance.ephemeral()
+    return dg.materialize([train], instance=instance or dg.DagsterInstance.ephemeral())
+
+
+def cancel_at(step, said):
+    """Hears lines, and does at a step what a cancel in the UI does."""
+
+    def hear(line):
+        said.append(line)
+        if f"step {step}/" in line:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return hear
+
+
+def assert_free(lock):
+    with lock.open("r+") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_cancel_stops_the_trainer_which_saves(toy, tmp_path, monkeypatch):
+    """The trainer's machine has torch, torchvision, numpy, pyarrow, safetensors, transformers, timm and open_clip.
+
+    It has nothing else that the project needs; a checkpoint is embedded and evaluated there first.
+    """
+    first = commands_for(toy, tmp_path)
+    said, instance = [], dg.DagsterInstance.ephemeral()
+    launcher = Launcher((sys.executable, NODE, *first))
     with pytest.raises(dg.DagsterExecutionInterruptedError):
-        dg.materialize([train], instance=instance)
+        launched(toy, tmp_path, monkeypatch, launcher=launcher, hear=cancel_at(4, said), instance=instance)
     assert np.load(tmp_path / "embedded" / "cxr.npy").shape == (len(toy.records("cxr")), 16)
     assert json.loads((tmp_path / "evaluated" / "metrics.json").read_text())
     [folder] = (tmp_path / "runs" / "pretrain_checkpoint").iterdir()
@@ -86,8 +101,7 @@ def test_a_cancel_stops_the_trainer_which_saves(toy, tmp_path, monkeypatch):
     state = last_state(folder)
     assert state is not None
     assert 4 <= state[1]["step"] < 5000
-    with (tmp_path / "locks" / "device-cpu.lock").open("r+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert_free(tmp_path / "locks" / "device-cpu.lock")
     seen = instance.fetch_observations(dg.AssetKey(pretrain_checkpoint.name), limit=10).records
     numbers = [{key: value.value for key, value in record.asset_observation.metadata.items()} for record in seen]
     assert len(numbers) == 1, "a look every 20 seconds at most"
@@ -96,6 +110,28 @@ def test_a_cancel_stops_the_trainer_which_saves(toy, tmp_path, monkeypatch):
     assert "samples/s" in text
     assert "data wait" in text
     assert "s left" in text
+
+
+def test_two_processes_are_cancelled_go_on_and_train_the_weights_of_one(toy, tmp_path, monkeypatch):
+    """Without dropout, which every process would draw for itself."""
+    model = SETTINGS["model"] | {"head_dropout": 0.0, "text": SETTINGS["model"]["text"] | {"dropout": 0.0}}
+    run = SETTINGS["run"] | {"precision": "float64"}
+    settings = SETTINGS | {"model": model, "optimiser": {"steps": 12, "lr": 1e-3}, "run": run}
+    two, said = Launcher(num_processes=2), []
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        launched(toy, tmp_path, monkeypatch, settings=settings, launcher=two, hear=cancel_at(2, said))
+    [folder] = (tmp_path / "runs" / "pretrain_checkpoint").iterdir()
+    state = last_state(folder)
+    assert state is not None and not (folder / "done.json").exists()
+    assert state[1]["num_ranks"] == 2 and 2 <= state[1]["step"] < 12
+    assert_free(tmp_path / "locks" / "device-cpu.lock")
+    assert launched(toy, tmp_path, monkeypatch, settings=settings, launcher=two, hear=said.append).success
+    assert json.loads((folder / "done.json").read_text())["num_processes"] == 2
+    Trainer(toy, settings=Settings.from_json(settings), folder=tmp_path / "alone").run()
+    found, expected = load_file(folder / MODEL), load_file(tmp_path / "alone" / MODEL)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-8)
+    assert sum("step 12/12" in line for line in said) == 1, "the first process alone speaks"
 
 
 def test_the_live_curve_is_few_looks_at_the_newest_whole_line(tmp_path):
