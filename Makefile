@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-full run test dev sql refresh lint format bench lock browser
+.PHONY: help setup demo demo-full run test test-cuda dev sql refresh lint format bench lock browser
 
 PYTHON ?= python3
 VENV := .venv
@@ -49,6 +49,9 @@ sql: setup ## open the catalogue at a SQL prompt; QUERY="select ..." answers one
 
 test: setup ## run the tests
 	@source ./env.sh && python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-cuda: setup ## run the tests that need a CUDA device; all others hold the CPU's results and see none
+	@source ./env.sh && MEDCSP_TEST_CUDA=1 python -m pytest -m gpu
 
 lint: setup ## run the checks
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/sqlfluff lint -q sql

@@ -3,10 +3,17 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: waiting threads of two workers would spin
+if TYPE_CHECKING:
+    import torch
+
+# Before torch is imported: waiting threads of two workers would spin, and what is compared to the bit is a CPU's.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if not os.environ.get("MEDCSP_TEST_CUDA"):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +23,27 @@ def open_data() -> Path:
     if not value:
         pytest.skip("MEDCSP_TEST_DATA is not set: the openly licensed real data is not at hand")
     return Path(value).resolve()
+
+
+@pytest.fixture
+def cuda() -> "torch.device":
+    """The CUDA device, which tests see under MEDCSP_TEST_CUDA alone."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device: make test-cuda, on a machine that has one")
+    return torch.device("cuda", 0)
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> "torch.device":
+    """The CPU and, where there is one, a CUDA device."""
+    import torch
+
+    if request.param == "cuda":
+        there: torch.device = request.getfixturevalue("cuda")
+        return there
+    return torch.device("cpu")
 
 
 @pytest.fixture
