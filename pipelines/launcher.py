@@ -51,11 +51,13 @@ class Launcher:
     Attributes:
         command: what stands before `-m module`. Nothing: this interpreter, forked where that can be from one process
             that has imported torch once for all commands.
+        device: `cpu`: what it starts sees no CUDA device, whatever it would take.
         num_processes: how many `torchrun` starts of a command that runs together, one for each GPU of this machine.
         grace_seconds: how long a stopped process may take to save its state.
     """
 
     command: tuple[str, ...] = ()
+    device: str = "auto"
     num_processes: int = 1
     grace_seconds: float = 60.0
 
@@ -94,11 +96,12 @@ class Launcher:
 
     def _start(self, module: str, settings: Path, lock: int, *, num_processes: int) -> "_Process":
         if not self.command and num_processes == 1 and _LIBC:
-            return _fork_server().fork(module, settings, lock)
+            return _fork_server(self.device).fork(module, settings, lock)
+        environment = _environment(self.device, num_processes)
         command = list(self.command or (sys.executable,))
         if num_processes > 1:
             command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
-        return _Own([*command, "-m", module, "--settings", str(settings)], lock, num_processes=num_processes)
+        return _Own([*command, "-m", module, "--settings", str(settings)], lock, environment)
 
     def _follow(self, process: "_Process", *, module: str, log: Callable[[str], None]) -> ProcessUsage:
         peak = _PeakMemory(process.pid)
@@ -139,7 +142,7 @@ class _Process(Protocol):
 class _Own:
     """A command that is a child of this process."""
 
-    def __init__(self, command: list[str], lock: int, *, num_processes: int) -> None:
+    def __init__(self, command: list[str], lock: int, environment: dict[str, str]) -> None:
         self._before = _children_cpu_seconds()
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             command,
@@ -148,7 +151,7 @@ class _Own:
             text=True,
             pass_fds=(lock,),
             preexec_fn=_die_with_parent if _LIBC else None,
-            env=_threads_each(num_processes) | _environment(),
+            env=environment,
         )
         assert self._process.stdout is not None
         self.pid, self.output = self._process.pid, self._process.stdout
@@ -173,14 +176,14 @@ class _ForkServer:
 
     ARGUMENTS: ClassVar = ("-m", "medcsp_model.fork_server")
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
         self._channel, theirs = socket.socketpair()
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, *self.ARGUMENTS, "--socket", str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
             preexec_fn=_die_with_parent,
-            env=_environment(),
+            env=_environment(device),
         )
         theirs.close()
         self._answers = self._channel.makefile("r")
@@ -242,7 +245,7 @@ class _Forked:
     def ends_within(self, seconds: float) -> bool:
         self._ended = self._ended or self._server.answer(seconds)
         if self._ended is None:
-            _SERVERS.pop(os.getpid()).close()
+            self._server.close()
         return self._ended is not None
 
     def signal(self, number: int) -> None:
@@ -250,15 +253,15 @@ class _Forked:
             os.kill(self.pid, number)
 
 
-_SERVERS: dict[int, _ForkServer] = {}
-"""The fork server of this process, by its id: a fork of this process must not talk to it."""
+_SERVERS: dict[tuple[int, str], _ForkServer] = {}
+"""The fork servers of this process, by its id and device: a fork of this process must not talk to them."""
 
 
-def _fork_server() -> _ForkServer:
-    server = _SERVERS.get(os.getpid())
-    if server is None or not server.is_alive:
-        server = _SERVERS[os.getpid()] = _ForkServer()
-    return server
+def _fork_server(device: str) -> _ForkServer:
+    key = os.getpid(), device
+    if key not in _SERVERS or not _SERVERS[key].is_alive:
+        _SERVERS[key] = _ForkServer(device)
+    return _SERVERS[key]
 
 
 class _PeakMemory(threading.Thread):
@@ -317,16 +320,14 @@ def _children_cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _environment() -> dict[str, str]:
+def _environment(device: str, num_processes: int = 1) -> dict[str, str]:
+    """Return the variables of a command; several processes share the cores, where `torchrun` gives each one thread."""
     repository = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [repository, os.environ.get("PYTHONPATH")]))
-    return {**_POLITE, **os.environ, "PYTHONPATH": path}
-
-
-def _threads_each(num_processes: int) -> dict[str, str]:
-    """Return what shares the cores among processes; `torchrun` would give each of several one thread."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return {"OMP_NUM_THREADS": str(max(cores // num_processes, 1))} if num_processes > 1 else {}
+    shared = {"OMP_NUM_THREADS": str(max(cores // num_processes, 1))} if num_processes > 1 else {}
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+    return {**_POLITE, **shared, **os.environ, **hidden, "PYTHONPATH": path}
 
 
 def _die_with_parent() -> None:

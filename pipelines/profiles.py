@@ -184,7 +184,7 @@ def demo() -> Profile:
         name="demo",
         cohorts=CohortSettings(retrieval_share=1.0),
         vocabularies=VocabularySettings(drug_min_records=3, tokenizer="trained", tokenizer_size=2000),
-        training=recipes.demo(),
+        training=recipes.demo().replace(run={"device": "cpu"}),
         retrieval=RetrievalSettings(num_draws=2000, min_lift=3.0),
         radiology=recipes.RadiologyEvaluation(methods=("medcsp",), modes=("native",), num_draws=1000),
         prediction=PredictionSettings(validation_share=0.2, test_share=0.3),  # its cohorts are small

@@ -150,7 +150,9 @@ def workspace_from_environment(environment: Mapping[str, str] = os.environ) -> W
         profile=profile,
         sources=_with_synthetic(real, home=home, profile=profile),
         weights_root=_root("MEDCSP_WEIGHTS", environment),
-        launcher=Launcher(num_processes=_processes(environment.get("MEDCSP_PROCESSES") or "1")),
+        launcher=Launcher(
+            device=profile.training.run.device, num_processes=_processes(environment.get("MEDCSP_PROCESSES") or "1")
+        ),
         checksums=_checksums(environment.get("MEDCSP_CHECKSUMS") or "changed"),
         profile_name=name,
     )

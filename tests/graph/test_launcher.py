@@ -14,6 +14,7 @@ from graph_runs import environment
 
 from pipelines import launcher
 from pipelines.launcher import Launcher, LaunchError
+from pipelines.profiles import profile_named
 
 LIGHT = ("-c", "import sys; from medcsp_model import fork_server as f; f.PRELOADED = (); sys.exit(f.main())")
 COMMAND = """
@@ -23,6 +24,9 @@ def main():
     run = json.loads(Path(sys.argv[2]).read_text())
     signal.signal(signal.SIGTERM, lambda *_: (print("saved", flush=True), sys.exit(143)))
     print("pid", os.getpid(), "of", os.getppid(), flush=True)
+    if run["says"] == "what it sees":
+        print(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return 0
     if run["says"] == "refuse":
         raise ValueError("settings.run: no such thing")
     while run["says"] == "wait":
@@ -32,6 +36,8 @@ def main():
         subprocess.run([sys.executable, "-c", code], check=True)
     print(run["says"], file=sys.stderr, flush=True)
     return 0
+if __name__ == "__main__":
+    sys.exit(main())
 """
 
 
@@ -80,6 +86,20 @@ def test_commands_are_forked_one_after_the_other_and_say_what_they_took(commands
     assert one != two and server == same != str(os.getpid())
     assert all(usage.cpu_seconds >= 0 for usage in usages)
     assert is_free(commands / "device.lock")
+
+
+@pytest.mark.parametrize("command", [(), (sys.executable,)], ids=["forked", "own"])
+def test_a_profile_of_the_cpu_hides_devices_from_all_that_it_starts(
+    commands: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    seen: list[str] = []
+    for device in ("auto", "cpu", "auto"):
+        lock = commands / "device.lock"
+        settings: dict[str, object] = {"says": "what it sees"}
+        Launcher(command, device=device).run("said", settings, folder=commands, lock=lock, log=seen.append)
+    assert [line for line in seen if not line.startswith("pid")] == ["3", "", "3"]
+    assert profile_named("demo").training.run.device == "cpu"
 
 
 def test_an_error_of_the_users_is_the_last_line_and_the_server_goes_on(commands: Path) -> None:
