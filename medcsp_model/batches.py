@@ -104,11 +104,17 @@ class PlanInputs:
 
 
 def is_validation(subject: Ints, *, share: float, seed: int) -> NDArray[np.bool_]:
-    """Which records are of validation subjects: the leading 52 bits of md5 of "seed:subject", as a share of 2^52."""
+    """Which records are of validation subjects: the leading 52 bits of md5 of "validation seed:subject" of 2^52.
+
+    A corpus's hold-out is drawn by md5 of "seed:subject": by the same hash and seed, a smaller share would lie all within
+    it, and nobody of what trains.
+    """
     distinct, place = np.unique(subject, return_inverse=True)
     if not share:
         return np.zeros(len(subject), dtype=bool)
-    digests = [hashlib.md5(f"{seed}:{value}".encode(), usedforsecurity=False).hexdigest() for value in distinct]
+    digests = [
+        hashlib.md5(f"validation {seed}:{value}".encode(), usedforsecurity=False).hexdigest() for value in distinct
+    ]
     return np.array([int(digest[:13], 16) < share * 2**52 for digest in digests], dtype=bool)[place.ravel()]
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from lake import id_share
 from medcsp_model.batches import PlanInputs, is_validation
 from medcsp_model.collate import Collate
 from medcsp_model.embed import Embedder
@@ -20,6 +21,12 @@ def test_a_share_of_subjects_is_held_out_in_every_source_alike():
     assert np.array_equal(is_validation(subject[::-1], share=0.1, seed=0), held_out[::-1])
     assert not np.array_equal(is_validation(subject, share=0.1, seed=1), held_out)
     assert not is_validation(subject, share=0.0, seed=0).any()
+
+
+def test_who_is_left_by_the_hold_out_can_be_a_validation_subject():
+    """`cohort_split` draws by a hash of ids too, with the same seed in every profile."""
+    left = np.array([subject for subject in range(4000) if id_share(0, subject) >= 0.15])
+    assert abs(is_validation(left, share=0.1, seed=0).mean() - 0.1) < 0.02
 
 
 def test_nobody_trains_on_a_validation_subject(toy):
