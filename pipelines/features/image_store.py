@@ -1,7 +1,9 @@
 """The image store: every distinct picture once, as uint8 pixels in immutable shards found by the digest of the pixels.
 
-A shard is named by its contents and written before the index that names it, so a run killed between the two leaves a
-file that the next run writes again with the same bytes. Rendering a file to pixels is in `images`.
+A shard is named by its contents and written before the index beside it that names its pictures, so a run killed between
+the two leaves a file that the next run writes again with the same bytes. Each shard has an index of its own: one for
+all would be written again with every shard, in time that grows with the square of the pictures. Rendering a file to
+pixels is in `images`.
 """
 
 import hashlib
@@ -33,7 +35,7 @@ class ImageStore:
     """A folder of grey pictures of one size.
 
     Args:
-        folder: where `index.parquet` and `shards/` lie; made when the first picture is added.
+        folder: where `shards/` lies, and in it each shard and its index; made when the first picture is added.
         images_per_shard: most pictures of a shard.
     """
 
@@ -72,10 +74,10 @@ class ImageStore:
                 known.add(digest)
                 waiting[digest] = pixels
                 if len(waiting) == self.images_per_shard:
-                    index = self._write_shard(index, waiting)
-                    waiting = {}
+                    written = self._write_shard(waiting)
+                    index, waiting = index if index.height else written, {}
             if waiting:
-                self._write_shard(index, waiting)
+                self._write_shard(waiting)
         return digests
 
     def digests(self) -> pl.Series:
@@ -116,17 +118,21 @@ class ImageStore:
         return ImageReader(self, self.locate(digests))
 
     def remove_orphans(self) -> list[str]:
-        """Delete files below `shards/` that the index does not name, and return their names."""
+        """Delete files below `shards/` that belong to no shard with an index, and return their names."""
         with locked(self.folder / ".lock"):
-            named = {self.shard_path(shard).name for shard in self._index()["shard"].unique()}
+            indices = self._index_paths()
+            named = {path.name for path in indices} | {self.shard_path(path.stem).name for path in indices}
             orphans = sorted(path for path in (self.folder / "shards").glob("*") if path.name not in named)
             for path in orphans:
                 path.unlink()
         return [path.name for path in orphans]
 
     def _index(self) -> pl.DataFrame:
-        path = self.folder / "index.parquet"
-        return pl.read_parquet(path, glob=False) if path.is_file() else pl.DataFrame(schema=INDEX_SCHEMA)
+        paths = self._index_paths()
+        return pl.read_parquet(paths, glob=False) if paths else pl.DataFrame(schema=INDEX_SCHEMA)
+
+    def _index_paths(self) -> list[Path]:
+        return sorted((self.folder / "shards").glob("[!.]*.parquet"))
 
     def _check(self, pixels: NDArray[np.uint8], waiting: dict[str, NDArray[np.uint8]], index: pl.DataFrame) -> None:
         if pixels.dtype != np.uint8 or pixels.ndim != 2:
@@ -140,7 +146,7 @@ class ImageStore:
         if pixels.shape != expected:
             raise ValueError(f"{self.folder}: an image is {pixels.shape}; the store holds images of {expected}")
 
-    def _write_shard(self, index: pl.DataFrame, images: dict[str, NDArray[np.uint8]]) -> pl.DataFrame:
+    def _write_shard(self, images: dict[str, NDArray[np.uint8]]) -> pl.DataFrame:
         name = hashlib.sha256("".join(images).encode()).hexdigest()[:SHARD_NAME_DIGITS]
         path = self.shard_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,9 +158,9 @@ class ImageStore:
         temporary.rename(path)
         fsync_path(path.parent)
         rows = {"pixel_sha256": list(images), "shard": [name] * len(images), "row": range(len(images))}
-        grown = pl.concat([index, pl.DataFrame(rows, schema=INDEX_SCHEMA)])
-        self._write_index(grown)
-        return grown
+        index = pl.DataFrame(rows, schema=INDEX_SCHEMA)
+        self._write_index(name, index)
+        return index
 
     @staticmethod
     def _write_array(file: BinaryIO, images: dict[str, NDArray[np.uint8]]) -> None:
@@ -165,13 +171,13 @@ class ImageStore:
         for pixels in images.values():
             file.write(np.ascontiguousarray(pixels).tobytes())
 
-    def _write_index(self, index: pl.DataFrame) -> None:
-        path = self.folder / "index.parquet"
-        temporary = self.folder / ".index.parquet.tmp"
+    def _write_index(self, shard: str, index: pl.DataFrame) -> None:
+        path = self.shard_path(shard).with_suffix(".parquet")
+        temporary = path.with_name(f".{path.name}.tmp")
         index.write_parquet(temporary, compression="zstd")
         fsync_path(temporary)
         temporary.rename(path)
-        fsync_path(self.folder)
+        fsync_path(path.parent)
 
 
 class ImageReader:

@@ -12,7 +12,11 @@ def picture(k, size=3):
 
 
 def shard_files(store):
-    return sorted(path.name for path in (store.folder / "shards").iterdir())
+    return sorted(path.name for path in (store.folder / "shards").glob("*.npy"))
+
+
+def inodes(store):
+    return {path: path.stat().st_ino for path in store.folder.rglob("*") if path.is_file()}
 
 
 def test_pictures_are_read_back_in_the_order_asked(tmp_path):
@@ -40,17 +44,27 @@ def test_a_new_picture_leaves_old_shards_alone(tmp_path):
     assert store.locate(digests).equals(places)
 
 
+def test_what_a_shard_costs_does_not_grow_with_the_store(tmp_path):
+    store = ImageStore(tmp_path, images_per_shard=2)
+    store.add(picture(k) for k in range(6))
+    before = inodes(store)
+    store.add([picture(6), picture(7)])
+    after = inodes(store)
+    assert before.items() < after.items()  # nothing that was there is written again
+    assert len(after) - len(before) == 2  # the shard and its index
+
+
 def test_a_run_killed_between_shard_and_index_is_repeated_to_the_same_bytes(tmp_path, monkeypatch):
     whole, killed = (ImageStore(tmp_path / name, images_per_shard=2) for name in ("whole", "killed"))
     pictures = [picture(k) for k in range(6)]
     whole.add(pictures)
     writes = []
 
-    def dies(index):
-        writes.append(index)
+    def dies(shard, index):
+        writes.append(shard)
         if len(writes) == 2:
             raise KeyboardInterrupt
-        ImageStore._write_index(killed, index)
+        ImageStore._write_index(killed, shard, index)
 
     monkeypatch.setattr(killed, "_write_index", dies)
     with pytest.raises(KeyboardInterrupt):
