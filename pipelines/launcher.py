@@ -306,13 +306,18 @@ def _started_by(pid: int) -> list[int]:
 
 def _reason(lines: list[str]) -> list[str]:
     """Return the first error among the lines, or the first stack; behind it others may tell what it meant to them."""
-    if errors := [line for line in lines if line.startswith("error: ")]:
-        return errors[:1]
-    if _STACK not in lines:
-        return lines[-SHOWN_LINES:]
-    began = lines.index(_STACK)
-    ends = next((at for at, line in enumerate(lines) if at > began and line.strip() and line[0] != " "), len(lines))
-    return lines[began : ends + 1][-SHOWN_LINES:]
+    began = next((at for at, line in enumerate(lines) if line.startswith("error: ")), None)
+    if began is not None:
+        return lines[began : _unindented(lines, began)][:SHOWN_LINES]
+    if _STACK in lines:
+        began = lines.index(_STACK)
+        return lines[began : _unindented(lines, began) + 1][-SHOWN_LINES:]
+    return lines[-SHOWN_LINES:]
+
+
+def _unindented(lines: list[str], began: int) -> int:
+    """Return the place of the first line behind one that is not indented; the number of lines where there is none."""
+    return next((at for at, line in enumerate(lines) if at > began and line[:1].strip()), len(lines))
 
 
 def _children_cpu_seconds() -> float:

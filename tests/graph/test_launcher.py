@@ -128,6 +128,10 @@ TORCHRUN = [
     ("lines", "reason"),
     [
         (["step 1/9", "error: settings.batch.size: 1", *OTHERS, *TORCHRUN], ["error: settings.batch.size: 1"]),
+        (
+            ["error: torn: state_dict", "\tsize mismatch", "", "step"],
+            ["error: torn: state_dict", "\tsize mismatch", ""],
+        ),
         (["step 1/9", *STACK, "W1201 [...] closing", *TORCHRUN], STACK[-20:]),
         (["step 1/9", *STACK], STACK[-20:]),
         (["", "Killed"], ["", "Killed"]),
