@@ -106,7 +106,7 @@ class PlanInputs:
 def is_validation(subject: Ints, *, share: float, seed: int) -> NDArray[np.bool_]:
     """Which records are of validation subjects: the leading 52 bits of md5 of "validation seed:subject" of 2^52.
 
-    A corpus's hold-out is drawn by md5 of "seed:subject": by the same hash and seed, a smaller share would lie all within
+    A hold-out of the corpus is drawn by md5 of "seed:subject": by the same hash and seed, a smaller share would lie in
     it, and nobody of what trains.
     """
     distinct, place = np.unique(subject, return_inverse=True)
