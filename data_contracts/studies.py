@@ -43,8 +43,12 @@ class AblationComparisons(Contract):
     method = dy.Enum(METHODS, description="The recipe.")
     other = dy.Enum(METHODS, description="The variant.")
     difference = dy.Float64(description="Value of the recipe less that of the variant, means over seeds.")
-    ci_low = dy.Float64(description="Lower end of the 95 % interval, seeds and subjects resampled; not adjusted.")
-    ci_high = dy.Float64(description="Upper end.")
+    ci_low = dy.Float64(
+        nullable=True,
+        description="Lower end of the 95 % interval, seeds and subjects resampled; not adjusted. Null where more than "
+        "a twentieth of the draws lack a class.",
+    )
+    ci_high = dy.Float64(nullable=True, description="Upper end.")
     num_seeds = dy.Int64(min=1, description="Trainings of each; of one, the interval holds the subjects alone.")
     n = dy.Int64(min=1, description="Queries or films behind it.")
     synthetic = dy.Bool(description="True where any input is synthetic.")

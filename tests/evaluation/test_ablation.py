@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from data_contracts.evaluation import METHODS
+from data_contracts.studies import AblationComparisons
 from medcsp_model import ablate
 from medcsp_model.batches import PlanInputs
 from medcsp_model.corpus import Corpus
@@ -114,6 +116,27 @@ def test_rows_without_a_value_count_nowhere() -> None:
     metrics, comparisons = rows_of("d", [measure], {FULL: {0: {"x": (value, subject)}}}, num_draws=20)
     assert [(row["method"], row["value"], row["n"]) for row in metrics[1:]] == [(FULL, 0.5, 3), ("chance", 0.1, 3)]
     assert comparisons == []
+
+
+def test_what_nobody_has_a_value_of_is_left_out() -> None:
+    values = {FULL: {0: {"x": (np.full(3, np.nan), np.arange(3)), "y": (np.ones(3), np.arange(3))}}}
+    measures = [Measure(rows=name, place={"metric": name}, of=mean, references={"chance": 0.1}) for name in "xy"]
+    metrics, _ = rows_of("d", measures, values, num_draws=20)
+    assert [row["metric"] for row in metrics] == ["y", "y", "y"]
+
+
+def test_an_interval_of_too_few_positives_is_null_and_the_row_is_published() -> None:
+    label = np.arange(8) == 0
+    values = {name: {0: {"x": (np.arange(8) * sign, np.arange(8))}} for name, sign in ((FULL, 1.0), ("a", -1.0))}
+    place = {"cohort": "c", "mode": "m", "metric": "auroc", "k": 0, "split": "s"}
+    measure = Measure(rows="x", place=place, of=partial(METRICS["auroc"], label), references={})
+    metrics, (row,) = rows_of("planted", [measure], values, num_draws=100)
+    assert {name: (row[name], metrics[0][name]) for name in ("ci_low", "ci_high")} == {
+        "ci_low": (None, None),
+        "ci_high": (None, None),
+    }
+    kept, rejected = AblationComparisons.filter(pl.DataFrame([row | {"synthetic": True}]), cast=True)
+    assert (len(kept), rejected.counts()) == (1, {})
 
 
 def test_the_bench_of_a_corpus_holds_its_validation_subjects(corpus: Corpus) -> None:

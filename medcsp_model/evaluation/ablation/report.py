@@ -8,6 +8,8 @@ adjusted for how many variants there are.
 Letters: N rows, S seeds, G subjects, B draws.
 """
 
+import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +20,7 @@ from medcsp_model.evaluation.ablation.measures import Floats, Ints, Measure, Val
 from medcsp_model.evaluation.scores import Estimate
 from medcsp_model.settings import FULL
 
+log = logging.getLogger(__name__)
 Row = dict[str, Any]
 MEAN = -1
 """Seed of the mean over seeds."""
@@ -64,7 +67,7 @@ def _drawn(rng: np.random.Generator, subject_N: Ints, num_draws: int) -> Iterato
 def rows_of(
     dataset: str, measures: Sequence[Measure], values: Mapping[str, Mapping[int, Values]], *, num_draws: int
 ) -> tuple[list[Row], list[Row]]:
-    """Rows of `metrics` and of comparisons.
+    """Rows of `metrics` and of comparisons; none of a measure without any value, such as a search without links.
 
     Args:
         dataset: name of the ground.
@@ -76,6 +79,9 @@ def rows_of(
     comparisons: list[Row] = []
     for measure in measures:
         value_SN, subject_N = _rows_with_a_value(measure.rows, values)
+        if not len(subject_N):
+            log.warning("%s: %s is not measured: no query has a value", dataset, measure.rows)
+            continue
         found = estimates(measure.of, value_SN, subject_N, num_draws=num_draws)
         place = {"dataset": dataset, **measure.place}
         common = {**place, "n": len(subject_N), "num_positive": measure.num_positive}
@@ -99,8 +105,7 @@ def _rows_with_a_value(name: str, values: Mapping[str, Mapping[int, Values]]) ->
 
 def _numbers(common: Row, estimate: Estimate, seeds: Sequence[int]) -> Iterator[Row]:
     """The mean over seeds with its interval, then each seed."""
-    low, high = estimate.interval()
-    yield {**common, "seed": MEAN, "value": estimate.value, "ci_low": low, "ci_high": high}
+    yield {**common, "seed": MEAN, "value": estimate.value, **_ends(*estimate.interval())}
     for seed, value in zip(seeds, estimate.values_S.tolist(), strict=True):
         yield {**common, "seed": seed, "value": value, "ci_low": None, "ci_high": None}
 
@@ -111,7 +116,11 @@ def _difference(found: Mapping[str, Estimate], variant: str) -> Row:
         "method": FULL,
         "other": variant,
         "difference": difference.value,
-        "ci_low": difference.low,
-        "ci_high": difference.high,
+        **_ends(difference.low, difference.high),
         "num_seeds": len(found[FULL].values_S),
     }
+
+
+def _ends(low: float, high: float) -> Row:
+    """Both ends of an interval, null where too many draws have no value."""
+    return {"ci_low": None, "ci_high": None} if math.isnan(low) else {"ci_low": low, "ci_high": high}
