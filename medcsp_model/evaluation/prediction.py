@@ -149,18 +149,6 @@ class Network(Method):
         return Fitted(validation, test, facts | clock.facts() | {"num_parameters": num_parameters})
 
 
-def pick_device(settings: SweepSettings) -> torch.device:
-    """Where a task is to be opened: what the settings name, `auto` taking CUDA where there is one.
-
-    Raises:
-        ValueError: CUDA is asked for and there is none.
-    """
-    has_cuda = torch.cuda.is_available()
-    if settings.device == "cuda" and not has_cuda:
-        raise ValueError("settings.device: 'cuda', but there is no CUDA device; take 'auto' or 'cpu'")
-    return torch.device("cuda" if has_cuda and settings.device != "cpu" else "cpu")
-
-
 class Clock:
     """How long a training took, and how long of it the data."""
 

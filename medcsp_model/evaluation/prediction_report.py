@@ -33,10 +33,11 @@ import torch
 from medcsp_model.baselines.ehr.registry import COMPARISONS, demo_methods, methods, methods_of
 from medcsp_model.baselines.ehr.text import TextSettings
 from medcsp_model.checkpoint import write_json
+from medcsp_model.distributed import choose_device
 from medcsp_model.evaluation import areas, scores
 from medcsp_model.evaluation.areas import Floats
 from medcsp_model.evaluation.curves import curve
-from medcsp_model.evaluation.prediction import Method, pick_device
+from medcsp_model.evaluation.prediction import Method
 from medcsp_model.evaluation.retrieval import chance_average_precision
 from medcsp_model.evaluation.scores import Estimate
 from medcsp_model.evaluation.sweep import Result, Sweep, Workers, train_all
@@ -91,7 +92,7 @@ class Question:
             cohort=self.cohort,
             tested_on=self.tested_on,
             without=self.without,
-            device=pick_device(settings.sweep),
+            device=choose_device(settings.sweep.device),
         )
 
     def methods(self, settings: PredictionEvaluation) -> dict[str, Method]:

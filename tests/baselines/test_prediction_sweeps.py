@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor, nn
 
 from medcsp_model.baselines.ehr.f_lstm import FLstm, FLstmNetwork
@@ -17,7 +16,7 @@ from medcsp_model.baselines.ehr.medhmp import MedHmp
 from medcsp_model.baselines.ehr.medhmp_pretraining import Stage
 from medcsp_model.baselines.ehr.registry import demo_methods
 from medcsp_model.corpus import Corpus
-from medcsp_model.evaluation.prediction import Fitted, Method, Network, Point, pick_device
+from medcsp_model.evaluation.prediction import Fitted, Method, Network, Point
 from medcsp_model.evaluation.sweep import Sweep
 from medcsp_model.evaluation.task_data import InputSizes, Part, TaskBatch, TaskData
 from medcsp_model.settings import SweepSettings
@@ -221,14 +220,6 @@ def test_what_a_task_lacks(tasks: dict[str, TaskData], checkpoint: Path, tmp_pat
     for name in ("bert_cnn", "medcsp", "medhmp", "gradient_boosting"):
         result = sweep(opened, tmp_path / name, method=methods[name], **one).run()
         assert np.isfinite(result.score_SN).all()
-
-
-def test_where_a_task_is_opened() -> None:
-    assert pick_device(replace(SMALL, device="cpu")).type == "cpu"
-    if not torch.cuda.is_available():
-        assert pick_device(SMALL).type == "cpu"
-        with pytest.raises(ValueError, match="there is no CUDA device"):
-            pick_device(replace(SMALL, device="cuda"))
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,12 @@ def test_the_largest_part_that_fits():
         fitting_micro_batch(measure, size=128, free=1200)
 
 
-def test_more_processes_than_devices_is_an_error(monkeypatch):
+def test_a_process_takes_the_device_of_its_number_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(ValueError, match="process 0 of this machine finds 0 CUDA devices"):
+        choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("auto", local_rank=1) == torch.device("cuda", 1)
