@@ -423,7 +423,7 @@ def _find(source: Source, record_id: NDArray[np.str_], folder: Path) -> Ints:
     absent = source.record_id[place] != wanted
     if absent.any():
         raise TaskError(
-            f"{folder / 'labels.npz'}: {int(absent.sum())} of {len(wanted)} examples are no record of the corpus, such"
-            f" as {record_id[absent][0]}; publish the task folder again"
+            f"{folder / 'labels.npz'}: {int(absent.sum())} of {len(wanted)} examples are no record of the corpus;"
+            " publish the task folder again"
         )
     return place.astype(np.int64)

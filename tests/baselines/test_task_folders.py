@@ -98,7 +98,11 @@ ONE_CLASS = np.where(np.arange(64) < 32, LABEL, False)
             "split",
             r"no example of .*mortality/unbounded/metavision",
         ),
-        ({"record_id": np.array([f"x{n:03d}" for n in range(64)], dtype="S")}, "split", "64 of 64 examples are no rec"),
+        (
+            {"record_id": np.array([f"x{n:03d}" for n in range(64)], dtype="S")},
+            "split",
+            "64 of 64 examples are no record of the corpus; publish",  # and none of them by its id
+        ),
         ({"split": np.full(64, "dev", dtype="S3")}, "split", "'dev' is none of train, validation, test"),
         ({"label": LABEL.astype(np.int64)}, "split", "column label is int64, expected kind 'b'"),
         ({"fold": np.zeros(0)}, "split", "column fold is missing"),
