@@ -124,7 +124,7 @@ def main() -> int:
     """Run the command; the exit status is 0, 2 for an error the user can repair, or 143 after SIGTERM or ^C."""
     stop = Stop()
     stop.heed_signals()
-    run = read_run(KEYS)
+    run = read_run(__doc__, KEYS)
     settings, recipe = AblationSettings.from_json(run["settings"]), Settings.from_json(run["recipe"])
     try:
         ablate(run, settings=settings, recipe=recipe, stop=stop)

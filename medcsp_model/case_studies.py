@@ -95,7 +95,7 @@ def _held_out(values: Mapping[str, Any]) -> BatchSettings:
 
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
-    run = read_run(KEYS)
+    run = read_run(__doc__, KEYS)
     settings, held_out = CaseStudySettings.from_json(run["settings"]), _held_out(run["held_out"])
     numbers, points = study(Corpus.open(run["corpus"]), run["checkpoints"], held_out=held_out, settings=settings)
     output = Path(run["output"])

@@ -13,18 +13,26 @@ from typing import Any
 _PR_SET_PDEATHSIG = 1
 
 
-def read_run(keys: Sequence[str], *, optional: Sequence[str] = ()) -> dict[str, Any]:
+def parser_of(about: str | None) -> argparse.ArgumentParser:
+    """A parser whose help is the page that a command's module begins with, `__doc__` there."""
+    spec = sys.modules["__main__"].__spec__
+    prog = f"python -m {spec.name}" if spec else None
+    return argparse.ArgumentParser(prog=prog, description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def read_run(about: str | None, keys: Sequence[str], *, optional: Sequence[str] = ()) -> dict[str, Any]:
     """The run description named by `--settings`.
 
     Args:
+        about: of the command, for its help: `__doc__` of its module.
         keys: keys that must be there.
         optional: keys that may be.
 
     Raises:
         ValueError: the file is absent, no JSON object, lacks a key or has an unknown one.
     """
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--settings", type=Path, required=True, metavar="run.json")
+    parser = parser_of(about)
+    parser.add_argument("--settings", type=Path, required=True, metavar="run.json", help="what to do, a JSON file")
     path = parser.parse_args().settings
     if not path.is_file():
         raise ValueError(f"{path}: no such file")

@@ -212,7 +212,7 @@ def embed_as_told(embedder: RecordEmbedder, run: Mapping[str, Any]) -> None:
 
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
-    run = read_run(KEYS, optional=OPTIONAL)
+    run = read_run(__doc__, KEYS, optional=OPTIONAL)
     check_run(run)
     embedder = Embedder(
         run["checkpoint"],

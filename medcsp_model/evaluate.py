@@ -234,7 +234,7 @@ TASKS = {
 
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
-    run = read_run(KEYS, optional=["radiology", *(key for keys, _ in TASKS.values() for key in keys)])
+    run = read_run(__doc__, KEYS, optional=["radiology", *(key for keys, _ in TASKS.values() for key in keys)])
     if run["task"] not in TASKS:
         raise ValueError(f"task: no {run['task']!r}; known: {', '.join(TASKS)}")
     keys, evaluate = TASKS[run["task"]]

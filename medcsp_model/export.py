@@ -11,7 +11,6 @@ open_clip_config.json: after the folder has moved, `--moved` writes the new one.
 What does not live here: the whole model (model.safetensors and model.json of the run folder hold it).
 """
 
-import argparse
 import json
 import shutil
 import sys
@@ -21,7 +20,7 @@ from typing import Any
 from transformers import BertConfig
 
 from medcsp_model.checkpoint import write_json, write_tensors
-from medcsp_model.command import start
+from medcsp_model.command import parser_of, start
 from medcsp_model.model import MedCSP, load_model
 
 CONFIG = "open_clip_config.json"
@@ -87,7 +86,7 @@ def _write_config(folder: Path, config: dict[str, Any]) -> None:
 
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--checkpoint", type=Path, help="folder of a finished run")
     parser.add_argument("--output", type=Path, help="folder to write")
     parser.add_argument("--tokenizer", type=Path, help="folder with the tokenizer's files")

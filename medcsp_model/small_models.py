@@ -239,7 +239,7 @@ def train_all(run: Mapping[str, Any]) -> None:
 
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
-    train_all(read_run(KEYS))
+    train_all(read_run(__doc__, KEYS))
     return 0
 
 

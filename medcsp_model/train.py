@@ -1,11 +1,12 @@
 """Train: `python -m medcsp_model.train --settings run.json`, with {"corpus", "run_folder", "settings"} in run.json.
 
+`settings` as in `medcsp_model.settings.Settings`, whose classes say what each is; `default().to_json()` has them all.
 Several GPUs or nodes: `torchrun --nproc-per-node=8 -m medcsp_model.train --settings run.json`; `batch.size` is that of
 all processes together, and all must see the run folder.
 
-Finished before: returns at once. Stopped before: goes on from the last whole state, bitwise as if never stopped (same
-machine, same number of threads). SIGTERM and ^C save the state once the step is done; the exit status is 143. In the
-run folder:
+Finished before: returns at once. Stopped before: goes on from the last whole state, on a CPU bitwise as if never
+stopped (same machine, same number of threads); a CUDA device adds up in no fixed order, so there the last bits differ.
+SIGTERM and ^C save the state once the step is done; the exit status is 143. In the run folder:
 
     model.safetensors, model.json   the finished model and all that is needed to build it again
     metrics.jsonl                   means since the line before: step, epoch, loss, loss_a, loss_p, loss_d, grad_norm,
@@ -58,7 +59,7 @@ def main() -> int:
     """Run the command; the exit status is 0, 2 for an error the user can repair, or 143 after SIGTERM or ^C."""
     stop = Stop()
     stop.heed_signals()
-    run = read_run(KEYS)
+    run = read_run(__doc__, KEYS)
     corpus, settings = Corpus.open(run["corpus"]), Settings.from_json(run["settings"])
     # Loading torch takes seconds: a wrong run.json is refused before.
     from medcsp_model.distributed import connected

@@ -1,5 +1,6 @@
-"""The training loop: a step is a function of (settings, corpus, step), so a run resumes from its state bit by bit.
+"""The training loop: a step is a function of (settings, corpus, step), so a run resumes from its state alone.
 
+On a CPU it does so bit by bit; on a CUDA device sums such as those over a record's stays have no fixed order.
 Several processes run the same loop; the first one alone writes files and logs.
 """
 

@@ -45,7 +45,7 @@ class LlmEmbedder(RecordEmbedder):
 
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
-    run = read_run((*KEYS, "vocabulary"), optional=("batch_size", "sources", "splits", "num_threads"))
+    run = read_run(__doc__, (*KEYS, "vocabulary"), optional=("batch_size", "sources", "splits", "num_threads"))
     words, corpus = read_words(run["vocabulary"]), Corpus.open(run["corpus"])
     embedder = LlmEmbedder(run["checkpoint"], corpus, words=words, num_threads=int(run.get("num_threads", 0)))
     embed_as_told(embedder, run)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
@@ -323,6 +324,19 @@ def test_a_wrong_run_file_is_one_line(tmp_path, run, message):
     assert process.returncode == 2
     assert message in output
     assert "Traceback" not in output
+
+
+COMMANDS = ("train", "embed", "evaluate", "export", "ablate", "case_studies", "small_models", "llm.train", "llm.embed")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_a_command_reads_and_writes(name, monkeypatch, capsys):
+    module = import_module(f"medcsp_model.{name}")
+    monkeypatch.setattr("sys.argv", [name, "--help"])
+    with pytest.raises(SystemExit) as left:
+        module.main()
+    assert left.value.code == 0
+    assert module.__doc__.strip() in capsys.readouterr().out
 
 
 def test_a_stop_before_the_first_step_ends_at_once_and_later_after_a_step():

@@ -9,7 +9,6 @@ any code; the tensors go to model.safetensors, what of the configuration is need
 does not have, and the projection, are taken as they are.
 """
 
-import argparse
 import shutil
 import sys
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ from medcsp_model.baselines.radiology.interface import NotAvailableError
 from medcsp_model.baselines.radiology.llava_med import PROJECTOR
 from medcsp_model.baselines.radiology.weights import SHARDED, find_file, read_file, read_json, read_tensors
 from medcsp_model.checkpoint import write_json, write_tensors
-from medcsp_model.command import start
+from medcsp_model.command import parser_of, start
 
 GROWN = ("model.embed_tokens.weight", "lm_head.weight")
 """Tables that have more rows than LLaMA's, for the tokens of images."""
@@ -120,7 +119,7 @@ def _sum(name: str, delta: Tensor, base: Tensor | None, path: Path) -> Tensor:
 
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("family", choices=("cxr_clip", "llava_med"))
     parser.add_argument("published", type=Path, help="the checkpoint, or the folder of the delta")
     parser.add_argument("folder", type=Path, help="folder to write")
