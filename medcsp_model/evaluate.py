@@ -117,6 +117,10 @@ def _write_retrieval(
     relevant = Relevant.of_groups(np.arange(num_queries), search.query_of_candidate)
     ranks, num_relevant = exact_ranks(queries_QD, candidates_CD, relevant), relevant.counts
     ks = [k for k in settings.ks if k <= num_candidates]
+    if not ks:
+        raise ValueError(
+            f"settings.ks: {settings.ks}, but there are {num_candidates} candidates; ask for fewer results"
+        )
     hits = hits_at(ranks, relevant.query_P, num_queries=num_queries, ks=ks)
     subject = corpus.sources[search.source].subject_id[search.queries]
     split = settings.split or ",".join(corpus.splits)
@@ -235,7 +239,7 @@ TASKS = {
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
     run = read_run(__doc__, KEYS, optional=["radiology", *(key for keys, _ in TASKS.values() for key in keys)])
-    if run["task"] not in TASKS:
+    if run["task"] not in tuple(TASKS):
         raise ValueError(f"task: no {run['task']!r}; known: {', '.join(TASKS)}")
     keys, evaluate = TASKS[run["task"]]
     if missing := [key for key in keys if key not in run]:

@@ -12,7 +12,7 @@ import torch
 from medcsp_model.command import read_run, start
 from medcsp_model.corpus import Corpus
 from medcsp_model.distributed import choose_device
-from medcsp_model.embed import KEYS, RecordEmbedder, check_sizes, embed_as_told
+from medcsp_model.embed import KEYS, RecordEmbedder, check_run, check_sizes, embed_as_told
 from medcsp_model.llm.language import in_words_of, read_words
 from medcsp_model.llm.model import load_llm
 from medcsp_model.llm.trainer import collate_for
@@ -46,6 +46,7 @@ class LlmEmbedder(RecordEmbedder):
 def main() -> int:
     """Run the command; the exit status is 0, or 2 for an error the user can repair."""
     run = read_run(__doc__, (*KEYS, "vocabulary"), optional=("batch_size", "sources", "splits", "num_threads"))
+    check_run(run)
     words, corpus = read_words(run["vocabulary"]), Corpus.open(run["corpus"])
     embedder = LlmEmbedder(run["checkpoint"], corpus, words=words, num_threads=int(run.get("num_threads", 0)))
     embed_as_told(embedder, run)

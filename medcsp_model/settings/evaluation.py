@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from medcsp_model.settings.plain import PlainSettings
+from medcsp_model.settings.plain import PlainSettings, check_least
 from medcsp_model.settings.sweep import SweepSettings
 
 
@@ -33,8 +33,10 @@ class RetrievalSettings(PlainSettings):
 
     def check(self) -> None:
         """Refuse values that cannot be, with a ValueError."""
-        if not self.ks or min(self.ks) < 1 or self.num_draws < 1:
-            raise ValueError("settings: ks and num_draws must be at least 1")
+        check_least(self, 1, "ks", "num_draws", "batch_size")
+        check_least(self, 0, "seed", "num_threads")
+        if not self.ks:
+            raise ValueError("settings.ks: name at least one number of results")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +76,7 @@ class PredictionEvaluation(PlainSettings):
             raise ValueError("settings.methods: name at least one")
         if not all(0 < threshold < 1 for threshold in self.thresholds):
             raise ValueError(f"settings.thresholds: must lie between 0 and 1, got {self.thresholds}")
-        if self.few_positives and (min(self.few_positives) < 1 or self.few_draws < 1):
-            raise ValueError("settings: few_positives and few_draws must be at least 1")
+        check_least(self, 1, "few_positives", "few_draws")
         if not 0 <= self.fold_seeds <= len(self.sweep.seeds):
             raise ValueError(f"settings.fold_seeds: {self.fold_seeds}, of {len(self.sweep.seeds)} seeds")
 
@@ -117,8 +118,8 @@ class RadiologyEvaluation(PlainSettings):
         """Refuse values that cannot be, with a ValueError."""
         if not self.methods or not self.modes:
             raise ValueError("settings.methods and settings.modes: name at least one of each")
-        if min(self.num_draws, self.batch_size, self.smallest_group) < 1:
-            raise ValueError("settings: num_draws, batch_size and smallest_group must be at least 1")
+        check_least(self, 1, "num_draws", "batch_size", "smallest_group")
+        check_least(self, 0, "seed", "most_bits")
         if not 0 < self.border < 0.5:
             raise ValueError(f"settings.border: must lie between 0 and 0.5, got {self.border}")
 
@@ -147,8 +148,10 @@ class SmallModels(PlainSettings):
 
     def check(self) -> None:
         """Refuse values that cannot be, with a ValueError."""
-        if min(self.steps, self.batch_size, self.embed_dim) < 1 or self.lr <= 0:
-            raise ValueError("settings: steps, batch_size, embed_dim and lr must be above 0")
+        check_least(self, 1, "steps", "batch_size", "embed_dim")
+        check_least(self, 0, "seed", "num_threads")
+        if self.lr <= 0:
+            raise ValueError(f"settings.lr: must be above 0, got {self.lr}")
 
 
 def demo_prediction(*, every_method: bool = False) -> PredictionEvaluation:

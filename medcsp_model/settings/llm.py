@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from medcsp_model.settings.plain import PlainSettings
+from medcsp_model.settings.plain import PlainSettings, check_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,5 +28,4 @@ class LlmSettings(PlainSettings):
 
     def check(self) -> None:
         """Refuse values that cannot be, with a ValueError."""
-        if self.context_length < 1:
-            raise ValueError(f"settings.context_length: must be above 0, got {self.context_length}")
+        check_least(self, 1, "context_length")

@@ -40,6 +40,14 @@ class PlainSettings:
         """Refuse values that cannot be, with a ValueError."""
 
 
+def check_least(settings: Any, least: float, *names: str) -> None:
+    """Refuse (ValueError) a number, or one in a list, that is below the least it may be."""
+    for name in names:
+        value = getattr(settings, name)
+        if min(value, default=least) < least if isinstance(value, tuple) else value < least:
+            raise ValueError(f"settings.{name}: must be at least {least}, got {value}")
+
+
 def _build(cls: type, values: Any, path: str) -> Any:
     if not isinstance(values, Mapping):
         raise ValueError(f"{path}: expected a group of settings, got {values!r}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from medcsp_model.settings.plain import PlainSettings
+from medcsp_model.settings.plain import PlainSettings, check_least
 
 FULL = "a_p_d"
 
@@ -95,8 +95,10 @@ class AblationSettings(PlainSettings):
                 raise ValueError(f"settings.{name}: no variant {unknown[0]!r}; known: {', '.join(VARIANTS)}")
             if chosen and FULL not in chosen:
                 raise ValueError(f"settings.{name}: must hold {FULL!r}, which all others are compared with")
-        if not self.seeds or min(self.num_draws, self.planted_patients, self.planted_steps) < 1:
-            raise ValueError("settings: name a seed; num_draws, planted_patients and planted_steps must be at least 1")
+        check_least(self, 1, "num_draws", "planted_patients", "planted_steps")
+        check_least(self, 0, "seeds", "steps", "batch_size", "num_threads")
+        if not self.seeds:
+            raise ValueError("settings.seeds: name at least one")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"settings.validation_share: must lie in (0, 1), got {self.validation_share}")
 
@@ -123,5 +125,5 @@ class CaseStudySettings(PlainSettings):
 
     def check(self) -> None:
         """Refuse values that cannot be, with a ValueError."""
-        if min(self.max_points, self.per_case, self.num_draws) < 1:
-            raise ValueError("settings: max_points, per_case and num_draws must be at least 1")
+        check_least(self, 1, "max_points", "per_case", "num_draws")
+        check_least(self, 0, "seed", "num_threads")

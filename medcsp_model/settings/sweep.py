@@ -6,7 +6,7 @@ They stand alone: the code of a training is part of its name, and what is measur
 from dataclasses import dataclass
 from typing import Literal
 
-from medcsp_model.settings.plain import PlainSettings
+from medcsp_model.settings.plain import PlainSettings, check_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +46,7 @@ class SweepSettings(PlainSettings):
 
     def check(self) -> None:
         """Refuse values that cannot be, with a ValueError."""
-        lists = (self.batch_sizes, self.learning_rates, self.seeds)
-        if not all(lists) or min(self.batch_sizes) < 1 or min(self.learning_rates) <= 0:
-            raise ValueError("settings: batch_sizes, learning_rates and seeds must each hold a number above 0")
-        if min(self.search_seeds, self.max_epochs, self.patience, self.num_workers) < 1:
-            raise ValueError("settings: search_seeds, max_epochs, patience and num_workers must be at least 1")
+        if not all((self.batch_sizes, self.learning_rates, self.seeds)) or min(self.learning_rates) <= 0:
+            raise ValueError("settings: batch_sizes, learning_rates and seeds must each hold a number, rates above 0")
+        check_least(self, 1, "batch_sizes", "search_seeds", "max_epochs", "patience", "num_workers")
+        check_least(self, 0, "seeds", "weight_decay", "clip_norm", "num_threads", "num_draws", "bootstrap_seed")

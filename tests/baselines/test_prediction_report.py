@@ -246,7 +246,7 @@ def test_the_graph_understands_the_evaluators_words() -> None:
         ({"methods": []}, "name at least one"),
         ({"thresholds": [0.0]}, "between 0 and 1"),
         ({"fold_seeds": 9}, "9, of 5 seeds"),
-        ({"few_draws": 0}, "few_draws must be at least 1"),
+        ({"few_draws": 0}, "few_draws: must be at least 1"),
         ({"sweep": {"patience": 0}}, "patience"),
     ],
 )

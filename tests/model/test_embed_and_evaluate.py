@@ -9,6 +9,7 @@ import pytest
 from medcsp_model.corpus import CorpusWriter
 from medcsp_model.embed import Embedder, embed_corpus, main
 from medcsp_model.evaluate import evaluate_retrieval, text_to_image_search
+from medcsp_model.evaluate import main as evaluate_main
 from medcsp_model.settings import RetrievalSettings, Settings
 from medcsp_model.trainer import Trainer
 
@@ -159,6 +160,8 @@ def test_another_source_goes_through_the_same_towers(checkpoint, tmp_path):
     summary = json.loads((tmp_path / "out" / "retrieval.json").read_text())
     assert summary["num_skipped_studies"] == 1, "a study without a report is counted, not searched"
     assert summary["num_candidates"] == 3
+    with pytest.raises(ValueError, match=r"settings.ks: \(50,\), but there are 3 candidates"):
+        evaluate_retrieval(embedder, tmp_path / "out", settings=RetrievalSettings(ks=(50,)))
 
 
 def test_what_does_not_fit_is_named(toy, checkpoint, tmp_path, toy_writer):
@@ -199,6 +202,13 @@ def test_a_run_description_of_other_kinds_is_refused(tmp_path, monkeypatch, chan
     monkeypatch.setattr("sys.argv", ["embed", "--settings", str(tmp_path / "run.json")])
     with pytest.raises(ValueError, match=message):
         main()
+
+
+def test_a_run_of_no_known_task_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "run.json").write_text(json.dumps({"task": ["retrieval"], "output": "o", "settings": {}}))
+    monkeypatch.setattr("sys.argv", ["evaluate", "--settings", str(tmp_path / "run.json")])
+    with pytest.raises(ValueError, match=r"task: no \['retrieval'\]; known: retrieval, zero_shot, prediction"):
+        evaluate_main()
 
 
 def test_what_the_model_has_no_encoder_for_is_said(checkpoint, tmp_path, caplog):

@@ -169,6 +169,14 @@ def test_the_command_embeds_a_corpus(toy, places, finished: LlmTrainer, tmp_path
     assert np.allclose(np.load(tmp_path / "embedded" / "ehr.npy"), expected, atol=1e-5)
 
 
+def test_the_command_refuses_what_the_other_embedding_refuses(tmp_path, monkeypatch) -> None:
+    run = {"corpus": "none", "checkpoint": "none", "output": "none", "vocabulary": "none", "batch_size": "64"}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    monkeypatch.setattr("sys.argv", ["embed", "--settings", str(tmp_path / "run.json")])
+    with pytest.raises(ValueError, match="batch_size: expected a whole number of 1 or more, got '64'"):
+        embed_main()
+
+
 def test_the_image_text_interface_gives_the_same_embeddings(toy, finished: LlmTrainer, tmp_path) -> None:
     (tmp_path / "medcsp_llm").symlink_to(finished.folder)
     model = open_model("medcsp_llm", tmp_path, mode="native")

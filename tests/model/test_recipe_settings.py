@@ -3,7 +3,19 @@ import math
 
 import pytest
 
-from medcsp_model.settings import Settings, default, demo, paper
+from medcsp_model.settings import (
+    AblationSettings,
+    CaseStudySettings,
+    LlmSettings,
+    RadiologyEvaluation,
+    RetrievalSettings,
+    Settings,
+    SmallModels,
+    SweepSettings,
+    default,
+    demo,
+    paper,
+)
 
 
 @pytest.mark.parametrize("recipe", [paper, default, demo])
@@ -41,6 +53,26 @@ def test_settings_survive_json(recipe):
 def test_a_wrong_setting_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         Settings.from_json(change)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "least", "value"),
+    [
+        (RetrievalSettings, "batch_size", 1, 0),
+        (RetrievalSettings, "num_threads", 0, -1),
+        (RadiologyEvaluation, "most_bits", 0, -1),
+        (SmallModels, "seed", 0, -1),
+        (SweepSettings, "seeds", 0, [0, -1]),
+        (SweepSettings, "num_threads", 0, -1),
+        (AblationSettings, "steps", 0, -1),
+        (CaseStudySettings, "num_threads", 0, -1),
+        (LlmSettings, "context_length", 1, 0),
+    ],
+)
+def test_a_number_below_the_least_is_named_in_every_group(group, name, least, value):
+    assert group.from_json(group().to_json()) == group()
+    with pytest.raises(ValueError, match=rf"settings\.{name}: must be at least {least}, got "):
+        group.from_json({name: value})
 
 
 def test_paper_states_the_published_numbers():
