@@ -58,6 +58,7 @@ class CorpusWriter:
             raise CorpusError(f"{self.folder}: not empty; a corpus is written into a new folder")
         check_splits(splits, self.folder)
         self._digests: dict[str, str] = {}
+        self._allocated: dict[str, np.memmap] = {}
         self._meta: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "name": name,
@@ -146,14 +147,12 @@ class CorpusWriter:
         """
         arrays: dict[str, np.ndarray] = {}
         for name, length in lengths.items():
-            path = self._path(f"{source}/{modality}/{name}")
-            dtype = np.dtype(KIND_ARRAYS[kind][name])
-            # nothing cannot be mapped
-            arrays[name] = (
-                np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
-                if length
-                else np.zeros(0, dtype)
-            )
+            key, dtype = f"{source}/{modality}/{name}", np.dtype(KIND_ARRAYS[kind][name])
+            if not length:  # nothing cannot be mapped
+                arrays[name] = np.zeros(0, dtype)
+                continue
+            mapped = np.lib.format.open_memmap(self._path(key), mode="w+", dtype=dtype, shape=(length,))
+            arrays[name] = self._allocated[key] = mapped
         return arrays
 
     def add_series(
@@ -279,10 +278,13 @@ class CorpusWriter:
     def _save(self, name: str, values: ArrayLike, dtype: str) -> None:
         path = self._path(name)
         array = _cast(np.asarray(values), dtype, path)
-        if isinstance(values, np.memmap) and values.filename == path:
-            values.flush()
-        else:
-            np.save(path, array, allow_pickle=False)
+        mapped = self._allocated.pop(name, None)
+        if mapped is not None and mapped is values:
+            mapped.flush()
+        else:  # staged, since what is saved may lie in the very file that it takes the place of
+            staged = path.with_suffix(".part.npy")
+            np.save(staged, array, allow_pickle=False)
+            staged.replace(path)
         digest = hashlib.sha256(f"{dtype}{array.shape}".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
         self._digests[name] = digest.hexdigest()

@@ -237,6 +237,24 @@ def test_an_hour_has_one_reading_of_a_feature(writer, monkeypatch, at_once):
         writer.add_series("ehr", "short", **stays, bin=[1, 0, 1, 1], feature=[0, 0, 0, 1, 1], **sizes)
 
 
+@pytest.mark.parametrize("given", [lambda array: array, np.asarray, lambda array: array[:]])
+def test_allocated_arrays_keep_what_they_hold_wherever_the_folder_is(tmp_path, monkeypatch, given):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
+    monkeypatch.chdir(tmp_path)
+    for folder in ("here", "link", str(tmp_path / "absolute")):
+        writer = CorpusWriter(folder, name="x", synthetic=True, splits=["a"], history_size=1)
+        writer.add_source("ehr", **records())
+        arrays = writer.allocate("ehr", "hours", "series", dict.fromkeys(("bin", "feature", "value"), 2))
+        for number, array in enumerate(arrays.values(), start=1):
+            array[:] = number
+        arrays |= {"stay_indptr": [0, 1, 2], "cell_indptr": [0, 1, 2]}
+        passed = {name: given(array) for name, array in arrays.items()}
+        writer.add_series("ehr", "hours", **passed, size=3, num_bins=2, max_stays=1)
+        series = writer.finish().sources["ehr"].modalities["hours"]
+        assert [series.bin.tolist(), series.feature.tolist(), series.value.tolist()] == [[1, 1], [2, 2], [3, 3]]
+
+
 def test_links_are_of_two_known_sources_and_written_once(writer):
     for name in ("ehr", "cxr"):
         writer.add_source(name, **records())
