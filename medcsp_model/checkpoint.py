@@ -134,14 +134,18 @@ def save_state(
     tensors = {"weights.safetensors": model.state_dict(), "moments.safetensors": moments}
     sums = {name: write_tensors(target / name, values, is_durable=is_durable) for name, values in tensors.items()}
     write_json(target / "state.json", {"step": step, "sha256": sums, **facts}, is_durable=is_durable)
-    for old in sorted((folder / "states").iterdir())[:-KEPT_STATES]:
+    for old in _states(folder)[:-KEPT_STATES]:
         shutil.rmtree(old)
+
+
+def _states(folder: Path) -> list[Path]:
+    """Folders of the states of a run, the oldest first; what else lies there is passed over."""
+    return sorted(path for path in folder.glob("states/*") if path.name.isdecimal())
 
 
 def last_state(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """Folder and facts of the newest whole state of a run, or None; a torn one is named in the log and passed over."""
-    states = folder / "states"
-    for path in sorted(states.iterdir(), reverse=True) if states.is_dir() else []:
+    for path in reversed(_states(folder)):
         facts = _facts(path)
         if facts is not None:
             return path, facts
@@ -175,4 +179,5 @@ def load_state(path: Path, *, model: nn.Module, optimiser: torch.optim.Optimizer
     for key, value in moments.items():
         name, moment = key.split("|")
         parameter = parameters[name]
-        optimiser.state[parameter][moment] = value.to(parameter.device)
+        # A copy: what was loaded is the file itself, mapped, and would hold on to a state that is deleted later.
+        optimiser.state[parameter][moment] = value.to(parameter.device, copy=True)

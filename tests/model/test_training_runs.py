@@ -177,6 +177,19 @@ def test_a_killed_run_goes_on_from_its_last_whole_state(toy, undisturbed, killed
     assert steps == [2, 4, 6], "lines beyond the last state are written once"
 
 
+def test_a_resumed_run_holds_no_state_open_and_minds_no_other_file_there(toy, undisturbed, killed, tmp_path):
+    shutil.copytree(killed, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "states" / ".DS_Store").touch()
+    (tmp_path / "states" / "notes.txt").touch()
+    trainer = Trainer(toy, settings=recipe(), folder=tmp_path)
+    trainer._prepare()
+    if sys.platform == "linux":
+        assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+    trainer.run()
+    assert same(weights(tmp_path), weights(undisturbed))
+    assert [path.name for path in sorted((tmp_path / "states").iterdir()) if path.is_dir()] == ["00000004", "00000006"]
+
+
 def test_a_run_killed_before_its_first_state_begins_again(toy, tmp_path):
     settings = recipe(run={"save_every": 100})
     with pytest.raises(Killed):
