@@ -57,21 +57,40 @@ class RecordEmbedder:
     def modality(
         self, source: str, modality: str, records: NDArray[np.int64], *, batch_size: int
     ) -> NDArray[np.float32]:
-        """Embeddings of one modality for records that all have it, float32 (n, d), length 1."""
-        parts = []
+        """Embeddings of one modality for records that all have it, float32 (n, d), length 1.
+
+        Raises:
+            ValueError: some of the records lack it.
+        """
+        parts = [np.empty((0, self.model.embed_dim), dtype=np.float32)]
         for first in range(0, len(records), batch_size):
             inputs = self.collate.inputs(self.corpus.sources[source], modality, records[first : first + batch_size])
             parts.append(F.normalize(self.model.encode(source, modality, inputs), dim=-1).cpu().numpy())
-        return np.concatenate(parts)
+        embedded = np.concatenate(parts)
+        if lacking := len(records) - len(embedded):
+            raise ValueError(f"{source}: {lacking} of {len(records)} records have no {modality}; leave them out")
+        return embedded
 
     @torch.inference_mode()
     def records(
         self, source: str, records: NDArray[np.int64], *, batch_size: int
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]], dict[str, NDArray[np.bool_]]]:
-        """Record embeddings (n, d), and embeddings and presence of each modality."""
+        """Embeddings of records.
+
+        Args:
+            source: name of the source.
+            records: record indices (n,), any number of them in any order.
+            batch_size: records embedded at a time.
+
+        Returns:
+            (mean, by_modality, present): means of a record's modalities, float32 (n, d), length 1; by name of the
+            modality, its embeddings, float32 (n, d), length 1, and which records have it, bool (n,). What a record does
+            not have is a row of zeros.
+        """
         modalities = self.corpus.sources[source].modalities
         present = {name: modalities[name].present[records] for name in self.modalities(source)}
-        means, each = [], []
+        width, dtype = self.model.embed_dim, np.float32
+        means, each = [np.empty((0, width), dtype)], [np.empty((0, len(present), width), dtype)]
         for first in range(0, len(records), batch_size):
             batch = self.collate.source(source, records[first : first + batch_size])
             embedded = self.model.embed(source, batch)

@@ -73,6 +73,16 @@ def test_embedding_is_repeatable_and_takes_parts(toy, embedder, tmp_path):
         embed_corpus(embedder, tmp_path, batch_size=16, sources=["mri"], splits=None)
 
 
+def test_no_records_are_no_rows_and_a_lacking_modality_is_refused(toy, embedder):
+    none = np.empty(0, dtype=np.int64)
+    means, each, present = embedder.records("ehr", none, batch_size=4)
+    assert means.shape == each["note"].shape == (0, 16) and present["note"].shape == (0,)
+    assert embedder.modality("ehr", "series", none, batch_size=4).shape == (0, 16)
+    noted = toy.sources["ehr"].modalities["note"].present
+    with pytest.raises(ValueError, match=f"ehr: {int((~noted[:9]).sum())} of 9 records have no note; leave them out"):
+        embedder.modality("ehr", "note", np.arange(9), batch_size=4)
+
+
 def test_search_is_the_papers(toy):
     search = text_to_image_search(toy, settings=RetrievalSettings(split="retrieval"))
     cxr = toy.sources["cxr"]
