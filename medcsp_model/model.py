@@ -237,7 +237,8 @@ def load_model(checkpoint: str | Path, *, device: torch.device | str = "cpu") ->
     for name in ("model.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise ValueError(
-                f"{folder}: no {name}; train first: dagster asset materialize --select pretrain_checkpoint"
+                f"{folder}: no {name}; train first: python -m medcsp_model.train goes on where it stopped; in the "
+                "graph, dagster asset materialize --select pretrain_checkpoint"
             )
     description = ModelDescription.from_json(read_json(folder / "model.json")["model"])
     model = MedCSP(description)

@@ -221,7 +221,8 @@ class Corpus:
         path = folder / "corpus.json"
         if not path.is_file():
             raise CorpusError(
-                f"{folder}: no corpus.json; publish it: dagster asset materialize --select '*pretrain_corpus'"
+                f"{folder}: no corpus.json: no corpus, or one never finished; write it with CorpusWriter, or "
+                "make the asset again whose folder it is"
             )
         try:
             meta = json.loads(path.read_text())

@@ -175,6 +175,8 @@ def test_another_source_goes_through_the_same_towers(checkpoint, tmp_path):
 
 
 def test_what_does_not_fit_is_named(toy, checkpoint, tmp_path, toy_writer):
+    with pytest.raises(ValueError, match=r"no model.json; train first: python -m medcsp_model.train"):
+        Embedder(tmp_path, toy)
     with pytest.raises(ValueError, match="has 99 tokens, the model 32"):
         Embedder(checkpoint, x_rays(tmp_path / "many", num_tokens=99))
     with pytest.raises(ValueError, match="pads with 3, the model with 0"):

@@ -324,7 +324,7 @@ def command(module, path):
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        ({"corpus": "nowhere", "run_folder": "r", "settings": {}}, "nowhere: no corpus.json"),
+        ({"corpus": "nowhere", "run_folder": "r", "settings": {}}, "write it with CorpusWriter"),
         ({"corpus": "nowhere", "settings": {}}, "missing ['run_folder']"),
         ({"corpus": "c", "run_folder": "r", "settings": {}, "gpu": 1}, "unknown ['gpu']"),
     ],
