@@ -159,7 +159,7 @@ def fitting_micro_batch(measure: Callable[[int], int], *, size: int, free: int) 
 
 
 def measure_on_cuda(cache: GradientCache, make: Callable[[int], Batch], *, model: nn.Module) -> Callable[[int], int]:
-    """What `fitting_micro_batch` asks for, measured on the model's CUDA device.
+    """What `fitting_micro_batch` asks for, measured on the model's CUDA device; of what does not fit, the whole device.
 
     Args:
         cache: embeds; measured before several processes join.
@@ -171,9 +171,12 @@ def measure_on_cuda(cache: GradientCache, make: Callable[[int], Batch], *, model
         batch = make(count)
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
-        gradient = {name: torch.ones_like(e_NMD) for name, e_NMD in cache.embed([batch], seeds=[0]).items()}
-        cache.backward([batch], seeds=[0], gradient=gradient)
-        peak = torch.cuda.max_memory_allocated() - before
+        try:
+            gradient = {name: torch.ones_like(e_NMD) for name, e_NMD in cache.embed([batch], seeds=[0]).items()}
+            cache.backward([batch], seeds=[0], gradient=gradient)
+            peak = torch.cuda.max_memory_allocated() - before
+        except torch.OutOfMemoryError:  # more than is free: all there is, so that fewer are taken
+            peak = torch.cuda.mem_get_info()[1]
         model.zero_grad(set_to_none=True)
         return peak
 

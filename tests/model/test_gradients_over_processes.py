@@ -246,3 +246,23 @@ def test_memory_is_measured_over_both_passes(toy, monkeypatch):
     assert measure_on_cuda(cache, make, model=model)(8) == 600
     assert heard == [True], "the peak is read once gradients are there"
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_number_that_does_not_fit_is_no_error_but_fewer(monkeypatch):
+    """Of a device of 6 GB with 3.5 free, 8 records take 2.2 and 16 more than there is."""
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 22 * 10**8)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (35 * 10**8, 60 * 10**8))
+
+    class Cache:
+        def embed(self, parts, *, seeds):
+            if parts == [16]:
+                raise torch.OutOfMemoryError
+            return {}
+
+        def backward(self, parts, *, seeds, gradient):
+            pass
+
+    measure = measure_on_cuda(Cache(), lambda count: count, model=torch.nn.Linear(1, 1))
+    assert fitting_micro_batch(measure, size=128, free=35 * 10**8) == 8
