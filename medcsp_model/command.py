@@ -55,7 +55,7 @@ def read_run(about: str | None, keys: Sequence[str], *, optional: Sequence[str] 
 def start(main: Callable[[], int]) -> int:
     """Run a command with one log line a message; an error of the user's is one line on stderr and exit status 2.
 
-    So is one of the file system's: a full disk, a folder that may not be written.
+    So is one of the file system's: a full disk, a folder that may not be written. A ^C says nothing, as SIGTERM does.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     try:
@@ -63,6 +63,8 @@ def start(main: Callable[[], int]) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def die_with_parent() -> None:

@@ -116,6 +116,8 @@ class Launcher:
             process.signal(signal.SIGTERM)
             if not process.ends_within(self.grace_seconds):
                 process.signal(signal.SIGKILL)
+            else:
+                _pass_on(process.output, log)  # such as which state it saved
             raise
         if status != 0:
             raise LaunchError(f"{module} ended with status {status}: " + "\n".join(_reason(list(last_lines))))
@@ -302,6 +304,11 @@ def _started_by(pid: int) -> list[int]:
         return []
     children = [int(child) for one in lists for child in one]
     return children + [below for child in children for below in _started_by(child)]
+
+
+def _pass_on(output: IO[str], log: Callable[[str], None]) -> None:
+    for line in output:
+        log(line.rstrip())
 
 
 def _reason(lines: list[str]) -> list[str]:

@@ -25,6 +25,7 @@ from pipelines.home import remember
 from pipelines.housekeeping import claim_run
 from pipelines.launcher import LaunchError
 from pipelines.resources import Workspace
+from pipelines.stopping import stoppable
 
 OWNERS = ["team:medcsp"]
 PREDICTION_SWEEPS = dg.AssetSpec(
@@ -91,7 +92,8 @@ def as_asset(step: Step, *, after: tuple[str, ...] = ()) -> dg.AssetsDefinition:
         required_resource_keys={"workspace"},
     )
     def _asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        return materialize(step, context)
+        with stoppable(step.name):
+            return materialize(step, context)
 
     return _asset
 
