@@ -15,9 +15,11 @@ import dagster as dg
 from lake import code_version, file_digest, fingerprint, raw_version, short_hash, write_atomic
 from lake.files import locked
 from pipelines import synthetic
+from pipelines.housekeeping import claim_run
 from pipelines.resources import Sources, Workspace
 from pipelines.sources import SOURCES, TABLES, RawTable
 from pipelines.sources.files_below import find_below
+from pipelines.stopping import stoppable
 
 SYNTHETIC = "synthetic_sources"
 MOST_LISTED_FILES = 4
@@ -91,6 +93,7 @@ def raw_observations(workspace: Workspace) -> dg.AssetsDefinition:
         observable = dg.multi_observable_source_asset(specs=specs, can_subset=True, name="observe_raw_files")
 
     def _observe(context: dg.AssetExecutionContext) -> Iterator[dg.ObserveResult]:
+        claim_run(context.instance, context.run.run_id)
         for key in context.selected_asset_keys:
             digests = raw_digests(TABLES[key.path[-1]], workspace)
             yield dg.ObserveResult(
@@ -112,7 +115,12 @@ def synthetic_sources(workspace: Workspace) -> dg.AssetsDefinition:
         kinds={"python"},
         code_version=code_version(synthetic)[:16],
     )
-    def _write(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def _asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        claim_run(context.instance, context.run.run_id)
+        with stoppable(SYNTHETIC):
+            return _write()
+
+    def _write() -> dg.MaterializeResult:
         started = time.monotonic()
         wanted = synthetic_fingerprint(workspace)
         stamp = workspace.home / "raw" / "synthetic.json"
@@ -127,7 +135,7 @@ def synthetic_sources(workspace: Workspace) -> dg.AssetsDefinition:
         metadata = {"memoised": is_current, "seconds": time.monotonic() - started}
         return dg.MaterializeResult(data_version=dg.DataVersion(wanted), metadata=metadata)
 
-    return _write
+    return _asset
 
 
 def synthetic_fingerprint(workspace: Workspace) -> str:
