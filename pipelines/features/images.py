@@ -6,7 +6,10 @@ in `film_journal`.
 
 import hashlib
 import multiprocessing
+import os
+import signal
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -256,7 +259,16 @@ class _Worker:
 
     @classmethod
     def start(cls, work: Callable[[_Task], _Decoded]) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends ^C to every process; the parent's end is ours
+        threading.Thread(target=cls._end_with_parent, daemon=True).start()
         cls.work = staticmethod(work)
+
+    @staticmethod
+    def _end_with_parent() -> None:
+        """End this process when the one that started it was killed: it would wait for films for ever."""
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
 
     @classmethod
     def run(cls, task: _Task) -> _Decoded:

@@ -1,4 +1,8 @@
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -269,3 +273,22 @@ def test_whoever_reads_or_writes_a_journal_keeps_other_runs_out(journal, monkeyp
     journal.compact()
     assert journal.rows().height == 1
     assert free and not any(free)
+
+
+WAITS = "import os, pathlib, time; pathlib.Path({folder!r}, str(os.getpid())).touch(); time.sleep(600)"
+POOL = "import sys; from pipelines.features.images import _map; list(_map(exec, [sys.argv[1]] * 100, 2))"
+
+
+def test_processes_of_a_killed_run_end_with_it(tmp_path):
+    repository = Path(images.__file__).parents[2]
+    run = subprocess.Popen([sys.executable, "-c", POOL, WAITS.format(folder=str(tmp_path))], cwd=repository)
+    ends = time.monotonic() + 120
+    while len(started := [int(path.name) for path in tmp_path.iterdir()]) < 2:
+        assert run.poll() is None and time.monotonic() < ends
+        time.sleep(0.01)
+    run.kill()
+    run.wait()
+    ends = time.monotonic() + 10
+    while left := [pid for pid in started if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < ends, left
+        time.sleep(0.01)
