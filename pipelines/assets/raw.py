@@ -125,7 +125,7 @@ def synthetic_sources(workspace: Workspace) -> dg.AssetsDefinition:
         wanted = synthetic_fingerprint(workspace)
         stamp = workspace.home / "raw" / "synthetic.json"
         try:
-            with locked(workspace.home / "locks" / "synthetic.lock"):  # another run in this home would move them away
+            with locked(workspace.home / synthetic.LOCK):  # another run in this home would move them away
                 is_current = stamp.exists() and json.loads(stamp.read_text())["fingerprint"] == wanted
                 if not is_current:
                     write_synthetic(workspace)

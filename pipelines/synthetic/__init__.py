@@ -10,5 +10,6 @@ from pipelines.synthetic.chartevents_stream import write_chartevents
 from pipelines.synthetic.companion import write_companion
 from pipelines.synthetic.settings import SyntheticSettings
 from pipelines.synthetic.write import write_sources
+from pipelines.synthetic.writing import LOCK
 
-__all__ = ["SyntheticSettings", "write_chartevents", "write_companion", "write_sources"]
+__all__ = ["LOCK", "SyntheticSettings", "write_chartevents", "write_companion", "write_sources"]

@@ -4,7 +4,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines.synthetic import SyntheticSettings, write_companion, write_sources
+from lake.files import locked
+from pipelines.synthetic import LOCK, SyntheticSettings, write_companion, write_sources
 from pipelines.synthetic.settings import FOLDERS
 
 
@@ -24,10 +25,11 @@ def main() -> None:
             settings = replace(settings, sources=tuple(FOLDERS) if asked.sources == ["all"] else tuple(asked.sources))
         if asked.evaluation_size:
             settings = settings.evaluation_size()
-        if asked.mimic_iv is None:
-            write_sources(raw, settings=settings)
-        else:
-            write_companion(raw, mimic_iv=asked.mimic_iv, settings=settings)
+        with locked(asked.home / LOCK):
+            if asked.mimic_iv is None:
+                write_sources(raw, settings=settings)
+            else:
+                write_companion(raw, mimic_iv=asked.mimic_iv, settings=settings)
     except ValueError as problem:
         parser.exit(2, f"{problem}\n")
     print(f"wrote synthetic sources to {raw}")

@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 import io
-import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
+LOCK = Path("locks", "synthetic.lock")
+"""Below a home; who writes its raw/ holds it."""
 DATETIME = "%Y-%m-%d %H:%M:%S"
 
 
@@ -54,19 +56,23 @@ def write_parquet(path: Path, rows: pl.DataFrame) -> None:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder` that takes its place when the block ends without an error.
 
+    Callers see to it that one process at a time writes a folder: what others left beside it, since they were killed, is
+    deleted.
+
     Args:
         folder: where the files shall be; an older folder there is replaced as a whole.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
+    beside, old = (folder.with_name(f".{folder.name}.{state}") for state in ("writing", "old"))
+    left = re.compile(rf"{re.escape(beside.name)}(-\d+)?|{re.escape(old.name)}(-\d+)?")  # by process in former versions
+    for path in [path for path in folder.parent.iterdir() if left.fullmatch(path.name)]:
+        shutil.rmtree(path)
     beside.mkdir()
     try:
         yield beside
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
     if folder.exists():
         folder.rename(old)
     beside.rename(folder)

@@ -102,6 +102,14 @@ def test_an_older_tree_is_replaced_whole_and_kept_when_writing_fails(tmp_path: P
     assert [path.name for path in tmp_path.rglob("*")] == ["raw", "new"]
 
 
+def test_what_a_killed_writer_left_is_deleted_by_the_next(tmp_path: Path) -> None:
+    for left in (".raw.writing", ".raw.old", ".raw.writing-123"):  # the last one as it was named before
+        (tmp_path / left / "mimic-iv").mkdir(parents=True)
+    with new_folder(tmp_path / "raw") as beside:
+        (beside / "new").write_text("new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["raw", "new"]
+
+
 def test_a_subject_does_not_change_when_others_are_added(settings: SyntheticSettings) -> None:
     more = draw_subjects(replace(settings, num_cxr_only_subjects=settings.num_cxr_only_subjects + 5))
     fewer = draw_subjects(settings)
