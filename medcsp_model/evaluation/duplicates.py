@@ -1,23 +1,25 @@
 """Images of a set that are there more than once: to the last pixel, or alike by a perceptual hash.
 
 The perceptual hash is dHash: the image as 8 rows of 9 mean greys, one bit for each pair of neighbours in a row that
-grows darker. Copies that were resized, compressed or brightened differ in a few of the 64 bits.
+grows darker. Copies that were resized, compressed or brightened differ in a few of the 64 bits; so do a share of all
+pairs of frontal films, of 121 of NIH's one in a hundred. Pairs are therefore counted, never kept.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
+Ints = NDArray[np.int64]
 
 ROWS, COLUMNS = 8, 9
 MOST_BITS = 4
 """Bits in which two images may differ and still count as alike."""
-_BLOCK = 1024
+_ROWS, _COLUMNS_AT_ONCE = 256, 4096
+"""Of the pairs looked at together: 8 MB, which a processor's cache holds; beyond it each takes five times as long."""
 
 
 def pixel_digest(image: NDArray[np.uint8]) -> str:
@@ -49,72 +51,73 @@ def _shares(size: int, cells: int) -> NDArray[np.float64]:
     return shares
 
 
-@dataclass(frozen=True)
-class Duplicates:
-    """Copies in a set of images.
-
-    Attributes:
-        exact: groups of positions whose pixels are equal, each of two or more, rising.
-        near: pairs of positions (first below second) that are alike and not equal, with the bits they differ in.
-    """
-
-    exact: tuple[tuple[int, ...], ...]
-    near: tuple[tuple[int, int, int], ...]
-
-
-def find_duplicates(images: Iterable[NDArray[np.uint8]], *, most_bits: int = MOST_BITS) -> Duplicates:
-    """Copies among images, read once and not kept.
+def count_duplicates(
+    images: Iterable[NDArray[np.uint8]], groupings: Mapping[str, Sequence[Any]], *, most_bits: int = MOST_BITS
+) -> list[dict[str, Any]]:
+    """Copies among images, read once and not kept: counts for a report.
 
     Args:
         images: grey, uint8 (height, width), of any sizes.
-        most_bits: bits in which two hashes may differ. Every pair is compared: seconds for the 13,808 images of a
-            COVID-19 set, the square of that for more.
-    """
-    digests, hashes = [], []
-    for image in images:
-        digests.append(pixel_digest(image))
-        hashes.append(perceptual_hash(image))
-    places: dict[str, list[int]] = {}
-    for place, digest in enumerate(digests):
-        places.setdefault(digest, []).append(place)
-    exact = tuple(tuple(group) for group in places.values() if len(group) > 1)
-    near = [
-        (first, second, bits)
-        for first, second, bits in _near_pairs(np.array(hashes, dtype=np.uint64), most_bits)
-        if digests[first] != digests[second]
-    ]
-    return Duplicates(exact, tuple(near))
-
-
-def _near_pairs(hash_N: Hashes, most_bits: int) -> list[tuple[int, int, int]]:
-    pairs = []
-    for start in range(0, len(hash_N), _BLOCK):
-        block = hash_N[start : start + _BLOCK]
-        bits_BN = np.bitwise_count(block[:, None] ^ hash_N[None, start:])
-        row, column = np.nonzero(bits_BN <= most_bits)
-        later = column > row
-        pairs += [
-            (int(start + i), int(start + j), int(bits_BN[i, j])) for i, j in zip(row[later], column[later], strict=True)
-        ]
-    return pairs
-
-
-def summary(found: Duplicates, group_N: Sequence[Any]) -> dict[str, int]:
-    """Counts for a report, such as over classes or splits: a copy across two groups is a leak or a wrong label.
-
-    Args:
-        found: the copies.
-        group_N: class, source or split of every image.
+        groupings: class, source or split of every image, by name: a copy across two groups is a leak or a wrong label.
+        most_bits: bits in which two hashes may differ. Every pair is compared, 0.8 ns each: a tenth of a second for the
+            13,808 images of a COVID-19 set, half a minute for the 224,316 of CheXpert.
 
     Returns:
-        num_images; num_exact_groups, num_exact_copies (images beyond the first of each), num_exact_across (groups that
-        hold images of more than one group); num_near_pairs, num_near_across.
+        for each grouping its name (`grouping`), num_images; num_exact_groups, num_exact_copies (images beyond the first
+        of each), num_exact_across (groups that hold images of more than one group); num_near_pairs (alike and not
+        equal), num_near_across.
     """
-    return {
-        "num_images": len(group_N),
-        "num_exact_groups": len(found.exact),
-        "num_exact_copies": sum(len(places) - 1 for places in found.exact),
-        "num_exact_across": sum(len({group_N[place] for place in places}) > 1 for places in found.exact),
-        "num_near_pairs": len(found.near),
-        "num_near_across": sum(group_N[first] != group_N[second] for first, second, _ in found.near),
-    }
+    content_N, hash_N = _read(images)
+    exact = _repeated(content_N)
+    code_GN = np.array([_codes(values) for values in groupings.values()], dtype=np.int64).reshape(len(groupings), -1)
+    num_near, across_G = _count_near(hash_N, content_N, code_GN, most_bits)
+    return [
+        {
+            "grouping": name,
+            "num_images": len(hash_N),
+            "num_exact_groups": len(exact),
+            "num_exact_copies": sum(len(places) - 1 for places in exact),
+            "num_exact_across": sum(len(np.unique(code_N[places])) > 1 for places in exact),
+            "num_near_pairs": num_near,
+            "num_near_across": int(num_across),
+        }
+        for name, code_N, num_across in zip(groupings, code_GN, across_G, strict=True)
+    ]
+
+
+def _read(images: Iterable[NDArray[np.uint8]]) -> tuple[Ints, Hashes]:
+    """A number for the pixels of every image, equal where they are, and its hash."""
+    numbers: dict[str, int] = {}
+    contents, hashes = [], []
+    for image in images:
+        contents.append(numbers.setdefault(pixel_digest(image), len(numbers)))
+        hashes.append(perceptual_hash(image))
+    return np.array(contents, dtype=np.int64), np.array(hashes, dtype=np.uint64)
+
+
+def _repeated(content_N: Ints) -> list[Ints]:
+    """Positions of the images of each content that is there more than once, rising."""
+    order = np.argsort(content_N, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(content_N[order])) + 1)
+    return [places for places in groups if len(places) > 1]
+
+
+def _codes(values: Sequence[Any]) -> list[int]:
+    numbers: dict[Any, int] = {}
+    return [numbers.setdefault(value, len(numbers)) for value in values]
+
+
+def _count_near(hash_N: Hashes, content_N: Ints, code_GN: Ints, most_bits: int) -> tuple[int, Ints]:
+    """Pairs that are alike and not equal, and how many of them lie across the groups of each grouping."""
+    num_near, across_G = 0, np.zeros(len(code_GN), dtype=np.int64)
+    for first in range(0, len(hash_N), _ROWS):
+        block = hash_N[first : first + _ROWS, None]
+        for start in range(first, len(hash_N), _COLUMNS_AT_ONCE):
+            bits = np.bitwise_count(block ^ hash_N[None, start : start + _COLUMNS_AT_ONCE])
+            row, column = np.nonzero(bits <= most_bits)
+            row, column = row + first, column + start
+            counted = (column > row) & (content_N[row] != content_N[column])
+            row, column = row[counted], column[counted]
+            num_near += len(row)
+            across_G += np.count_nonzero(code_GN[:, row] != code_GN[:, column], axis=1)
+    return num_near, across_G

@@ -32,7 +32,7 @@ import numpy as np
 from medcsp_model.baselines.radiology.registry import MODELS, PAPER_BASELINES, VARIABLE
 from medcsp_model.checkpoint import write_json
 from medcsp_model.distributed import choose_device
-from medcsp_model.evaluation.duplicates import find_duplicates, summary
+from medcsp_model.evaluation.duplicates import count_duplicates
 from medcsp_model.evaluation.exposure import exposure_rows
 from medcsp_model.evaluation.readers import EvaluationSet, Mode, Ours, Published, Reader
 from medcsp_model.evaluation.retrieval_report import Gallery, RetrievalNumbers
@@ -156,8 +156,8 @@ class RadiologyRun:
         """Copies among the films, over groupings of the records with pixels."""
         records = np.flatnonzero(self.data.pixels.present)
         images = (self.data.pixels.pixels([record])[0] for record in records)
-        found = find_duplicates(images, most_bits=self.settings.most_bits)
-        return [{"grouping": name, **summary(found, values[records].tolist())} for name, values in groupings.items()]
+        named = {name: values[records].tolist() for name, values in groupings.items()}
+        return count_duplicates(images, named, most_bits=self.settings.most_bits)
 
 
 def _absent(method: str, folder: str) -> str:
