@@ -19,6 +19,7 @@ Letters: P points, D width.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from medcsp_model.batches import is_validation
 from medcsp_model.corpus import Corpus
 from medcsp_model.embed import RecordEmbedder
 from medcsp_model.evaluation.ablation.bench import AGREEMENT, Bench, values_of
-from medcsp_model.evaluation.ablation.variants import histories, unit
+from medcsp_model.evaluation.ablation.variants import history_codes, unit
 from medcsp_model.evaluation.agreement import rank_agreement
 from medcsp_model.evaluation.bootstrap import cluster_interval
 from medcsp_model.settings import BatchSettings
@@ -153,26 +154,35 @@ def choose_diagnoses(points: Points, corpus: Corpus, *, per_case: int) -> Cases:
 
     Points of a code take turns over its subjects, so that no subject is a case of its own.
     """
-    hot = np.zeros((len(points), corpus.history_size), dtype=bool)
-    for source in np.unique(points.source):
-        here = np.flatnonzero(points.source == source)
-        hot[here] = histories(corpus, str(source), points.record[here]) > 0
-    common = np.argsort(-hot.sum(axis=0), kind="stable")[:COMMON_CODES]
+    point, code = _codes_of(points, corpus)
+    common = np.argsort(-np.bincount(code, minlength=corpus.history_size), kind="stable")[:COMMON_CODES]
+    hot = np.zeros((len(points), len(common)), dtype=bool)
+    for place, one in enumerate(common):
+        hot[point[code == one], place] = True
     best: tuple[int, ...] = ()
     most = 0
-    for place, first in enumerate(common):
-        for second_place in range(place + 1, len(common)):
-            for third in common[second_place + 1 :]:
-                codes = (int(first), int(common[second_place]), int(third))
-                alone = hot[:, codes].sum(axis=1) == 1
-                fewest = int(hot[alone][:, codes].sum(axis=0).min(initial=len(points))) if alone.any() else 0
-                if fewest > most:
-                    best, most = codes, fewest
+    for places in combinations(range(len(common)), NUM_CASES):
+        alone = hot[:, places].sum(axis=1) == 1
+        fewest = int(hot[alone][:, places].sum(axis=0).min(initial=len(points))) if alone.any() else 0
+        if fewest > most:
+            best, most = places, fewest
     if not best:
         return Cases(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
     alone = hot[:, best].sum(axis=1) == 1
-    rows = [_by_turns(np.flatnonzero(alone & hot[:, code]), points.subject)[:per_case] for code in best]
-    return Cases(np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(row) for row in rows]), best)
+    rows = [_by_turns(np.flatnonzero(alone & hot[:, place]), points.subject)[:per_case] for place in best]
+    codes = tuple(int(common[place]) for place in best)
+    return Cases(np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(row) for row in rows]), codes)
+
+
+def _codes_of(points: Points, corpus: Corpus) -> tuple[Ints, Ints]:
+    """Diagnoses in the histories of all points: the point and the code of each."""
+    parts = []
+    for source in np.unique(points.source):
+        here = np.flatnonzero(points.source == source)
+        row, code = history_codes(corpus, str(source), points.record[here])
+        parts.append((here[row], code))
+    point, code = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return point, code
 
 
 def _by_turns(rows: Ints, subject: Ints) -> Ints:
@@ -243,9 +253,8 @@ def patient_agreement(e_PD: NDArray[np.float32], points: Points, corpus: Corpus)
     subjects, place = np.unique(points.subject, return_inverse=True)
     mean_SD, hot_SC = np.zeros((len(subjects), e_PD.shape[1])), np.zeros((len(subjects), corpus.history_size))
     np.add.at(mean_SD, place, e_PD)
-    for source in np.unique(points.source):
-        here = np.flatnonzero(points.source == source)
-        np.maximum.at(hot_SC, place[here], histories(corpus, str(source), points.record[here]))
+    point, code = _codes_of(points, corpus)
+    hot_SC[place[point], code] = 1
     known = hot_SC.any(axis=1)
     mean_SD, hot_SC, subjects = unit(mean_SD[known]), unit(hot_SC[known]), subjects[known]
     others = ~np.eye(len(subjects), dtype=bool)

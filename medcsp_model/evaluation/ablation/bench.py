@@ -23,7 +23,7 @@ from medcsp_model.batches import is_validation
 from medcsp_model.corpus import Corpus, Image, Text
 from medcsp_model.embed import Embedder, RecordEmbedder
 from medcsp_model.evaluation.ablation.measures import Floats, Ints, Measure, Values, mean
-from medcsp_model.evaluation.ablation.variants import films_of, histories, unit
+from medcsp_model.evaluation.ablation.variants import films_of, history_similarity, unit
 from medcsp_model.evaluation.agreement import rank_agreement, recall_at_k
 from medcsp_model.evaluation.bootstrap import cluster_interval
 from medcsp_model.evaluation.planted.world import World
@@ -145,7 +145,7 @@ def bench_of_corpus(corpus: Corpus, *, settings: BatchSettings) -> Bench:
             " subjects; raise ablation.validation_share"
         )
     s, t = (linked[pair].s, linked[pair].t) if pair[0] == other else (linked[pair].t, linked[pair].s)
-    left, right = histories(corpus, other, ehr), histories(corpus, films, cxr)
+    ehr_has, cxr_has = (corpus.sources[name].history.present for name in (other, films))
     ehr_patient, cxr_patient = corpus.sources[other].subject_id[ehr], known.subject_id[cxr]
     return Bench(
         sources=(other, films),
@@ -154,9 +154,9 @@ def bench_of_corpus(corpus: Corpus, *, settings: BatchSettings) -> Bench:
         ehr=ehr,
         cxr=cxr,
         linked=_linked(ehr, cxr, s.astype(np.int64), t.astype(np.int64)),
-        other=(ehr_patient[:, None] != cxr_patient[None, :]) & np.asarray(right.any(axis=1)),
-        truth=unit(left) @ unit(right).T,
-        has_conditions=np.asarray(left.any(axis=1)),
+        other=(ehr_patient[:, None] != cxr_patient[None, :]) & cxr_has[cxr],
+        truth=history_similarity(corpus, (other, ehr), (films, cxr)),
+        has_conditions=ehr_has[ehr],
         ehr_patient=ehr_patient,
         cxr_patient=cxr_patient,
     )

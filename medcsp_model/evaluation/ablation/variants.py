@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcsp_model.batches import PlanInputs, make_plan
-from medcsp_model.corpus import Corpus, Image
+from medcsp_model.corpus import Corpus, Image, ragged
 from medcsp_model.settings.studies import VARIANTS, Variant
 from medcsp_model.settings.training import Settings
 
@@ -82,12 +82,38 @@ def _targets(
 
 
 def histories(corpus: Corpus, source: str, records: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Multi-hot diagnosis histories of some records, float64 (n, codes)."""
-    history = corpus.sources[source].history
-    hot = np.zeros((len(records), history.size))
-    for row, record in enumerate(records):
-        hot[row, history.indices[history.indptr[record] : history.indptr[record + 1]]] = 1
+    """Multi-hot diagnosis histories of some records, float64 (n, codes): for the records of a batch."""
+    hot = np.zeros((len(records), corpus.history_size))
+    hot[history_codes(corpus, source, records)] = 1
     return hot
+
+
+def history_codes(
+    corpus: Corpus, source: str, records: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Diagnosis codes in the histories of some records: the row (0, 1, ... of `records`) and the code of each."""
+    history = corpus.sources[source].history
+    lengths, places = ragged(history.indptr, records)
+    return np.repeat(np.arange(len(records)), lengths), history.indices[places].astype(np.int64)
+
+
+def history_similarity(
+    corpus: Corpus, left: tuple[str, NDArray[np.int64]], right: tuple[str, NDArray[np.int64]]
+) -> NDArray[np.float64]:
+    """Cosine of the multi-hot histories of records of two sources, float64 (left, right); 0 where one is empty.
+
+    Shared codes are counted, from the codes alone: thousands of records by tens of thousands of codes are gigabytes
+    of zeros, and a sum of fractions would part what is equally alike.
+    """
+    (row_L, code_L), (row_R, code_R) = (history_codes(corpus, *side) for side in (left, right))
+    size_L, size_R = (np.bincount(row, minlength=len(side[1])) for row, side in ((row_L, left), (row_R, right)))
+    holders = row_R[np.argsort(code_R, kind="stable")]
+    holders_indptr = np.append(0, np.cumsum(np.bincount(code_R, minlength=corpus.history_size)))
+    similarity = np.zeros((len(size_L), len(size_R)))
+    for row, codes in enumerate(np.split(code_L, np.cumsum(size_L)[:-1])):
+        shared = np.bincount(holders[ragged(holders_indptr, codes)[1]], minlength=len(size_R))
+        similarity[row] = shared / np.sqrt(np.maximum(size_L[row] * size_R, 1))
+    return similarity
 
 
 def unit(values: NDArray[np.floating]) -> NDArray[np.float64]:
