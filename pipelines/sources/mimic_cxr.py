@@ -51,12 +51,12 @@ def read_reports(table: RawTable, root: Path) -> pl.LazyFrame:
     """Read the report of every listed study; one that is missing, empty or not text is rejected with the reason."""
     (study_list,) = table.find(root)
     listed = scan_csv(study_list, columns={n: n for n in ("subject_id", "study_id", "path")}, table=table.table)
-    inside = Inside(root)
+    inside, folders = Inside(root), _report_folders(root)
 
     @contextmanager
     def opened() -> Iterator[Read]:
         with _zip_member(root) as member:
-            yield lambda path: _report(inside, path, member)
+            yield lambda path: _report(inside, folders, path, member)
 
     is_zipped = find_below(root, REPORTS_ZIP) is not None
     return _typed_files(table, listed, opened, texts=("text",), num_threads=1 if is_zipped else NUM_THREADS)
@@ -83,8 +83,8 @@ def list_reports(table: RawTable, root: Path) -> list[Path]:
     """Return the study list and the report files that are there, or the zip of them."""
     (study_list,) = table.find(root)
     archive = find_below(root, REPORTS_ZIP)
-    inside = Inside(root)
-    found = (_unpacked(inside, path) for path in _listed_paths(study_list))
+    inside, folders = Inside(root), _report_folders(root)
+    found = (_unpacked(inside, folders, path) for path in _listed_paths(study_list))
     return [study_list, *(Path(path) for path in found if path is not None), *([archive] if archive else [])]
 
 
@@ -112,13 +112,21 @@ def _listed_paths(list_file: Path) -> list[str]:
     return scan_csv(list_file, columns={"path": "path"}, table=list_file.name).collect()["path"].drop_nulls().to_list()
 
 
-def _unpacked(inside: Inside, path: str | None) -> str | None:
+def _report_folders(root: Path) -> tuple[str, ...]:
+    """Return where reports can lie unpacked: 227,835 files are looked for at every run, so nowhere else."""
+    return ("", f"{REPORTS_FOLDER}/") if (root / REPORTS_FOLDER).is_dir() else ("",)
+
+
+def _unpacked(inside: Inside, folders: tuple[str, ...], path: str | None) -> str | None:
     """Return the file of a listed report where it is unpacked, None where it is not there or leads out of the root."""
-    try:
-        candidates = (inside.file(path), inside.file(f"{REPORTS_FOLDER}/{path}"))
-    except OutsideRootError:
-        return None
-    return next((candidate for candidate in candidates if os.path.isfile(candidate)), None)  # noqa: PTH113
+    for folder in folders:
+        try:
+            candidate = inside.file(f"{folder}{path or ''}")
+        except OutsideRootError:
+            return None
+        if os.path.isfile(candidate):  # noqa: PTH113
+            return candidate
+    return None
 
 
 def _typed_files(
@@ -150,10 +158,10 @@ def _typed_files(
     return typed(scan, table.contract, casts=casts, failure=pl.col("_failure"))
 
 
-def _report(inside: Inside, listed: str | None, member: Member) -> Columns:
+def _report(inside: Inside, folders: tuple[str, ...], listed: str | None, member: Member) -> Columns:
     try:
         inside.file(listed)
-        file = _unpacked(inside, listed)
+        file = _unpacked(inside, folders, listed)
         data = member((listed or "").strip()) if file is None else _read_at_most(file, MAX_REPORT_BYTES + 1)
     except OutsideRootError as error:
         return {"text": None, "_failure": f"path: {error}"}

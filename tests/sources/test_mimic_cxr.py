@@ -91,6 +91,19 @@ def test_zip_is_opened_once_however_many_batches_there_are(studies, tmp_path: Pa
     assert len(opened) == 1, "its list of entries is as long as the release"
 
 
+def test_a_report_is_looked_for_only_where_one_can_lie(studies, tmp_path: Path, monkeypatch) -> None:
+    """At every run, 227,835 times: where there is no folder of unpacked reports, in one place."""
+    studies({study: path_of(study) for study in range(1, 8)})
+    put(tmp_path, 2, b"unpacked")
+    looked, isfile = [], os.path.isfile
+    monkeypatch.setattr(os.path, "isfile", lambda path: looked.append(path) or isfile(path))
+    assert [path.name for path in REPORTS.raw_files(tmp_path)][1:] == [Path(path_of(2)).name]
+    assert len(looked) == 7
+    (tmp_path / "mimic-cxr-reports" / Path(path_of(3)).parent).mkdir(parents=True)
+    (tmp_path / "mimic-cxr-reports" / path_of(3)).write_bytes(b"unpacked elsewhere")
+    assert len(REPORTS.raw_files(tmp_path)) == 3
+
+
 def test_truncated_zip_is_one_error(studies, tmp_path: Path) -> None:
     studies({1: path_of(1)})
     (tmp_path / "mimic-cxr-reports.zip").write_bytes(b"PK\x03\x04 and no end")
