@@ -161,7 +161,7 @@ def test_processes_that_work_together_share_the_cores_and_their_first_error_is_t
         )
     (said,) = str(failed.value).splitlines()
     assert said.startswith("medcsp_model.train ended with status 1: error: ")
-    assert said.endswith("pretrain_corpus'") and "no corpus.json" in said
+    assert "no corpus.json" in said
     assert not [line for line in lines if "OMP_NUM_THREADS" in line], "torchrun gives each one thread, and says so"
     assert is_free(commands / "device.lock")
 
