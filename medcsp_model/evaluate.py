@@ -27,7 +27,7 @@ from medcsp_model.checkpoint import write_json
 from medcsp_model.command import read_run, start
 from medcsp_model.corpus import Corpus, Image, Text
 from medcsp_model.embed import Embedder
-from medcsp_model.evaluation.bootstrap import cluster_interval
+from medcsp_model.evaluation.bootstrap import cluster_interval, ends
 from medcsp_model.evaluation.retrieval import Relevant, chance_precision, chance_recall, exact_ranks, hits_at
 from medcsp_model.settings import RetrievalSettings
 
@@ -171,7 +171,7 @@ def _rows(
     names = [("precision_at_k", k) for k in ks] + [("recall_at_k", k) for k in ks]
     common = {"n": len(hits), "mode": MODE, "split": split}
     rows = [
-        {"method": "medcsp", "metric": metric, "k": k, "value": value, "ci_low": below, "ci_high": above, **common}
+        {"method": "medcsp", "metric": metric, "k": k, "value": value, **ends(below, above), **common}
         for (metric, k), value, below, above in zip(
             names, values.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True
         )

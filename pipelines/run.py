@@ -263,9 +263,10 @@ def check_gate(metrics: pl.DataFrame, min_lift: float) -> int:
     if not min_lift or not values:
         return 0
     low, chance = values["medcsp"]["ci_low"], values["chance"]["value"]
-    if low > min_lift * chance:
+    if low is not None and low > min_lift * chance:
         return 0
-    print(f"failed: R@10 is at least {low:.3f}, not above {min_lift} x chance ({chance:.3f})", file=sys.stderr)
+    found = "has no interval, its queries are of too few patients" if low is None else f"is at least {low:.3f}"
+    print(f"failed: R@10 {found}, not above {min_lift} x chance ({chance:.3f})", file=sys.stderr)
     return 1
 
 

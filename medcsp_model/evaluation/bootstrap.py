@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+LEAST_SUBJECTS = 5
+"""Subjects below whom nothing is drawn: draws of so few are alike, and their interval would look exact."""
 CELLS_AT_ONCE = 1 << 22
 """Draws by subjects that are held at a time, 64 MB with their copies."""
 
@@ -25,7 +27,7 @@ def cluster_interval(
         seed: of the draws.
 
     Returns:
-        (low, high), float64 (M,). The search pool behind the values stays as it is.
+        (low, high), float64 (M,); NaN of fewer than `LEAST_SUBJECTS`. The search pool behind the values stays as it is.
     """
     means_BM = cluster_draws(values_NM, subject_N, num_draws=num_draws, seed=seed)
     tail = (1 - level) / 2
@@ -36,12 +38,14 @@ def cluster_interval(
 def cluster_draws(
     values_NM: NDArray[np.float64], subject_N: NDArray[np.int64], *, num_draws: int = 2000, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Column means of every draw of subjects with replacement, float64 (num_draws, M).
+    """Column means of every draw of subjects with replacement, float64 (num_draws, M); NaN of too few subjects.
 
     The same subjects and seed give the same draws, so that those of two methods can be subtracted.
     """
     subjects, group_N = np.unique(subject_N, return_inverse=True)
     num_subjects = len(subjects)
+    if num_subjects < LEAST_SUBJECTS:
+        return np.full((num_draws, values_NM.shape[1]), np.nan)
     totals_GM = np.zeros((num_subjects, values_NM.shape[1]))
     np.add.at(totals_GM, group_N, values_NM)
     counts_G = np.bincount(group_N, minlength=num_subjects)
@@ -64,7 +68,7 @@ def cluster_median_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval of the median when subjects are drawn with replacement; (low, high).
+    """Percentile interval of the median when subjects are drawn with replacement; (low, high), NaN of too few of them.
 
     The median of a draw with an even number of rows is the lower of the two in the middle.
 
@@ -78,6 +82,8 @@ def cluster_median_interval(
     order = np.argsort(values_N, kind="stable")
     subjects, group_N = np.unique(subject_N, return_inverse=True)
     num_subjects, sorted_N, group_N = len(subjects), values_N[order], group_N[order]
+    if num_subjects < LEAST_SUBJECTS:
+        return np.nan, np.nan
     rng = np.random.default_rng(seed)
     medians_B = np.empty(num_draws)
     for draw in range(num_draws):
@@ -87,3 +93,8 @@ def cluster_median_interval(
     tail = (1 - level) / 2
     low, high = np.quantile(medians_B, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def ends(low: float, high: float) -> dict[str, float | None]:
+    """An interval as columns ci_low and ci_high, null where it has no ends."""
+    return {"ci_low": None, "ci_high": None} if np.isnan(low) else {"ci_low": float(low), "ci_high": float(high)}

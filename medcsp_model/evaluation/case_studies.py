@@ -33,7 +33,7 @@ from medcsp_model.embed import RecordEmbedder
 from medcsp_model.evaluation.ablation.bench import AGREEMENT, Bench, values_of
 from medcsp_model.evaluation.ablation.variants import history_codes, unit
 from medcsp_model.evaluation.agreement import rank_agreement
-from medcsp_model.evaluation.bootstrap import cluster_interval
+from medcsp_model.evaluation.bootstrap import cluster_interval, ends
 from medcsp_model.settings import BatchSettings
 
 Row = dict[str, Any]
@@ -307,9 +307,9 @@ def _row(cohort: str, metric: str, values: Floats, subject: Ints | None, num_dra
     known = ~np.isnan(values)
     if not known.any():
         return []
-    low = high = None
+    low = high = np.nan
     if subject is not None:
-        ends = cluster_interval(values[known, None], subject[known], num_draws=num_draws)
-        low, high = (float(end[0]) for end in ends)
+        found = cluster_interval(values[known, None], subject[known], num_draws=num_draws)
+        low, high = (float(end[0]) for end in found)
     place = {"cohort": cohort, "metric": metric, "k": NEIGHBOURS if metric == "knn_purity" else 0}
-    return [{**place, "value": float(values[known].mean()), "ci_low": low, "ci_high": high, "n": int(known.sum())}]
+    return [{**place, "value": float(values[known].mean()), **ends(low, high), "n": int(known.sum())}]

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from medcsp_model.evaluation.bootstrap import cluster_interval, cluster_median_interval
+from medcsp_model.evaluation.bootstrap import cluster_interval, cluster_median_interval, ends
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -316,8 +316,8 @@ def method_rows(
         seed: of the draws.
 
     Returns:
-        rows of method, metric, k (0: the whole list), value, ci_low, ci_high, n; `first_rank` has become
-        `median_rank`.
+        rows of method, metric, k (0: the whole list), value, ci_low, ci_high (null of fewer than five patients), n;
+        `first_rank` has become `median_rank`.
     """
     found = dict(found)
     first_Q = found.pop(("first_rank", 0))
@@ -329,7 +329,7 @@ def method_rows(
     estimates["median_rank", 0] = (float(np.median(first_Q)), *median)
     n = len(first_Q)
     return [
-        {"method": method, "metric": metric, "k": k, "value": value, "ci_low": below, "ci_high": above, "n": n}
+        {"method": method, "metric": metric, "k": k, "value": value, **ends(below, above), "n": n}
         for (metric, k), (value, below, above) in estimates.items()
     ]
 

@@ -8,6 +8,7 @@ Letters: Q queries, C candidates, D width.
 """
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcsp_model.evaluation import scores
-from medcsp_model.evaluation.bootstrap import cluster_draws
+from medcsp_model.evaluation.bootstrap import cluster_draws, ends
 from medcsp_model.evaluation.readers import Embeddings, EvaluationSet, Reader
 from medcsp_model.evaluation.retrieval import (
     Floats,
@@ -238,10 +239,9 @@ class RetrievalNumbers:
                         "method": ours,
                         "other": other,
                         "difference": found.value,
-                        "ci_low": found.low,
-                        "ci_high": found.high,
-                        "p_value": found.p,
-                        "p_holm": holm.get(other),
+                        **ends(found.low, found.high),
+                        "p_value": None if math.isnan(found.low) else found.p,
+                        "p_holm": None if math.isnan(found.low) else holm.get(other),
                         "is_declared": other in holm,
                         "n": len(subject_Q),
                         "num_positive": None,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from medcsp_model.evaluation import scores
 from medcsp_model.evaluation.areas import Bools, Floats
+from medcsp_model.evaluation.bootstrap import ends
 from medcsp_model.evaluation.curves import curve
 from medcsp_model.evaluation.readers import Control, EvaluationSet, Reader
 from medcsp_model.evaluation.retrieval import chance_average_precision
@@ -217,8 +218,7 @@ class ZeroShotNumbers:
                 continue
             is_drawn = len(each.draws_B) and (has_classes or metric == "positive_rate")
             low, high = each.interval() if is_drawn else (math.nan, math.nan)
-            ends = {"ci_low": None, "ci_high": None} if math.isnan(low) else {"ci_low": low, "ci_high": high}
-            self.metrics.append({**common, "metric": metric, "value": each.value, **ends})
+            self.metrics.append({**common, "metric": metric, "value": each.value, **ends(low, high)})
             if mode.split("/")[0] == MEAN and not math.isnan(each.seed_deviation):
                 nothing = {"ci_low": None, "ci_high": None}
                 self.metrics.append({**common, "metric": metric + SPREAD, "value": each.seed_deviation, **nothing})
@@ -252,8 +252,7 @@ class ZeroShotNumbers:
                     "method": ours,
                     "other": other,
                     "difference": found.value,
-                    "ci_low": found.low if has_draws else None,
-                    "ci_high": found.high if has_draws else None,
+                    **ends(found.low, found.high),
                     "p_value": found.p if has_draws else None,
                     "p_holm": holm.get(other) if has_draws else None,
                     "is_declared": other in holm,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medcsp_model.evaluation.bootstrap import cluster_interval
-from medcsp_model.evaluation.retrieval import chance_precision, chance_recall, hits_at, relevant_ranks
+from medcsp_model.evaluation.retrieval import chance_precision, chance_recall, hits_at, method_rows, relevant_ranks
 
 
 def ranks_by_sorting(queries, candidates, owner):
@@ -90,13 +90,21 @@ def test_resampling_subjects_is_wider_than_resampling_rows():
 
 def test_interval_is_the_loop_over_draws():
     rng = np.random.default_rng(3)
-    subject = np.array([7, 7, 2, 9, 9, 9])
-    values = rng.normal(size=(6, 2))
-    weights = np.random.default_rng(5).multinomial(3, [1 / 3] * 3, size=50)
+    subject = np.array([7, 7, 2, 9, 9, 9, 4, 5])
+    values = rng.normal(size=(8, 2))
+    weights = np.random.default_rng(5).multinomial(5, [1 / 5] * 5, size=50)
     means = []
     for draw in weights:
-        drawn = np.repeat([2, 7, 9], draw)
+        drawn = np.repeat([2, 4, 5, 7, 9], draw)
         means.append(np.concatenate([values[subject == name] for name in drawn]).mean(axis=0))
     low, high = cluster_interval(values, subject, num_draws=50, seed=5)
     np.testing.assert_allclose(low, np.quantile(means, 0.025, axis=0))
     np.testing.assert_allclose(high, np.quantile(means, 0.975, axis=0))
+
+
+def test_fewer_than_five_patients_have_a_value_and_no_interval():
+    found = {("recall_at_k", 1): np.array([0.5, 0.5, 0.0, 1.0, 0.0]), ("first_rank", 0): np.arange(1.0, 6.0)}
+    for subject, has_ends in (([1, 2, 3, 4, 4], False), ([1, 2, 3, 4, 5], True)):
+        rows = method_rows(found, np.array(subject), method="medcsp", num_draws=100)
+        assert [(row["metric"], row["value"]) for row in rows] == [("recall_at_k", 0.4), ("median_rank", 3.0)]
+        assert all((row["ci_low"] is not None) == (row["ci_high"] is not None) == has_ends for row in rows)

@@ -157,11 +157,11 @@ def test_rows_of_a_search():
 
 def test_the_medians_interval_is_the_loop_over_draws():
     rng = np.random.default_rng(3)
-    subject, values = np.array([7, 7, 2, 9, 9, 9]), rng.integers(0, 5, size=6).astype(float)
+    subject, values = np.array([7, 7, 2, 9, 9, 9, 4, 5]), rng.integers(0, 5, size=8).astype(float)
     draws = np.random.default_rng(5)
     medians = []
     for _ in range(50):
-        drawn = [np.unique(subject)[place] for place in draws.integers(3, size=3)]
+        drawn = [np.unique(subject)[place] for place in draws.integers(5, size=5)]
         rows = np.sort(np.concatenate([values[subject == name] for name in drawn]))
         medians.append(rows[(len(rows) - 1) // 2])
     low, high = cluster_median_interval(values, subject, num_draws=50, seed=5)

@@ -9,7 +9,6 @@ Letters: N rows, S seeds, G subjects, B draws.
 """
 
 import logging
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from medcsp_model.evaluation import scores
 from medcsp_model.evaluation.ablation.measures import Floats, Ints, Measure, Values
+from medcsp_model.evaluation.bootstrap import ends
 from medcsp_model.evaluation.scores import Estimate
 from medcsp_model.settings import FULL
 
@@ -105,7 +105,7 @@ def _rows_with_a_value(name: str, values: Mapping[str, Mapping[int, Values]]) ->
 
 def _numbers(common: Row, estimate: Estimate, seeds: Sequence[int]) -> Iterator[Row]:
     """The mean over seeds with its interval, then each seed."""
-    yield {**common, "seed": MEAN, "value": estimate.value, **_ends(*estimate.interval())}
+    yield {**common, "seed": MEAN, "value": estimate.value, **ends(*estimate.interval())}
     for seed, value in zip(seeds, estimate.values_S.tolist(), strict=True):
         yield {**common, "seed": seed, "value": value, "ci_low": None, "ci_high": None}
 
@@ -116,11 +116,6 @@ def _difference(found: Mapping[str, Estimate], variant: str) -> Row:
         "method": FULL,
         "other": variant,
         "difference": difference.value,
-        **_ends(difference.low, difference.high),
+        **ends(difference.low, difference.high),
         "num_seeds": len(found[FULL].values_S),
     }
-
-
-def _ends(low: float, high: float) -> Row:
-    """Both ends of an interval, null where too many draws have no value."""
-    return {"ci_low": None, "ci_high": None} if math.isnan(low) else {"ci_low": low, "ci_high": high}
