@@ -11,7 +11,7 @@ live graph, and no row without a positive or a candidate ever meets an infinite 
 negative finite one, whose gradient is exactly 0.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -282,3 +282,30 @@ def compute_losses(
         values[term.loss] = values[term.loss] + term.weight * term.total / count.clamp(min=1)
     a, p, d = values["a"], values["p"], values["d"] / _share_with_anchors(terms, counts)
     return Losses(settings.lambda_a * a + settings.lambda_p * p + settings.lambda_d * d, a, p, d)
+
+
+def check_something_counts(
+    num_modalities: Mapping[str, int], linked: Collection[tuple[str, str]], *, settings: LossSettings
+) -> None:
+    """Refuse sources and weights under which the loss would be 0 at every step.
+
+    Args:
+        num_modalities: of each source that trains.
+        linked: pairs of sources that have links.
+        settings: the weights.
+
+    Raises:
+        ValueError: no loss that weighs anything has a term.
+    """
+    weights = {"lambda_a": settings.lambda_a, "lambda_p": settings.lambda_p, "lambda_d": settings.lambda_d}
+    has_term = {
+        "lambda_a": max(num_modalities.values()) > 1,
+        "lambda_p": bool(linked),
+        "lambda_d": len(num_modalities) > 1,
+    }
+    if not any(weights[name] and has_term[name] for name in weights):
+        raise ValueError(
+            f"settings.loss: nothing to learn with {weights} from {dict(num_modalities)} modalities and "
+            f"{len(linked)} linked pairs of sources: L_A asks for a source of two modalities, L_P for links, L_D for "
+            "two sources"
+        )

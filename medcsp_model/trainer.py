@@ -24,6 +24,7 @@ from medcsp_model.corpus import Corpus
 from medcsp_model.distributed import Ranks, choose_device
 from medcsp_model.gradient_cache import PROBES, GradientCache, fitting_micro_batch, free_memory, measure_on_cuda
 from medcsp_model.journal import append_line, cut_lines, last_line
+from medcsp_model.losses import check_something_counts
 from medcsp_model.model import MedCSP, ModelDescription, RecordModel
 from medcsp_model.prefetch import Prefetch
 from medcsp_model.settings.training import OptimiserSettings, Settings
@@ -134,6 +135,8 @@ class Trainer:
                 f"settings.batch.size: {chosen.size}, and {self.plan.num_anchors} records of {self.plan.anchor!r} to "
                 "pass over: a batch needs two records of a source to tell apart"
             )
+        num_modalities = {name: len(corpus.sources[name].modalities) for name in inputs.records}
+        check_something_counts(num_modalities, inputs.links, settings=settings.loss)
         self.batch_factor = batch_factor(self.plan.size, settings=settings.optimiser)
         self.total = settings.optimiser.steps or num_steps(self.plan, settings.optimiser.epochs)
 

@@ -1,6 +1,7 @@
 """The losses against an independent float64 version written with loops over sets, straight from the formulas."""
 
 import itertools
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcsp_model.losses import Embedded, compute_losses
+from medcsp_model.losses import Embedded, check_something_counts, compute_losses
 from medcsp_model.settings import LossSettings, default, paper
 from medcsp_model.tiles import LogitStatistics
 
@@ -357,3 +358,20 @@ def test_logit_statistics_are_those_of_the_pairs():
             assert values[f"logit_{name}_mean"] == pytest.approx(np.mean(logits)), name
             assert values[f"logit_{name}_max"] == pytest.approx(np.max(logits)), name
     assert LogitStatistics().values() == {}
+
+
+@pytest.mark.parametrize(
+    ("num_modalities", "linked", "weights", "counts"),
+    [
+        ({"a": 2}, [], {}, True),
+        ({"a": 1}, [], {}, False),
+        ({"a": 1, "b": 1}, [], {}, True),
+        ({"a": 1, "b": 1}, [], {"lambda_d": 0.0}, False),
+        ({"a": 1, "b": 1}, [("a", "b")], {"lambda_d": 0.0}, True),
+        ({"a": 2, "b": 1}, [("a", "b")], {"lambda_a": 0.0, "lambda_p": 0.0, "lambda_d": 0.0}, False),
+    ],
+)
+def test_what_would_be_0_at_every_step_is_refused(num_modalities, linked, weights, counts):
+    refusal = nullcontext() if counts else pytest.raises(ValueError, match="nothing to learn")
+    with refusal:
+        check_something_counts(num_modalities, linked, settings=LossSettings(**weights))

@@ -57,7 +57,7 @@ def recipe(**groups):
         "run": {"num_threads": 1, "log_every": 2, "save_every": 2},
     }
     for group, fields in groups.items():
-        plain[group] = plain[group] | fields
+        plain[group] = plain.get(group, {}) | fields
     return Settings.from_json(plain)
 
 
@@ -449,6 +449,8 @@ def test_settings_made_by_hand_are_checked_too(toy, tmp_path):
             {"model": recipe().to_json()["model"] | {"image": {"timm_model_name": "no_such_model"}}},
             r"settings\.model\.image: Unknown model \(no_such_model\)",
         ),
+        ({"loss": dict.fromkeys(("lambda_a", "lambda_p", "lambda_d"), 0.0)}, "settings.loss: nothing to learn with"),
+        ({"batch": {"sources": ["ehr"]}, "loss": {"lambda_a": 0.0}}, r"nothing to learn .* from {'ehr': 5} modalities"),
     ],
 )
 def test_what_cannot_train_is_refused_by_its_setting(toy, tmp_path, changed, message):
