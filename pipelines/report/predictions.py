@@ -97,9 +97,9 @@ def predictions_section(lake: Lake) -> Section:
     return Section(
         name="predictions",
         title="Prediction",
-        lead="Ours is the pre-trained model, fine-tuned; beside it stand the same network from scratch, published "
-        "baselines and two simple references. Who trains, chooses and is tested is the same for all of them. Cohorts "
-        "stand apart, each with what has to be said of it.",
+        lead="Ours is the pre-trained model, fine-tuned; beside it stands what the profile names of the same network "
+        "from scratch, published baselines and simple references. Who trains, chooses and is tested is the same for "
+        "all of them. Cohorts stand apart, each with what has to be said of it.",
         num_rows=len(run.numbers.rows) + len(run.compared) + len(run.methods),
         bands=tuple((part,) for part in parts if part is not None),
         key_numbers=_key_numbers(run.numbers, places),

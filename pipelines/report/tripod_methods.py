@@ -4,11 +4,21 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
+from pipelines.report.cells import FEW_SEEDS
 from pipelines.report.cohorts import HORIZONS, REASONS
 from pipelines.report.cohorts import TASKS as TASK_TITLES
 from pipelines.report.formats import count, ratio, release
-from pipelines.report.prediction_numbers import in_order, task_title, title
-from pipelines.report.tripod_study import Study, database_of, listed
+from pipelines.report.prediction_numbers import (
+    FOLDS,
+    LOGISTIC,
+    METHOD_TITLES,
+    SCRATCH,
+    TREES,
+    in_order,
+    task_title,
+    title,
+)
+from pipelines.report.tripod_study import CHECKPOINTS, FEATURES, Study, database_of, listed
 
 OUTCOMES = {
     "arf": "the first PEEP setting or ventilation, invasive or not",
@@ -35,9 +45,13 @@ FLAG_WORDS = {"coded_after_discharge": "coded after discharge", "stored_after_di
 
 def objectives(study: Study) -> Iterator[str]:
     """What is predicted, and what for."""
+    methods = {row["method"] for row in study.numbers.rows}
+    beside = ["training from scratch"] * (SCRATCH in methods)
+    beside += ["published methods"] * any(METHOD_TITLES[name][1] == "baseline" for name in in_order(methods))
+    beside += ["simple references"] * bool({TREES, LOGISTIC} & methods)
+    compared = f", to compare pre-training across medical sources with {listed(beside)}" if beside else ""
     yield (
-        f"Predict {listed(TASK_TITLES[name] for name in study.names)}, to compare pre-training across medical "
-        "sources with training from scratch and with published methods. Development and internal validation."
+        f"Predict {listed(TASK_TITLES[name] for name in study.names)}{compared}. Development and internal validation."
     )
     if study.numbers.transfers():
         yield "Transfer between two clinical systems of one hospital stands beside."
@@ -95,10 +109,11 @@ def predictors(study: Study) -> Iterator[str]:
         named = (INPUT_WORDS[name] + (f" ({FLAG_WORDS[flag]})" if flag else "") for name, flag in flagged)
         yield f"{_capital(MOMENTS[event])}: {listed(named)}."
     late = _inputs(study).select(pl.col("num_late_rows").sum()).collect().item()
+    made = listed(f"{count(study.rows(FEATURES[space]))} features in the {space} space" for space in study.spaces)
     yield (
-        f"Hourly readings make {count(study.rows('series_features'))} features in the native space, and what is known "
+        f"Hourly readings make {made}, and what is known "
         f"when a stay begins makes {count(study.rows('static_features'))}. A row is read only if it was known before "
-        f"the index time: {count(late or 0)} rows were kept back because they became known too late."
+        f"the index time: {count(late or 0)} rows of these examples were kept back because they became known too late."
     )
 
 
@@ -131,13 +146,14 @@ def missing(study: Study) -> Iterator[str]:
 
 def analysis(study: Study) -> Iterator[str]:
     """Who trains, chooses and is tested."""
-    split = study.lake.scan("prediction_split").group_by(pl.col("split").cast(pl.String)).len().collect()
-    train, validation, test = (dict(split.iter_rows()).get(name, 0) for name in ("train", "validation", "test"))
+    people = study.examples().group_by("split").agg(pl.col("subject_id").n_unique()).collect()
+    train, validation, test = (dict(people.iter_rows()).get(name, 0) for name in ("train", "validation", "test"))
     yield (
-        f"A patient stands in one part for all tasks and cohorts, drawn by a seeded hash: {count(train)} train, "
-        f"{count(validation)} choose settings, {count(test)} are tested. Folds of the cross-validation are drawn "
-        "apart, by patient too."
+        "A patient stands in one part for all tasks and cohorts, drawn by a seeded hash: of those with an example "
+        f"{count(train)} train, {count(validation)} choose settings, {count(test)} are tested."
     )
+    if any(row["split"] == FOLDS for row in study.numbers.rows):
+        yield "Folds of the cross-validation are drawn apart, by patient too."
 
 
 def models(study: Study) -> Iterator[str]:
@@ -161,8 +177,15 @@ def measures(study: Study) -> Iterator[str]:
     yield "AUROC and average precision; calibration slope, intercept, Brier score and calibration error; net benefit."
     yield (
         f"Intervals are percentiles over {count(draws) + ' ' if draws else ''}draws of patients, each with all their "
-        "records, and of trainings, where a method has several. Three comparisons were declared beforehand; those "
-        "whose methods were run more than once are tested with Holm's correction within a task, cohort, mode and split."
+        "records, and of trainings, where a method has several."
+    )
+    declared = [row for row in study.compared if row["is_declared"]]
+    others = listed(title(name) for name in in_order(row["other"] for row in declared))
+    tested = sum(row["p_holm"] is not None for row in declared)
+    yield (
+        f"Three comparisons were declared beforehand{f', here those with {others}' if others else ''}. "
+        f"{count(tested)} of their {count(len(declared))} differences here are tested, with Holm's correction within a "
+        f"task, cohort, mode and split: those of {FEW_SEEDS} trainings each or more."
     )
 
 
@@ -193,9 +216,10 @@ def development(study: Study) -> Iterator[str]:
 
 def open_science(study: Study) -> Iterator[str]:
     """What can be looked up, and what this page does not know."""
-    manifest = study.ancestry.manifests["pretrain_checkpoint"]
+    used = [study.ancestry.manifests[CHECKPOINTS[space]] for space in study.spaces]
+    named = listed(f"{made.table}, version {made.version}" for made in used)
     yield (
-        f"Checkpoint: pretrain_checkpoint, version {manifest.version}. Code, settings and raw files of every number "
+        f"{'Checkpoint' if len(used) == 1 else 'Checkpoints'}: {named}. Code, settings and raw files of every number "
         "are in the section Where each number came from. Not known to this page, to be added by whoever publishes: "
         "ethical approval, funding, conflicts of interest, a registered protocol, involvement of patients."
     )
@@ -207,9 +231,10 @@ def _searched(name: str, values: Sequence[float]) -> str:
 
 
 def _inputs(study: Study) -> pl.LazyFrame:
-    """Rows of `prediction_inputs` for the moments at which anything was predicted."""
+    """Rows of `prediction_inputs` of the examples of this study."""
     inputs = study.lake.scan("prediction_inputs").with_columns(pl.col("index_event", "input").cast(pl.String))
-    return inputs.filter(pl.col("index_event").is_in({row["index_event"] for row in study.tasks}))
+    examples = study.examples().select(pl.col("index_event").cast(pl.String), "stay_id").unique()
+    return inputs.join(examples, on=["index_event", "stay_id"], how="semi")
 
 
 def _capital(words: str) -> str:

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import polars as pl
 
 from pipelines.report.formats import count, plain, ratio
-from pipelines.report.prediction_numbers import AT_DISCHARGE, OURS, TEST, TREES, ends, one, share, task_title
+from pipelines.report.prediction_numbers import AT_DISCHARGE, OURS, TEST, TREES, Row, ends, one, share, task_title
 from pipelines.report.prediction_tables import FEW
 from pipelines.report.tripod_study import Study
 
 
 def participants(study: Study) -> Iterator[str]:
     """Who the examples are."""
-    examples = study.lake.scan("prediction_labels").select(pl.col("cohort").cast(pl.String), "hadm_id").unique()
+    examples = study.examples().select("cohort", "hadm_id").unique()
     people = examples.join(study.lake.scan("ehr_demographics"), on="hadm_id").group_by("cohort")
     is_female = pl.col("gender").cast(pl.String) == "F"
     found = people.agg(n=pl.len(), age=pl.col("age_years").median(), women=is_female.sum()).collect()
@@ -50,13 +50,19 @@ def between_groups(study: Study) -> Iterator[str]:
     """How far AUROC of ours differs between groups that have enough events."""
     for place, task, mode in study.main():
         found = study.numbers.at(place, task, mode, "auroc", method=OURS, split=_is_subgroup)
-        values = [row["value"] for row in found if (row["num_positive"] or 0) >= FEW]
+        values = [row["value"] for row in found if _is_told(row)]
         if len(values) > 1:
             lowest, highest, number = share(min(values)), share(max(values)), count(len(values))
             yield (
                 f"{task_title(task)}, {place.cohort}: AUROC of MedCSP from {lowest} to {highest} over {number} groups "
-                f"with at least {FEW} events."
+                f"with at least {FEW} events and {FEW} examples without one."
             )
+
+
+def _is_told(row: Row) -> bool:
+    """Whether a group has enough of both classes for its area to stand on a page."""
+    positive = row["num_positive"] or 0
+    return min(positive, row["n"] - positive) >= FEW
 
 
 def _is_subgroup(split: str) -> bool:

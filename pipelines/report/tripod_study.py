@@ -4,20 +4,26 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
 from lake import Lake
 from pipelines.report.cohorts import TASKS as TASK_TITLES
 from pipelines.report.lineage import Ancestry
-from pipelines.report.prediction_numbers import METHODS, Mode, Numbers, Place, read_numbers, read_rows
+from pipelines.report.prediction_numbers import COMPARISONS, METHODS, Mode, Numbers, Place, read_numbers, read_rows
 
 TABLES = (
-    *("prediction_tasks", "prediction_split", "prediction_labels", "prediction_inputs", "ehr_demographics"),
-    *("series_features", "static_features"),
+    *("prediction_tasks", "prediction_labels", "prediction_inputs", "ehr_demographics"),
+    *("series_features", "shared_series_features", "static_features"),
 )
 """Tables that are read beside those of the prediction sections."""
 DATABASES = {"carevue": "mimic_iii_carevue", "ehr_holdout": "mimic_iv"}
 """Release that a cohort is drawn from; all others are MIMIC-III's."""
 HORIZONS = {"unbounded": "unbounded", "within_48h": "48h", "within_30d": "30d"}
 """Horizon of a mode, as the labels' tables have it."""
+CHECKPOINTS = {"native": "pretrain_checkpoint", "shared": "pretrain_checkpoint_shared"}
+"""Our model of each feature space."""
+FEATURES = {"native": "series_features", "shared": "shared_series_features"}
+"""Hourly features of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +38,7 @@ class Study:
         tasks: rows of `prediction_tasks` of which anything was measured.
         events: rows of `prediction_events`.
         methods: rows of `prediction_methods`.
+        compared: rows of `prediction_comparisons`.
         settings: of the evaluation, as a prediction table's manifest has them; empty where none says.
         is_synthetic: whether a source of these cohorts was written by the graph.
     """
@@ -43,6 +50,7 @@ class Study:
     tasks: Sequence[Mapping[str, Any]]
     events: Sequence[Mapping[str, Any]]
     methods: Sequence[Mapping[str, Any]]
+    compared: Sequence[Mapping[str, Any]]
     settings: Mapping[str, Any]
     is_synthetic: bool
 
@@ -62,6 +70,17 @@ class Study:
         manifest = self.lake.manifest(table)
         assert manifest is not None, "the tables of the page were looked up before"
         return manifest.rows
+
+    @property
+    def spaces(self) -> list[str]:
+        """Feature spaces in which anything was measured."""
+        found = {place.space for place in self.places}
+        return [space for space in CHECKPOINTS if space in found]
+
+    def examples(self) -> pl.LazyFrame:
+        """Rows of `prediction_labels` of the tasks and cohorts that were measured; nobody else is in this study."""
+        labels = self.lake.scan("prediction_labels").with_columns(pl.col("task", "cohort", "split").cast(pl.String))
+        return labels.filter(pl.col("task").is_in(self.names), pl.col("cohort").is_in(self.cohorts))
 
     def main(self) -> Iterator[tuple[Place, str, Mode]]:
         """Every place and task with the first of its modes."""
@@ -85,6 +104,7 @@ def read_study(lake: Lake, ancestry: Ancestry, *, synthetic_sources: Collection[
         tasks=[row for row in read_rows(lake, "prediction_tasks") if (row["task"], row["horizon"]) in measured],
         events=read_rows(lake, "prediction_events"),
         methods=read_rows(lake, METHODS),
+        compared=read_rows(lake, COMPARISONS),
         settings=settings[0] if settings else {},
         is_synthetic=any(database_of(place.cohort) in synthetic_sources for place in places),
     )

@@ -415,7 +415,7 @@ def rows_of(lake: Lake, name: str) -> list[dict[str, Any]]:
         return paper_tables(lake, headline="description", is_synthetic=True).to_dicts()
     rows = study_tables(EHR) | x_ray_tables(_fingerprint(lake, "pretrain_checkpoint"))
     rows |= {**_records(), **_links(), **_features(), **_databases(), **_cohorts(), "pretrain_checkpoint": curve()}
-    rows |= {SHARED: curve()[:3], "pretrain_llm": [], "retrieval_examples": []}
+    rows |= {SHARED: curve()[:3], "pretrain_llm": [], "retrieval_examples": [], "shared_series_features": []}
     rows |= {"pretrain_corpus": contents("pretrain"), "retrieval_mimic_cxr_corpus": contents("retrieval")}
     return rows[name]
 

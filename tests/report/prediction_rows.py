@@ -216,7 +216,8 @@ def prediction_methods(checkpoint: str) -> list[Row]:
 
 
 def study_tables(admissions: Sequence[tuple[int, int]]) -> dict[str, list[Row]]:
-    """Tables about who is predicted and from what; some of the admissions (subject, admission) are examples."""
+    """Who is predicted and from what; of the admissions (subject, admission) four are examples of what was measured,
+    two of a cohort that was not."""
     people = [
         {
             "subject_id": subject,
@@ -230,26 +231,31 @@ def study_tables(admissions: Sequence[tuple[int, int]]) -> dict[str, list[Row]]:
         }
         for at, (subject, hadm_id) in enumerate(admissions)
     ]
-    examples = [{key: row[key] for key in ("subject_id", "hadm_id")} for row in people[:4]]
+    examples = [{key: row[key] for key in ("subject_id", "hadm_id")} for row in people[:6]]
     for row in examples:
         row |= {"stay_id": row["hadm_id"] + 1, "index_event": "icu_48h", "index_time": WHEN}
-    of_task = {"task": "arf", "horizon": "unbounded", "cohort": "metavision", "is_competing": False, "fold": 0}
+    parts = {101: "train", 102: "validation", 103: "test"}
+    of_task = {"task": "arf", "horizon": "unbounded", "is_competing": False, "fold": 0}
     read = {"before_hours": 48.0, "flag": None, "last_known_time": None}
     return {
         "prediction_tasks": task_table().to_dicts(),
-        "prediction_split": [
-            {"subject_id": at + 1, "split": "test" if at < 2 else "train" if at > 2 else "validation", "fold": at % 5}
-            for at in range(10)
-        ],
         "prediction_labels": [
-            {**row, **of_task, "label": False, "event_time": None, "split": "train"} for row in examples
+            {
+                **row,
+                **of_task,
+                "cohort": "metavision" if at < 4 else "ehr_holdout",
+                "label": False,
+                "event_time": None,
+                "split": parts.get(row["subject_id"], "test"),
+            }
+            for at, row in enumerate(examples)
         ],
         "prediction_inputs": [
             {
                 **row,
                 "input": name,
                 "input_stay_id": row["stay_id"],
-                "num_rows": 0 if name == "demographics" and not at else 9,
+                "num_rows": 0 if (name == "demographics" and not at) or at >= 4 else 9,
                 "num_late_rows": 2,
                 **read,
             }

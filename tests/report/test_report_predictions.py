@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import polars as pl
 import pytest
 
 from data_contracts.labels import FLAGS, INDEX_EVENTS, INPUTS, TASKS
@@ -219,11 +220,15 @@ def test_the_study_is_told_in_order(study: dict[str, str]) -> None:
         *("20", "21", "23a", "23b", "26", "27"),
     ]
     assert "fitted on pre-training patients alone" in study["7 Data preparation"]
-    assert "16 rows were kept back" in study["9 Predictors"]
+    assert "16 rows of these examples were kept back" in study["9 Predictors"], "those of other cohorts left out"
+    assert "4 features in the native space and 0 features in the shared space" in study["9 Predictors"]
     assert "examples lack demographics for 25.0 % and hourly readings for 0.0 %" in study["11 Missing data"]
-    assert "7 train, 1 choose settings, 2 are tested" in study["12a Use of the data"]
+    assert "of those with an example 1 train, 1 choose settings, 1 are tested" in study["12a Use of the data"]
     assert "batch sizes 32 and 64 and learning rates 0.0002 and 0.002" in study["12c Models"]
     assert "10,000 draws" in study["12e Measures"] and "age and sex" in study["14 Fairness"]
+    assert "here those with MedCSP from scratch, MedHMP and Boosted trees. 3 of their 6" in study["12e Measures"]
+    assert "Checkpoints: pretrain_checkpoint, " in study["17 to 19 Open science"]
+    assert "and pretrain_checkpoint_shared, version" in study["17 to 19 Open science"]
     assert "4 admissions with an example, median age 41.5 years, 50.0 % female" in study["20 Participants"]
     assert "metavision: AUROC 0.840 (0.770 to 0.896), boosted trees 0.810" in study["23a Performance"]
     assert "metavision leaks" in study["26 Limitations"] and "0.126 wide" in study["26 Limitations"]
@@ -238,6 +243,26 @@ def test_a_synthetic_study_says_so(planted: Lake) -> None:
 def test_only_what_was_measured_is_told(study: dict[str, str]) -> None:
     assert "counted at any time and within 48 h after" in study["8 Outcome"].partition("Shock")[0]
     assert "kidney" not in " ".join(study.values()) and "readmission of any kind" not in " ".join(study.values())
+
+
+def test_a_run_of_ours_and_simple_references_names_no_published_method(planted: Lake, new_lake: NewLake) -> None:
+    rows = planted.scan("metrics").filter(pl.col("task").str.starts_with("prediction_")).collect().to_dicts()
+    simple = ("medcsp", "medcsp_scratch", "gradient_boosting")
+    study = told(new_lake({"metrics": [row for row in rows if row["method"] in simple]}), synthetic=[])
+    objectives = study["3, 4 Background and objectives"]
+    assert "with training from scratch and simple references. Development" in objectives
+
+
+def test_areas_of_groups_with_few_of_either_class_are_in_no_sentence(planted: Lake, new_lake: NewLake) -> None:
+    rows = planted.scan("metrics").filter(pl.col("task").str.starts_with("prediction_")).collect().to_dicts()
+    crowded = [row for row in rows if row["split"] == "test/sex=M"]
+    crowded = [{**row, "split": "test/sex=F", "n": row["num_positive"] + 9, "value": 0.99} for row in crowded]
+    others = [row for row in rows if row["split"] != "test/sex=F"]
+    study = told(new_lake({"metrics": [*others, *crowded]}), synthetic=[])
+    assert (
+        "over 2 groups with at least 10 events and 10 examples without one" in study["23b Differences between groups"]
+    )
+    assert "0.990" not in study["23b Differences between groups"]
 
 
 def test_no_prediction_is_said(planted: Lake, new_lake: NewLake) -> None:
