@@ -93,8 +93,8 @@ def _reach(lake: Lake, pairs: pl.DataFrame) -> Table:
         ]
     )
     linked = ends.group_by("source", "record_id").len()
-    has_pairs = pl.col("source").is_in(linked["source"].unique().to_list())
-    records = dict(lake.scan("cohort_split").filter(has_pairs).group_by("source").len().collect().iter_rows())
+    can_have = pl.col("source").is_in(linked["source"].unique().to_list()), pl.col("split") != "mimic_iii"
+    records = dict(lake.scan("cohort_split").filter(*can_have).group_by("source").len().collect().iter_rows())
     gaps = pairs["gap_days"].to_list()
     inside = sum(gap == 0 for gap in gaps)
     rows = [

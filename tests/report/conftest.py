@@ -179,6 +179,11 @@ def _links() -> dict[str, list[dict[str, Any]]]:
                 "split": split_of(source, subject),
             }
             for source, record_id, subject, study in records
+        ]
+        + [
+            {
+                "source": "ehr", "record_id": "190001", "subject_id": 90001, "study_id": 190001, "split": "mimic_iii",
+            }
         ],
         "diagnosis_histories": [
             {
