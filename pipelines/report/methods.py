@@ -52,6 +52,9 @@ TITLES: dict[str, tuple[str, Role]] = {
 METRICS = {
     "precision_at_k": "P",
     "recall_at_k": "R",
+    "hit_at_k": "Hit",
+    "mrr": "MRR",
+    "map": "MAP",
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",

@@ -32,7 +32,8 @@ TABLE, PREFIX = "metrics", "retrieval_"
 TASK = "retrieval_mimic_cxr"
 GALLERY = "retrieval_mimic_cxr_corpus"
 OURS, CHANCE = "medcsp", "chance"
-CURVES = {"precision_at_k": ("P", "Precision at K"), "recall_at_k": ("R", "Recall at K")}
+MODELS = "radiology_methods"
+CURVES = {"precision_at_k": ("P", "precision at K"), "recall_at_k": ("R", "recall at K")}
 GROUP = ("task", "dataset", "cohort", "mode", "split")
 THIS_RUN = "MedCSP, this run"
 ROLES: tuple[Literal["main", "first", "second", "third", "fourth"], ...] = (
@@ -60,7 +61,7 @@ def retrieval_section(lake: Lake) -> Section:
     for group in sorted(set(curves.select(GROUP).iter_rows())):
         keys = [pl.col(name) == value for name, value in zip(GROUP, group, strict=True)]
         here = dict(zip(GROUP, group, strict=True))
-        bands += _group_bands(curves.filter(*keys), group=here, gallery=_gallery(lake), trained=trained)
+        bands += _group_bands(curves.filter(*keys), group=here, gallery=_gallery(lake, here["task"]), trained=trained)
     others = metrics.filter(~pl.col("metric").is_in(list(CURVES)))
     if others.height:
         bands.append((_other_table(others),))
@@ -86,10 +87,13 @@ def _papers_search(metrics: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _gallery(lake: Lake) -> int:
-    """Images that are searched."""
-    images = lake.scan(GALLERY).filter(pl.col("kind") == "image").select("num_present").collect()
-    return int(images["num_present"].sum())
+def _gallery(lake: Lake, task: str) -> int:
+    """Images that are searched; 0 where nobody says."""
+    if task == TASK:
+        images = lake.scan(GALLERY).filter(pl.col("kind") == "image").select("num_present").collect()
+        return int(images["num_present"].sum())
+    given = lake.scan(MODELS).filter(pl.col("task") == task).select(pl.col("num_images").max()).collect().item()
+    return int(given or 0)
 
 
 def _group_bands(
@@ -98,7 +102,8 @@ def _group_bands(
     is_main = group["task"] == TASK
     ks = tuple(sorted(set(rows["k"].to_list())))
     num_queries = max(rows["n"].to_list())
-    size = f"{count(num_queries)} reports search {count(gallery)} images" if is_main else f"n = {count(num_queries)}"
+    searched = f" search {count(gallery)} images" if gallery else ""
+    size = f"{count(num_queries)} reports{searched}"
     name = f"{release(group['dataset'])}, {group['cohort'].replace('_', ' ')}, {group['mode'].replace('_', ' ')} mode"
     charts = [
         _chart(
@@ -106,6 +111,7 @@ def _group_bands(
             metric=metric,
             ks=ks,
             size=size,
+            where=release(group["dataset"]),
             has_paper=is_main,
             trained=trained,
         )
@@ -150,7 +156,14 @@ def _name(method: str) -> str:
 
 
 def _chart(
-    rows: pl.DataFrame, *, metric: str, ks: tuple[int, ...], size: str, has_paper: bool, trained: Efforts
+    rows: pl.DataFrame,
+    *,
+    metric: str,
+    ks: tuple[int, ...],
+    size: str,
+    where: str,
+    has_paper: bool,
+    trained: Efforts,
 ) -> LineChart:
     letter, caption = CURVES[metric]
     series = _series(rows)
@@ -173,7 +186,7 @@ def _chart(
         points = tuple(Point(x=k, y=v, text=f"{letter}@{k} in the paper: {percent(v)}") for k, v in printed.items())
         lines.append(Line(name="Paper, another gallery", role="paper", points=points, has_marks=True))
     return LineChart(
-        caption=caption,
+        caption=f"{where}: {caption}",
         description=". ".join(f"{line.name}: {'; '.join(p.text for p in line.points)}" for line in lines) + ".",
         x=Axis(label="K (images looked at, logarithmic)", ticks=tuple(float(k) for k in ks), is_log=True),
         y=Axis(label=f"{letter}@K (%)", is_percent=True),

@@ -23,6 +23,10 @@ EXPOSURES = {
     "same_release": "same release",
     "trained_on": "trained on it",
 }
+ONE_TRAINING = (
+    "Patients are drawn, with all their films. A difference is of these weights: what another training of either model "
+    "would change is in no interval."
+)
 Found = dict[str, Any]
 
 
@@ -54,19 +58,13 @@ def x_rays_section(lake: Lake) -> Section:
 def _differences(rows: Sequence[Found], trained: Mapping[str, Effort], *, is_declared: bool) -> Table:
     found = [row for row in rows if row["is_declared"] == is_declared and "/" not in row["split"]]
     found.sort(key=lambda row: (row["task"], row["cohort"], row["mode"], row["metric"], row["k"], row["other"]))
-    columns = (
-        Column(label="Metric", is_number=False),
-        Column(label="Difference"),
-        Column(label="95 % interval"),
-        Column(label="p"),
-        Column(label="p, Holm"),
-        Column(label="n"),
-    )
+    columns = (Column(label="Metric", is_number=False), Column(label="Difference"), Column(label="95 % interval"))
+    columns += (Column(label="p"), Column(label="p, Holm")) if is_declared else ()
     how = "declared beforehand" if is_declared else "not declared"
     return Table(
         caption=f"Differences of two models on the same films, {how} ({count(len(found))})",
         head="Models",
-        columns=columns,
+        columns=(*columns, Column(label="n")),
         rows=tuple(
             Row(
                 label=f"{title(row['method'])} less {title(row['other'])}",
@@ -75,14 +73,15 @@ def _differences(rows: Sequence[Found], trained: Mapping[str, Effort], *, is_dec
                     Cell(text=metric_title(row["metric"], row["k"])),
                     Cell(text=share(row["difference"])),
                     Cell(text=ends(row["ci_low"], row["ci_high"])),
-                    _p_cell(row["p_value"]),
-                    _p_cell(row["p_holm"]),
+                    *(_p_cell(row[name]) for name in (("p_value", "p_holm") if is_declared else ())),
                     Cell(text=count(row["n"])),
                 ),
             )
             for row in found
         ),
-        note="" if is_declared else "Nothing is adjusted here: look at intervals, claim nothing.",
+        note=f"Holm’s p values are adjusted over the declared comparisons within a task. {ONE_TRAINING}"
+        if is_declared
+        else f"Intervals alone: these were not declared beforehand. {ONE_TRAINING}",
         is_folded=not is_declared,
     )
 

@@ -16,9 +16,10 @@ from pipelines.report.charts import Drawing, draw
 from pipelines.report.content import Fold, LineChart, Note, Section, Table
 from pipelines.report.curves import Curve, curve_charts, read_curves
 from pipelines.report.efforts import read_efforts
-from pipelines.report.methods import TITLES, title
+from pipelines.report.methods import TITLES, metric_title, title
 from pipelines.report.predictions import predictions_section
 from pipelines.report.retrieval import _chart, retrieval_section
+from pipelines.report.x_ray_tables import x_rays_section
 from pipelines.report.zero_shot import zero_shot_section
 from pipelines.report.zero_shot_curves import curve_bands
 
@@ -163,12 +164,37 @@ def test_a_retrieval_chart_has_a_colour_for_each_method_and_says_who_is_left_out
     others = [row.with_columns(method=pl.lit(name), value=pl.col("value") * part) for name, part in share.items()]
     rows = pl.concat([ours.with_columns(pl.col("method").cast(pl.String)), *others])
     ks = tuple(sorted(set(rows["k"].to_list())))
-    chart = _chart(rows, metric="recall_at_k", ks=ks, size="240 reports", has_paper=False, trained={})
+    chart = _chart(
+        rows, metric="recall_at_k", ks=ks, size="240 reports", where="MIMIC-CXR", has_paper=False, trained={}
+    )
     assert len({line.role for line in chart.lines}) == len(chart.lines) == 6
     drawn = {line.name for line in chart.lines}
     assert not drawn & {title("clip"), title("cxr_clip")}
     assert {title("llava_med"), title("medclip")} <= drawn
     assert "the 4 that find most" in chart.note
+
+
+def test_every_search_says_what_it_searched(planted: Lake) -> None:
+    bands = retrieval_section(planted).bands
+    charts = [part.caption for band in bands for part in band if isinstance(part, LineChart)]
+    assert charts == [
+        *("MIMIC-CXR: precision at K", "MIMIC-CXR: recall at K"),
+        "Open-I: recall at K",
+    ]
+    tables = [part.caption for band in bands for part in band if isinstance(part, Table)]
+    assert tables[0].endswith("240 reports search 400 images") and tables[1].endswith("60 reports")
+
+
+def test_differences_that_nobody_declared_have_no_p(planted: Lake) -> None:
+    tables = [part for band in x_rays_section(planted).bands for part in band if isinstance(part, Table)]
+    declared, others = (table for table in tables if table.caption.startswith("Differences"))
+    assert [column.label for column in declared.columns][3:] == ["p", "p, Holm", "n"]
+    assert [column.label for column in others.columns] == ["Metric", "Difference", "95 % interval", "n"]
+    assert "Intervals alone" in others.note and "what another training of either model" in declared.note
+
+
+def test_measures_of_a_whole_list_have_names() -> None:
+    assert [metric_title(*each) for each in (("hit_at_k", 5), ("mrr", 0), ("map", 0))] == ["Hit@5", "MRR", "MAP"]
 
 
 def test_subgroups_say_how_many_positives_and_tell_nothing_of_a_few(planted: Lake) -> None:
