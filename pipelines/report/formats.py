@@ -46,10 +46,19 @@ def ratio(part: int, whole: int) -> str:
 
 
 def interval(low: float | None, high: float | None, places: int = 1) -> str:
-    """The two ends of an interval of shares as percentages, without the sign; empty where there is none."""
+    """The two ends of an interval of shares as percentages, without the sign; empty where there is none.
+
+    Ends below zero stand apart from the dash: `−21.0 to 34.2`.
+    """
     if low is None or high is None:
         return ""
-    return f"{100 * low:.{places}f}–{100 * high:.{places}f}"
+    ends = (true_minus(f"{100 * end:.{places}f}") for end in (low, high))
+    return (" to " if min(low, high) < 0 else "–").join(ends)
+
+
+def true_minus(number: str) -> str:
+    """A written number with a true minus sign: `-0.5` as `−0.5`."""
+    return number.replace("-", "−")
 
 
 def median(values: Sequence[float]) -> float:

@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lake import Lake
+from pipelines.report.ablation import GROUNDS, MODES, SETS
+from pipelines.report.case_studies import COHORTS as DRAWN
+from pipelines.report.cohorts import TASKS
 from pipelines.report.content import Cell, Column, Note, Part, Row, Section, Table
 from pipelines.report.efforts import Effort
-from pipelines.report.formats import NONE, count, digest, interval, release
+from pipelines.report.formats import NONE, count, digest, interval, release, true_minus
 from pipelines.report.lineage import Ancestry
 from pipelines.report.methods import columns_in_order, in_order, metric_title, split_column, title
-from pipelines.report.prediction_numbers import ends, read_rows, share
+from pipelines.report.prediction_numbers import HORIZONS, PREFIX, ends, read_rows, share
 
 TABLE = "paper_tables"
 EXHIBITS = {
@@ -40,6 +43,26 @@ COUNTED = {
     "readmission": "Readmission",
 }
 DATA, PRETRAIN = "table_1", "pretrain"
+PAPERS_OWN = frozenset({"metavision", "zero_shot_covid19"})
+"""Parts of panels that the paper has too: its cohort, and the films of Figure 7."""
+PANELS = {
+    **HORIZONS,
+    PRETRAIN: "pre-training",
+    "shared": "shared feature space",
+    "without_codes": "without ICD codes",
+    "all_views": "all views",
+    "covid_or_normal": "COVID-19 or normal",
+    "valid": "validation part",
+    "native": "as its authors run each model",
+    "native, mean over prompts": "as its authors run each model, mean over prompts",
+    "paper": "released harness",
+    "paper, mean over prompts": "released harness, mean over prompts",
+    **GROUNDS,
+    **MODES,
+    **SETS,
+    **DRAWN,
+}
+"""What the parts of a panel's name are called; others are releases, tasks or plain words."""
 COUNTS = ("patients", "records", "codes", "examples", "events")
 Found = dict[str, Any]
 
@@ -64,18 +87,23 @@ def paper_section(lake: Lake, ancestry: Ancestry) -> Section:
     return Section(
         name="paper_tables",
         title="The paper’s tables and figures",
-        lead=f"{count(num_ours)} numbers of this run, each above the one that the paper prints. A number leads to its "
-        "lineage. The paper’s come from the whole of MIMIC-IV and MIMIC-CXR: on other data they are a reference, no "
-        "comparison.",
+        lead=f"{count(num_ours)} numbers of this run, above the one that the paper prints where one is on record. A "
+        "number leads to its lineage. The paper’s come from the whole of MIMIC-IV and MIMIC-CXR: on other data they "
+        "are a reference, no comparison.",
         num_rows=len(rows),
         bands=tuple(bands),
     )
 
 
 def _in_panels(rows: Sequence[Found]) -> list[Found]:
-    """Rows by panel: those with numbers of ours first, what pre-trains before what is predicted."""
+    """Rows by panel: those with numbers of ours first, then what pre-trains, then the paper's own cohort and films."""
     filled = {row["panel"] for row in rows if row["value"] is not None}
-    return sorted(rows, key=lambda row: (row["panel"] not in filled, row["panel"] != PRETRAIN, row["panel"]))
+
+    def place(row: Found) -> tuple[bool, bool, bool, str]:
+        panel: str = row["panel"]
+        return panel not in filled, panel != PRETRAIN, PAPERS_OWN.isdisjoint(panel.split("/")), panel
+
+    return sorted(rows, key=place)
 
 
 def _absent(exhibit: str, row: Found) -> Note:
@@ -157,7 +185,7 @@ def _cell(row: Found | None, write: Callable[[float], str], *, said: set[str]) -
 def _in_words(exhibit: str) -> Callable[[float], str]:
     if exhibit == DATA:
         return lambda value: count(round(value))
-    return (lambda value: f"{100 * value:.2f}") if exhibit in PERCENT else share
+    return (lambda value: true_minus(f"{100 * value:.2f}")) if exhibit in PERCENT else share
 
 
 def _ends(row: Found, write: Callable[[float], str]) -> str:
@@ -170,7 +198,8 @@ def _column_words(exhibit: str, column: str) -> str:
 
 
 def _panel_words(panel: str) -> str:
-    return ", ".join(release(part).replace("_", " ") for part in panel.split("/"))
+    words = (PANELS.get(part) or TASKS.get(part.removeprefix(PREFIX)) or release(part) for part in panel.split("/"))
+    return ", ".join(word.replace("_", " ") for word in words)
 
 
 def _note(exhibit: str, rows: Sequence[Found]) -> str:

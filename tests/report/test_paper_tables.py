@@ -11,12 +11,14 @@ from data_contracts.evaluation import BADGES, EXHIBITS, PaperTables
 from lake import Lake
 from pipelines.report.content import Cell, Row, Section, Table
 from pipelines.report.exhibits import column_name, paper_tables
+from pipelines.report.formats import interval
 from pipelines.report.lineage import trace
 from pipelines.report.methods import columns_in_order, split_column
 from pipelines.report.paper import paper_section
 from pipelines.report.paper_numbers import TABLE_1, printed
 
 Found = dict[str, Any]
+OWN_WAY = "Table 2: text to image retrieval: MIMIC-CXR, all views, as its authors run each model"
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +138,7 @@ def test_figure_7_has_its_own_measure(rows: list[Found], section: Section) -> No
     constant = cell(rows, "figure_7", "zero_shot_covid19", "all_positive", "f1")
     assert constant["badges"] == ["synthetic"] and constant["num_seeds"] is None
     tables = [part for band in section.bands for part in band if isinstance(part, Table)]
-    shown = next(table for table in tables if table.caption == "Figure 7: ablation: zero shot covid19")
+    shown = next(table for table in tables if table.caption == "Figure 7: ablation: COVID-19 against normal films")
     assert shown.note.endswith("An F1 near that of all positive, which looks at no film, says nothing.")
     assert shown.rows[0].label == "A + P + D"
 
@@ -163,16 +165,14 @@ def test_films_that_no_variant_classified_have_the_manifests_reason(
 
 def test_a_cell_shows_both_numbers_and_leads_to_its_lineage(section: Section) -> None:
     tables = [part for band in section.bands for part in band if isinstance(part, Table)]
-    table = next(
-        table for table in tables if table.caption == "Table 2: text to image retrieval: MIMIC-CXR, all views, native"
-    )
+    table = next(table for table in tables if table.caption == OWN_WAY)
     ours = table.rows[0]
     shown = ours.cells[[column.label for column in table.columns].index("R@10")]
     assert (shown.text, shown.lines, shown.detail) == ("50.00", ("42.5–56.0",), "paper 29.51")
     assert shown.target == "table-retrieval_mimic_cxr" and "n = 240" in shown.title
     clip = next(row for row in table.rows if row.label == "CLIP")
     assert clip.badges == ("not available",) and clip.cells[0] == Cell(text="–", detail="paper 0.17")
-    counted = next(table for table in tables if table.caption.endswith("pretrain"))
+    counted = next(table for table in tables if table.caption.endswith("pre-training"))
     assert counted.rows[0] == Row(
         label="EHR",
         cells=(
@@ -181,6 +181,19 @@ def test_a_cell_shows_both_numbers_and_leads_to_its_lineage(section: Section) ->
             Cell(),
         ),
     )
+
+
+def test_the_papers_own_panel_stands_first_and_open_in_plain_words(section: Section) -> None:
+    tables = [part for band in section.bands for part in band if isinstance(part, Table)]
+    own = next(table for table in tables if table.caption.startswith("Figure 5"))
+    assert own.caption == "Figure 5: the critically ill: acute respiratory failure, MIMIC-III, metavision, at any time"
+    assert not own.is_folded
+    captions = " ".join(table.caption for table in tables)
+    assert "_" not in captions and "unbounded" not in captions and "native" not in captions
+
+
+def test_ends_below_zero_stand_apart_from_the_dash() -> None:
+    assert [interval(0.1, 0.25), interval(-0.516, -0.011)] == ["10.0–25.0", "−51.6 to −1.1"]
 
 
 def test_columns_stand_by_metric_and_cut_off() -> None:
