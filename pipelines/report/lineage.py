@@ -152,9 +152,11 @@ def _of_layer(ancestry: Ancestry, table: str, layer: str) -> set[str]:
 def _chain(ancestry: Ancestry, *, metrics: str, checkpoints: Sequence[str], synthetic: Sequence[str]) -> Chain:
     num_numbers = count(ancestry.manifests[metrics].rows)
     links = [
-        _table_link(ancestry, metrics, "Metrics", f"{num_numbers} numbers; each names the checkpoint it belongs to."),
+        _table_link(ancestry, metrics, "Metrics", f"{num_numbers} numbers; those of what was trained here name it."),
         *(
-            _table_link(ancestry, name, "Checkpoint", "The weights they were measured with, and the training curve.")
+            _table_link(
+                ancestry, name, "Checkpoint", "Weights that numbers were measured with, and how they were trained."
+            )
             for name in checkpoints
         ),
     ]

@@ -177,8 +177,11 @@ def test_every_number_leads_back_to_its_files(planted: Lake, readers: dict[str, 
     assert "1 raw file" in reader.row("cxr_records", 5)[-1]
     assert reader.row("retrieval_mimic_cxr", 5)[-1] == "pretrain_checkpoint , retrieval_mimic_cxr_corpus"
     assert "4 files or groups of files of 2 sources" in reader.words
+    assert "numbers; those of what was trained here name it" in reader.words
     assert "another checkpoint" not in reader.words, "numbers of the shared space have a checkpoint of their own"
-    assert re.search("Checkpoint The weights .*, and the training curve. pretrain_checkpoint_shared, ver", reader.words)
+    assert re.search(
+        "Checkpoint Weights that .*, and how they were trained. pretrain_checkpoint_shared, ver", reader.words
+    )
     assert "Evaluation corpus What is searched or predicted, as flat arrays. retrieval_mimic_cxr_cor" in reader.words
 
 
