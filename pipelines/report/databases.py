@@ -4,8 +4,10 @@ import polars as pl
 
 from lake import Lake
 from pipelines.report.content import Cell, Column, Note, Part, Row, Section, Table
-from pipelines.report.formats import count, decimal, percent, ratio
+from pipelines.report.counts import SPLIT_TITLES
+from pipelines.report.formats import count, decimal, percent, ratio, release, true_minus
 
+SYSTEMS = {"both": "both of MIMIC-III", "carevue": "CareVue", "metavision": "MetaVision", "mimic_iv": "MIMIC-IV"}
 TABLES = ("vocabulary_coverage", "concept_coverage", "demographics_shift", "note_report_overlap")
 
 
@@ -34,6 +36,11 @@ def _read(lake: Lake, name: str) -> pl.DataFrame:
     return rows.with_columns(pl.col(names).cast(pl.String)).collect()
 
 
+def cohort_title(split: str) -> str:
+    """What a cohort is called, as in the table of cohorts."""
+    return SPLIT_TITLES[split][0] if split in SPLIT_TITLES else split.replace("_", " ")
+
+
 def _vocabulary(rows: pl.DataFrame) -> Part:
     if rows.is_empty():
         return Note(text="No EHR record has a code.", tone="missing")
@@ -43,8 +50,8 @@ def _vocabulary(rows: pl.DataFrame) -> Part:
         columns=tuple(Column(label=label) for label in ("Records", "Without any", "Codes", "Unknown")),
         rows=tuple(
             Row(
-                label=f"{row['kind']}, {row['database']}",
-                detail=row["split"],
+                label=f"{row['kind']}, {release(row['database'])}",
+                detail=cohort_title(row["split"]),
                 cells=(
                     Cell(text=count(row["num_records"])),
                     Cell(text=count(row["num_records_without_codes"])),
@@ -79,7 +86,7 @@ def _concepts(rows: pl.DataFrame) -> Part:
         ),
         rows=tuple(
             Row(
-                label=row["system"],
+                label=SYSTEMS[row["system"]],
                 cells=tuple(
                     Cell(text=count(row[name])) for name in ("num_stays", "num_concepts", "num_seen", "num_common")
                 ),
@@ -99,11 +106,11 @@ def _demographics(rows: pl.DataFrame) -> Part:
         columns=tuple(Column(label=label) for label in ("AUROC against MIMIC-IV", "Mean", "Mean in MIMIC-IV")),
         rows=tuple(
             Row(
-                label=f"{row['database']}, {row['encoded_column']}",
+                label=f"{release(row['database'])}, {row['encoded_column'].replace('_', ' ')}",
                 cells=(
                     Cell(text=decimal(row["auroc"], 2) if row["rank"] == 1 else ""),
-                    Cell(text=decimal(row["mean"], 2)),
-                    Cell(text=decimal(row["mimic_iv_mean"], 2)),
+                    Cell(text=true_minus(decimal(row["mean"], 2))),
+                    Cell(text=true_minus(decimal(row["mimic_iv_mean"], 2))),
                 ),
             )
             for row in rows.sort("database", "rank").iter_rows(named=True)
@@ -122,7 +129,7 @@ def _overlap(rows: pl.DataFrame) -> Part:
         columns=tuple(Column(label=label) for label in ("Pairs", "Pairs that share a run", "Runs shared")),
         rows=tuple(
             Row(
-                label=row["split"],
+                label=cohort_title(row["split"]),
                 cells=(
                     Cell(text=count(row["num_pairs"])),
                     Cell(text=ratio(row["num_pairs_with_overlap"], row["num_pairs"])),

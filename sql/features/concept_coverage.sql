@@ -1,4 +1,5 @@
 -- Coverage of the shared space: one row per concept and clinical system, with the share of its stays that have a value.
+-- Stays that both systems of MIMIC-III charted have the variables of either.
 with present as (
     select distinct
         stay_id,
@@ -29,6 +30,14 @@ items as (
         count(*) as num_variables
     from concept_items
     group by concept, system
+    union all
+    select
+        concept,
+        'both' as system,
+        count(distinct variable) as num_variables
+    from concept_items
+    where system in ('carevue', 'metavision')
+    group by concept
 ),
 
 values_of as (

@@ -111,7 +111,7 @@ def test_counts_have_the_planted_numbers(readers: dict[str, Reader]) -> None:
 
 def test_cohorts_count_patients_studies_and_records(readers: dict[str, Reader]) -> None:
     reader = readers["data"]
-    assert reader.row("Pre-training") == ["10", "14", "7", "14", "21"]
+    assert reader.row("Pre-training", 5) == ["10", "14", "7", "14", "21"]
     assert reader.row("Held out") == ["2", "4", "1", "2", "3"]
     assert reader.row("Retrieval evaluation") == ["0", "0", "6", "12", "18"]
     assert reader.row("Unused") == ["0", "0", "2", "4", "6"]
@@ -126,11 +126,11 @@ def test_modalities_show_what_is_missing(readers: dict[str, Reader]) -> None:
 
 def test_databases_stand_beside_each_other(readers: dict[str, Reader]) -> None:
     reader = readers["data"]
-    assert reader.row("drug, mimic_iii") == ["14", "1", "40", "25.0 %"]
-    assert reader.row("carevue") == ["100", "2", "2", "1"]
-    assert reader.row("mimic_iii, age_years") == ["0.62", "0.50", "0.25"]
-    assert reader.row("mimic_iii, gender_m")[0] == ""
-    assert reader.row("pretrain") == ["20", "25.0 %", "15.0 %"]
+    assert reader.row("drug, MIMIC-III") == ["14", "1", "40", "25.0 %"]
+    assert reader.row("CareVue") == ["100", "2", "2", "1"]
+    assert reader.row("MIMIC-III, age years") == ["0.62", "0.50", "0.25"]
+    assert reader.row("MIMIC-III, gender m")[0] == ""
+    assert reader.row("Pre-training", 3) == ["20", "25.0 %", "15.0 %"]
 
 
 def test_the_gaps_fall_into_the_right_bars(site: Site) -> None:

@@ -90,12 +90,12 @@ def test_what_is_unmapped_or_no_measurement_is_missing(shared, variable, shown) 
 
 
 def test_coverage_counts_stays_of_every_system(shared, database) -> None:
-    stays = [(100, "carevue"), (200, "carevue"), (300, "mimic_iv")]
+    stays = [(100, "carevue"), (200, "carevue"), (300, "mimic_iv"), (400, "both")]
     database.fill({"ehr_stays": [{"stay_id": stay, "system": system} for stay, system in stays]})
     shared(("chart_211", 80.0), ("chart_211", 90.0))
     coverage = database.build("concept_coverage", "features/concept_coverage.sql")
     rows = coverage.filter(pl.col("concept") == "heart_rate").drop("unit", "concept").rows()
-    assert rows == [("carevue", 1, 2, 1, 0.5), ("mimic_iv", 1, 1, 0, 0.0)]
+    assert rows == [("both", 2, 1, 0, 0.0), ("carevue", 1, 2, 1, 0.5), ("mimic_iv", 1, 1, 0, 0.0)]
 
 
 @pytest.fixture(scope="module")
