@@ -181,7 +181,7 @@ def _ehr_rows(read: _Read) -> list[Row]:
             "Distinct diagnosis codes",
             count(read.distinct.get("diagnosis", 0)),
             paper="diagnosis_codes",
-            detail=f"{count(read.rows('diagnosis_vocabulary'))} in the vocabulary",
+            detail=f"as they are grouped for the model; {count(read.rows('diagnosis_vocabulary'))} in the vocabulary",
         ),
         _row("Diagnosis codes per record, mean", mean_cell(read.per_record["diagnosis"])),
         _row(

@@ -145,9 +145,9 @@ def _further_charts(curve: pl.DataFrame) -> tuple[Part, ...]:
             caption="Gradient norm",
             description=f"The gradient norm ends at {decimal(curve.row(-1, named=True)['grad_norm'], 2)}.",
             x=Axis(label="optimiser step"),
-            y=Axis(label="norm of all gradients, before clipping"),
+            y=Axis(label="gradient norm"),
             lines=(_line("gradient norm", "main", shown, pl.col("grad_norm")),),
-            note="Mean since the line before.",
+            note="Of all parameters, before clipping; mean since the line before.",
         ),
     ]
     # thinned apart: most steps have none

@@ -148,7 +148,8 @@ def build_site(
         Page(
             file="predictions.html",
             title="Predictions",
-            lead="Four tasks on the critically ill and at discharge, against every baseline, by TRIPOD+AI.",
+            lead="What becomes of the critically ill, predicted 48 h into a stay and at discharge, and the study in "
+            "TRIPOD+AI’s order.",
             sections=(predictions_section(lake), tripod_section(lake, ancestry, synthetic_sources=synthetic_sources)),
         ),
         Page(

@@ -23,7 +23,8 @@ addEventListener("load", () => {
   const root = document.documentElement;
   const cut = [...document.querySelectorAll("svg.chart text")].filter((text) => {
     const inner = text.getBoundingClientRect(), outer = text.ownerSVGElement.getBoundingClientRect();
-    return inner.left < outer.left - 8 || inner.right > outer.right + 8;
+    return inner.left < outer.left - 8 || inner.right > outer.right + 8
+      || inner.top < outer.top - 8 || inner.bottom > outer.bottom + 8;
   });
   const charts = document.querySelectorAll("svg.chart").length;
   const requests = performance.getEntriesByType("resource").length;
