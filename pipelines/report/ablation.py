@@ -89,6 +89,7 @@ def _chart(numbers: Sequence[Found], ground: str, metric: str) -> GroupedBars:
     values = [
         end for group in groups for bar in group.bars for end in (bar.value, bar.low, bar.high) if end is not None
     ]
+    values += [group.mark for group in groups if group.mark is not None]
     roles = {bar.role for group in groups for bar in group.bars}
     return GroupedBars(
         caption=f"{name}, {GROUNDS[ground]}",

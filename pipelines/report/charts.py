@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.report.content import Axis, GroupedBars, Histogram, Line, LineChart, Role, Scatter
-from pipelines.report.formats import plain
+from pipelines.report.formats import plain, true_minus
 from pipelines.report.scatter import Plate, draw_scatter
 
 WIDTH, HEIGHT = 440, 280
@@ -179,7 +179,7 @@ def _x_scale(axis: Axis, ticks: Sequence[float]) -> Scale:
 
 def _ticks(axis: Axis, values: Sequence[float], scale: Scale) -> tuple[Tick, ...]:
     unit = 100 if axis.is_percent else 1
-    return tuple(Tick(at=scale(value), label=plain(value * unit, 4)) for value in values)
+    return tuple(Tick(at=scale(value), label=true_minus(plain(value * unit, 4))) for value in values)
 
 
 def _trace(line: Line, x: Scale, y: Scale) -> Trace:
@@ -255,7 +255,7 @@ def _draw_strips(chart: GroupedBars) -> Sheet:
                     y=first + ROW * at + (ROW - THICK) / 2,
                     width=round(max(high - low, 1), 2),
                     whisker=_whisker(x, bar.low, bar.high, first + ROW * at + ROW / 2),
-                    value=f"{bar.value:.3f}",
+                    value=true_minus(f"{bar.value:.3f}"),
                     text=bar.text,
                 )
             )

@@ -88,6 +88,7 @@ def _bars(numbers: Numbers, place: Place, groups: Sequence[Group], *, metric: st
 
 def _tenths(groups: Sequence[BarGroup], start: float) -> tuple[float, ...]:
     ends = [end for group in groups for bar in group.bars for end in (bar.value, bar.low, bar.high) if end is not None]
+    ends += [group.mark for group in groups if group.mark is not None]
     first, last = math.floor(10 * min(start, *ends) + 1e-9), math.ceil(10 * max(ends) - 1e-9)
     if last - first > MOST_TENTHS:
         return tuple(tenth / 10 for tenth in range(first - first % 2, last + last % 2 + 1, 2))
@@ -161,7 +162,8 @@ def label_efficiency(numbers: Numbers, place: Place, task: str, mode: Mode, *, n
     )
     single = numbers.at(place, task, mode, "auroc", k=_positive, seed=is_one_training)
     seeds = {row["seed"] for row in single}
-    draws = f" Mean of {count(len(seeds))} {'draw' if len(seeds) == 1 else 'draws'} of the positives." if seeds else ""
+    number = f"{count(len(seeds))} {'draw' if len(seeds) == 1 else 'draws'}"
+    draws = f" Where not all positives train, the mean of {number} of them." if seeds else ""
     ticks = sorted({float(row["k"]) for row in few})
     return LineChart(
         caption=f"{task_title(task)}: label efficiency",
@@ -173,7 +175,7 @@ def label_efficiency(numbers: Numbers, place: Place, task: str, mode: Mode, *, n
         ),
         y=Axis(label="AUROC", starts_at_zero=False),
         lines=lines,
-        note=f"Bands are 95 % intervals, trainings and patients resampled.{draws}",
+        note=f"Bands are 95 % intervals, patients and, where there are several, trainings resampled.{draws}",
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.report.ablation import _chart as ablation_chart
 from pipelines.report.charts import HEIGHT, THICK, WIDTH, Sheet, draw, nice_ticks
 from pipelines.report.content import (
     Axis,
@@ -22,6 +23,7 @@ from pipelines.report.content import (
     mean_cell,
 )
 from pipelines.report.formats import duration, interval, maths, median, percent, plain, ratio
+from pipelines.report.prediction_figures import _tenths
 
 VALUES = st.floats(min_value=-1e6, max_value=1e6, allow_nan=False).map(lambda x: round(x, 3))
 
@@ -94,6 +96,21 @@ def test_lying_bars_keep_their_rows_and_the_sheet(values: list[tuple[float, floa
     assert all(sheet.left <= strip.x and strip.x + strip.width <= sheet.right + 1 for strip in strips)
     assert all(after.y - before.y >= THICK for before, after in itertools.pairwise(strips))
     assert strips[len(bars) - 1].y + THICK < second.at < strips[-1].y < sheet.height - THICK
+
+
+def test_an_axis_reaches_what_is_marked() -> None:
+    common = {"dataset": "pretrain_corpus", "metric": "f1", "mode": "description", "k": 0, "n": 48, "split": "s"}
+    rows = [{**common, "method": "a", "value": 0.3, "ci_low": 0.2, "ci_high": 0.4}]
+    rows += [{**common, "method": "all_positive", "value": 0.67, "ci_low": None, "ci_high": None}]
+    assert ablation_chart(rows, "pretrain_corpus", "f1").x.ticks[-1] >= 0.67
+    group = BarGroup(title="t", detail="", bars=(Reading(label="l", role="ours", value=0.2, text="t"),), mark=0.44)
+    assert _tenths([group], 0.0)[-1] == 0.5
+
+
+def test_numbers_below_zero_have_a_true_minus() -> None:
+    sheet = draw(lying(Reading(label="l", role="ours", value=-0.005, text="t", low=-0.1, high=0.1)))
+    assert isinstance(sheet, Sheet)
+    assert sheet.groups[0].strips[0].value == "−0.005" and all("-" not in tick.label for tick in sheet.x_ticks)
 
 
 def test_a_lying_bar_begins_at_its_start() -> None:

@@ -121,7 +121,7 @@ def test_label_efficiency_ends_with_all_positives(section: Section) -> None:
     ours, scratch = chart.lines[:2]
     assert [(point.x, round(point.y, 2)) for point in ours.points] == [(10, 0.68), (30, 0.75), (100, 0.81), (320, 0.84)]
     assert round(scratch.points[0].y, 2) == 0.44
-    assert chart.x.ticks == (10, 30, 100, 320) and "Mean of 3 draws" in chart.note
+    assert chart.x.ticks == (10, 30, 100, 320) and "the mean of 3 draws of them" in chart.note
 
 
 def test_treating_everybody_is_cut_where_it_leaves_the_sheet(section: Section) -> None:
