@@ -322,9 +322,8 @@ class TaskData:
         tests = tested_on or cohort
         chosen = of_task & np.where(is_test, columns["cohort"] == tests, columns["cohort"] == cohort)
         if not chosen.any():
-            keys = (columns[key].tolist() for key in ("task", "horizon", "cohort"))
-            known = sorted({"/".join(row) for row in zip(*keys, strict=True)})
-            raise TaskError(f"{folder / 'labels.npz'}: no example of {task}/{horizon}/{cohort}; it has {known}")
+            of_others = ", ".join(sorted(set(columns["cohort"][of_task].tolist()))) or "none"
+            raise TaskError(f"no example of {task}/{horizon}/{cohort}; cohorts that have any: {of_others}")
         name = {"task": task, "horizon": horizon, "cohort": f"{cohort}, tested on {tests}" if tested_on else cohort}
         inputs = RecordInputs(Corpus.open(folder), without=without, device=device)
         record_N = _find(inputs.source, columns["record_id"][chosen], folder)

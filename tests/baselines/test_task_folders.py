@@ -96,7 +96,7 @@ ONE_CLASS = np.where(np.arange(64) < 32, LABEL, False)
         (
             {"cohort": np.full(64, "metavision", dtype="S16")},
             "split",
-            r"no example of .*mortality/unbounded/metavision",
+            r"no example of mortality/unbounded/carevue; cohorts that have any: metavision",
         ),
         (
             {"record_id": np.array([f"x{n:03d}" for n in range(64)], dtype="S")},
