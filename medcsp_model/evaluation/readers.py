@@ -8,6 +8,7 @@ or, in mode `native`, for a text tower that reads fewer than 128 tokens, finding
 Letters: K records, D width, H height and width of stored pixels.
 """
 
+import hashlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from medcsp_model.checkpoint import file_sha256
 from medcsp_model.corpus import Corpus, CorpusError, Films, Image, Text
+from medcsp_model.corpus.films import FILMS
 from medcsp_model.embed import Embedder
 from medcsp_model.evaluation.zero_shot import PromptSet, class_logits, margin
 
@@ -249,7 +252,8 @@ class Published(Reader):
         data: the evaluation set.
         batch_size: images or texts embedded at a time.
         border: see `Reader`.
-        kept: folder where embeddings are kept, so that a killed evaluation goes on; None keeps none.
+        kept: folder where embeddings are kept, so that a killed evaluation goes on; None keeps none. Of one model: they
+            are kept by its name and mode and by the films, not by its weights.
     """
 
     def __init__(
@@ -273,7 +277,7 @@ class Published(Reader):
 
         pictures = self._pictures(records, control)
         return self._kept(
-            f"images-{control or 'whole'}-{len(records)}",
+            f"images-{control or 'whole'}-{self._content(records)}",
             lambda: embed_images(self.model, pictures, batch_size=self.batch_size),
         )
 
@@ -285,7 +289,7 @@ class Published(Reader):
         texts = films.summary if self.reads_summaries else films.whole
         chosen = [texts[row] for row in films.text[records]]
         return self._kept(
-            f"reports-{len(records)}", lambda: embed_texts(self.model, chosen, batch_size=self.batch_size)
+            f"reports-{self._content(records)}", lambda: embed_texts(self.model, chosen, batch_size=self.batch_size)
         )
 
     def prompts(self, texts: Sequence[str]) -> Embeddings:
@@ -310,6 +314,12 @@ class Published(Reader):
             "context_length": int(rule.context_length),
             "num_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
         }
+
+    def _content(self, records: NDArray[np.int64]) -> str:
+        """Digest of which films are read, and of what: embeddings are kept by it."""
+        corpus, root = self.data.corpus, self.data.root if self.has_pictures else None
+        about = f"{corpus.fingerprint} {file_sha256(corpus.folder / FILMS)} {root} "
+        return hashlib.sha256(about.encode() + records.tobytes()).hexdigest()[:16]
 
     def _kept(self, name: str, make: Any) -> Embeddings:
         path = self.kept / f"{self.method}-{self.mode}-{name}.npy" if self.kept is not None else None

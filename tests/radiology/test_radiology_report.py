@@ -225,13 +225,20 @@ def test_dicom_films_are_shown_as_the_pictures_made_of_them(home, tmp_path, capl
     assert square.size == (SIZE, SIZE)
 
 
-def shown_to_clip(home, folder):
+def test_embeddings_are_kept_by_the_films_that_they_are_of(home, tmp_path):
+    clip = shown_to_clip(home, home / "searched", kept=tmp_path)
+    first, others = (clip.images(records) for records in (np.arange(4), np.arange(4, 8)))
+    assert not np.allclose(first, others)
+    clip.model = None  # nothing is embedded again
+    assert np.array_equal(clip.images(np.arange(4)), first)
+
+
+def shown_to_clip(home, folder, *, kept=None):
     """A published model over a set whose root is its own folder."""
     from medcsp_model.baselines.radiology.registry import open_model
 
-    return Published(
-        "clip", open_model("clip", home / "weights", mode="native"), EvaluationSet.open(folder, root=str(folder))
-    )
+    model, data = open_model("clip", home / "weights", mode="native"), EvaluationSet.open(folder, root=str(folder))
+    return Published("clip", model, data, kept=kept)
 
 
 def test_differences_are_paired_and_the_declared_adjusted(home, monkeypatch, tmp_path):
