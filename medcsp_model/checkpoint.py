@@ -50,6 +50,14 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path}: not readable as JSON ({error})") from error
 
 
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Put the tensors of a file into a module; ValueError names a file that is torn, or of another module."""
+    try:
+        module.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{path} is torn or not that of model.json: {error}") from error
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, is_durable: bool = True) -> str:
     """Write tensors as safetensors, whole or not at all; returns the file's sha256.
 

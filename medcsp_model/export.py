@@ -11,7 +11,6 @@ open_clip_config.json: after the folder has moved, `--moved` writes the new one.
 What does not live here: the whole model (model.safetensors and model.json of the run folder hold it).
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 
 from transformers import BertConfig
 
-from medcsp_model.checkpoint import write_json, write_tensors
+from medcsp_model.checkpoint import read_json, write_json, write_tensors
 from medcsp_model.command import parser_of, start
 from medcsp_model.model import MedCSP, load_model
 
@@ -75,7 +74,7 @@ def rewrite_paths(folder: str | Path) -> None:
     for name in (CONFIG, "config.json"):
         if not (folder / name).is_file():
             raise ValueError(f"{folder}: no {name}; give a folder that this command has written")
-    _write_config(folder, json.loads((folder / CONFIG).read_text()))
+    _write_config(folder, read_json(folder / CONFIG))
 
 
 def _write_config(folder: Path, config: dict[str, Any]) -> None:

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medcsp_model.checkpoint import read_json
+from medcsp_model.checkpoint import load_weights, read_json
 from medcsp_model.collate import Batch, Inputs, SourceBatch
 from medcsp_model.corpus import Corpus
 from medcsp_model.encoders import SeriesEncoder, VectorEncoder, widen
@@ -242,8 +240,5 @@ def load_model(checkpoint: str | Path, *, device: torch.device | str = "cpu") ->
             )
     description = ModelDescription.from_json(read_json(folder / "model.json")["model"])
     model = MedCSP(description)
-    try:
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-    except (RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{folder}: model.safetensors is torn or not that of model.json: {error}") from error
+    load_weights(model, folder / "model.safetensors")
     return model.to(device).eval()

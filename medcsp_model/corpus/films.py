@@ -63,7 +63,10 @@ class Films:
         path = Path(folder) / FILMS
         if not path.is_file():
             raise CorpusError(f"{path}: missing; publish the evaluation set again")
-        read = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            read = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise CorpusError(f"{path}: not readable as JSON ({error}); publish the evaluation set again") from error
         place = {name: number for number, name in enumerate(read["films"]["record_id"])}
         wanted = [name.decode() for name in record_id.tolist()]
         if missing := sum(name not in place for name in wanted):

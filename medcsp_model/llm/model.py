@@ -10,17 +10,16 @@ LLaMA-7B it has the paper's 3,149,824 parameters); narrower vectors are filled u
 Letters: K records of a batch that have a modality, T tokens, W width of the projection, D hidden width.
 """
 
-import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from medcsp_model.checkpoint import load_weights, read_json
 from medcsp_model.collate import Inputs
 from medcsp_model.images import prepare_images
 from medcsp_model.llm.language import NO_TOKEN, Language
@@ -159,9 +158,10 @@ def load_llm(
         ValueError: no finished run, or another language model or checkpoint than it was trained with.
     """
     folder = Path(folder)
-    if not (folder / "model.json").is_file():
-        raise ValueError(f"{folder}: no model.json; train first: dagster asset materialize --select pretrain_llm")
-    known = json.loads((folder / "model.json").read_text()).get("llm")
+    for name in ("model.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder}: no {name}; train first: dagster asset materialize --select pretrain_llm")
+    known = read_json(folder / "model.json").get("llm")
     if known is None:
         raise ValueError(f"{folder}: a run of another kind; give the folder of pretrain_llm")
     settings = LlmSettings.from_json(known["settings"])
@@ -173,7 +173,7 @@ def load_llm(
         if value != known[key]:
             raise ValueError(f"{folder}: trained with another {key.split('_')[0]} than {words.folder}, {encoders}")
     model = MedCSPLLM(words, load_model(encoders), settings=settings)
-    model.projection.load_state_dict(load_file(folder / "model.safetensors"))
+    load_weights(model.projection, folder / "model.safetensors")
     return model.to(device).eval()
 
 
@@ -183,4 +183,4 @@ def checkpoint_digest(folder: Path) -> str:
         raise ValueError(
             f"{folder}: no model.json; train first: dagster asset materialize --select pretrain_checkpoint"
         )
-    return str(json.loads((folder / "model.json").read_text())["sha256"])
+    return str(read_json(folder / "model.json")["sha256"])

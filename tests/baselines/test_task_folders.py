@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medcsp_model.baselines.ehr.medcsp import MedCspHead
+from medcsp_model.baselines.ehr.medcsp import MedCspHead, read_description
 from medcsp_model.corpus import Series
 from medcsp_model.evaluation.task_data import TaskData, TaskError
 
@@ -115,6 +115,12 @@ def test_what_cannot_be_learned_says_so(
     folder = rewrite(folders["mortality"], tmp_path / "task", **changes)
     with pytest.raises(TaskError, match=message):
         TaskData.open(folder, **OPEN).part(part)
+
+
+def test_a_torn_description_of_a_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text("{")
+    with pytest.raises(ValueError, match=r"model\.json: not readable as JSON"):
+        read_description(tmp_path)
 
 
 def test_no_labels(folders: dict[str, Path], tmp_path: Path) -> None:

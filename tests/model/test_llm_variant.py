@@ -1,6 +1,7 @@
 """The LLM variant over a tiny random LLaMA: what trains, what never changes, and what padding must not do."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,20 @@ def test_the_image_text_interface_gives_the_same_embeddings(toy, finished: LlmTr
     with pytest.raises(NotAvailableError, match=r"medcsp_llm is not available: .* none of model.json"):
         (tmp_path / "none" / "medcsp_llm").mkdir(parents=True)
         open_model("medcsp_llm", tmp_path / "none", mode="native")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.json", b"{", r"model\.json: not readable as JSON"),
+        ("model.safetensors", b"123", r"model\.safetensors is torn or not that of model\.json"),
+    ],
+)
+def test_a_torn_run_names_its_file(finished: LlmTrainer, tmp_path, name, content, message) -> None:
+    copy = shutil.copytree(finished.folder, tmp_path / "run")
+    (copy / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        load_llm(copy)
 
 
 def test_another_language_model_is_refused(finished: LlmTrainer, tmp_path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import save_file
 
-from medcsp_model.corpus import Corpus, CorpusWriter, write_films
+from medcsp_model.corpus import Corpus, CorpusError, CorpusWriter, write_films
 from medcsp_model.embed import Embedder
 from medcsp_model.evaluate import evaluate_retrieval, main
 from medcsp_model.evaluation import curves
@@ -223,6 +223,13 @@ def test_dicom_films_are_shown_as_the_pictures_made_of_them(home, tmp_path, capl
     assert "1 of 12 films have no picture: all are shown as stored squares" in caplog.text
     (square,) = without._pictures(np.array([0]), "")
     assert square.size == (SIZE, SIZE)
+
+
+def test_torn_films_are_named(home, tmp_path):
+    shutil.copytree(home / "searched", tmp_path / "torn")
+    (tmp_path / "torn" / "films.json").write_text("{")
+    with pytest.raises(CorpusError, match=r"films\.json: not readable as JSON .* publish the evaluation set again"):
+        EvaluationSet.open(tmp_path / "torn")
 
 
 def test_embeddings_are_kept_by_the_films_that_they_are_of(home, tmp_path):

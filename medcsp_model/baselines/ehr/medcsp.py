@@ -4,7 +4,6 @@ Source: the paper, section 4.2. An example's modality embeddings (after the shar
 it lacks one) are put side by side and go through an MLP. The released code has one Linear there: `head_dim=0`.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from medcsp_model.baselines.ehr.tables import LinearTable
-from medcsp_model.checkpoint import file_sha256
+from medcsp_model.checkpoint import file_sha256, read_json
 from medcsp_model.evaluation.prediction import Network
 from medcsp_model.evaluation.task_data import RECORD, SOURCE, InputSizes, RecordInputs, TaskBatch, TaskData
 from medcsp_model.model import MedCSP, ModelDescription, load_model
@@ -64,7 +63,7 @@ def read_description(checkpoint: str | Path) -> ModelDescription:
     path = Path(checkpoint) / "model.json"
     if not path.is_file():
         raise ValueError(f"{path}: missing; train first: dagster asset materialize --select pretrain_checkpoint")
-    return ModelDescription.from_json(json.loads(path.read_text())["model"])
+    return ModelDescription.from_json(read_json(path)["model"])
 
 
 def checkpoint_digest(checkpoint: str | Path) -> str:

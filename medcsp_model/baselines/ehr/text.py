@@ -5,7 +5,6 @@ Clinical-T5. The task folder's note must be tokenised with that model's own voca
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from medcsp_model.checkpoint import file_sha256
+from medcsp_model.checkpoint import file_sha256, read_json
 from medcsp_model.evaluation.task_data import InputSizes
 
 _NEEDED = ("config.json", "model.safetensors")
@@ -95,7 +94,7 @@ def check_text(sizes: InputSizes, settings: TextSettings) -> None:
     """Refuse a folder that is incomplete, or whose model has too few rows for the task, without loading it."""
     if settings.folder and sizes.vocabulary:
         _complete(Path(settings.folder))
-        _check_rows(sizes, settings, json.loads((Path(settings.folder) / "config.json").read_text()))
+        _check_rows(sizes, settings, read_json(Path(settings.folder) / "config.json"))
 
 
 def _check_rows(sizes: InputSizes, settings: TextSettings, config: Mapping[str, Any]) -> None:
@@ -134,7 +133,7 @@ def _from_folder(folder: Path) -> Any:
     from transformers import AutoModel, T5EncoderModel
 
     _complete(folder)
-    kind = json.loads((folder / "config.json").read_text()).get("model_type")
+    kind = read_json(folder / "config.json").get("model_type")
     if kind == "t5":
         return T5EncoderModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
     more = {"add_pooling_layer": False} if kind == "bert" else {}
