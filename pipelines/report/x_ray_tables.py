@@ -58,8 +58,8 @@ def x_rays_section(lake: Lake) -> Section:
 def _differences(rows: Sequence[Found], trained: Mapping[str, Effort], *, is_declared: bool) -> Table:
     found = [row for row in rows if row["is_declared"] == is_declared and "/" not in row["split"]]
     found.sort(key=lambda row: (row["task"], row["cohort"], row["mode"], row["metric"], row["k"], row["other"]))
-    columns = (Column(label="Metric", is_number=False), Column(label="Difference"), Column(label="95 % interval"))
-    columns += (Column(label="p"), Column(label="p, Holm")) if is_declared else ()
+    columns = [Column(label="Metric", is_number=False), Column(label="Difference"), Column(label="95 % interval")]
+    columns += [Column(label="p"), Column(label="p, Holm")] if is_declared else []
     how = "declared beforehand" if is_declared else "not declared"
     return Table(
         caption=f"Differences of two models on the same films, {how} ({count(len(found))})",
