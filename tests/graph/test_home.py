@@ -1,10 +1,12 @@
 """What a home remembers, and who may look into a new one."""
 
+import shutil
 import stat
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from graph_runs import tiny_workspace
 
@@ -86,3 +88,11 @@ def test_a_name_that_databases_misread_is_refused(tmp_path: Path, name: str) -> 
     with pytest.raises(ValueError, match=r"MEDCSP_HOME is .* take another"):
         workspace_from_environment({"MEDCSP_HOME": str(tmp_path / name)})
     assert workspace_from_environment({"MEDCSP_HOME": str(tmp_path / "a 100% [good] 'home'#1")})
+
+
+def test_dagster_in_a_home_reports_to_nobody_and_asks_nobody_for_an_address(tmp_path: Path) -> None:
+    shutil.copy(REPOSITORY / "dagster.yaml", tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(tmp_path))
+        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+            assert not instance.telemetry_enabled and not instance.nux_enabled
