@@ -120,7 +120,7 @@ class Launcher:
                 _pass_on(process.output, log)  # such as which state it saved
             raise
         if status != 0:
-            raise LaunchError(f"{module} ended with status {status}: " + "\n".join(_reason(list(last_lines))))
+            raise LaunchError(_ending(module, status, list(last_lines)))
         peak.join()
         return ProcessUsage(cpu_seconds=round(cpu_seconds, 3), peak_mb=peak.mb)
 
@@ -309,6 +309,18 @@ def _started_by(pid: int) -> list[int]:
 def _pass_on(output: IO[str], log: Callable[[str], None]) -> None:
     for line in output:
         log(line.rstrip())
+
+
+def _ending(module: str, status: int, lines: list[str]) -> str:
+    """Return why a command failed, as far as it or its status says."""
+    number = -status if status < 0 else status - 128
+    if number not in set(signal.Signals):
+        return f"{module} ended with status {status}: " + "\n".join(_reason(lines))
+    why = ", as where a machine runs out of memory" if number == signal.SIGKILL else ""
+    last = f"; its last line: {lines[-1].strip()}" if lines else ""
+    return (
+        f"{module} was ended by {signal.Signals(number).name}{why}; run it again, it goes on from what it saved{last}"
+    )
 
 
 def _reason(lines: list[str]) -> list[str]:

@@ -29,6 +29,8 @@ def main():
         return 0
     if run["says"] == "refuse":
         raise ValueError("settings.run: no such thing")
+    if run["says"] == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
     while run["says"] == "wait":
         time.sleep(0.01)
     if run["says"] == "has a child":
@@ -164,6 +166,16 @@ def test_processes_that_work_together_share_the_cores_and_their_first_error_is_t
     assert "no corpus.json" in said
     assert not [line for line in lines if "OMP_NUM_THREADS" in line], "torchrun gives each one thread, and says so"
     assert is_free(commands / "device.lock")
+
+
+def test_a_command_that_is_killed_alone_is_one_line(commands: Path) -> None:
+    with pytest.raises(LaunchError) as failed:
+        run(commands, "die", [])
+    line = str(failed.value)
+    assert (
+        line.startswith("said was ended by SIGKILL, as where a machine runs out of memory; run it again")
+        and "\n" not in line
+    )
 
 
 def test_a_command_that_is_no_module_is_an_error_and_a_server_that_died_is_replaced(commands: Path) -> None:
