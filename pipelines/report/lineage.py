@@ -3,6 +3,7 @@
 What does not belong here: the `lineage` table, which holds the same facts for SQL.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from pipelines.report.formats import count, digest, release
 LAYERS: tuple[str, ...] = get_args(Layer)
 RAW = "raw:"
 RELEASE = "release:"
-ABSENT = "absent"
+_DIGEST = re.compile(r"[0-9a-f]{16}|[0-9a-f]{64}")
+"""Of a group of files, and of one file; whatever else stands in its place says why nothing was read."""
+FILE_DIGITS = 64
 LAYER_TITLES = {
     "tables": "Typed raw tables",
     "records": "Records",
@@ -36,16 +39,14 @@ class Ancestry:
 
     Attributes:
         manifests: by table; where two versions of a table were used, the current one.
-        raw_files: digest by `<source>/<file>`.
+        raw_files: digest by `<source>/<file>` of what was read.
         releases: the release of each raw source that was read, where it is known.
-        absent: raw sources that were not there.
         replaced: `(table, input)` where the input has been published anew since.
     """
 
     manifests: dict[str, Manifest]
     raw_files: dict[str, str]
     releases: dict[str, str]
-    absent: tuple[str, ...]
     replaced: tuple[tuple[str, str], ...]
 
     def upstream(self, table: str) -> set[str]:
@@ -79,18 +80,23 @@ def trace(lake: Lake, tables: Iterable[str]) -> Ancestry:
         manifests[name] = manifest = published[name]
         for source, version in manifest.inputs.items():
             if source.startswith(RAW):
-                raw_files[source.removeprefix(RAW)] = version
+                if is_read(version):
+                    raw_files[source.removeprefix(RAW)] = version
             elif source in published:
                 waiting.append(source)
                 if published[source].version != version:
                     replaced.add((name, source))
     return Ancestry(
         manifests=dict(sorted(manifests.items(), key=lambda item: (LAYERS.index(item[1].layer), item[0]))),
-        raw_files={name: value for name, value in sorted(raw_files.items()) if value != ABSENT},
+        raw_files=dict(sorted(raw_files.items())),
         releases=_releases(manifests.values()),
-        absent=tuple(sorted(name for name, value in raw_files.items() if value == ABSENT)),
         replaced=tuple(sorted(replaced)),
     )
+
+
+def is_read(version: str) -> bool:
+    """Whether a raw input of a manifest is a digest, and not the reason why nothing was read."""
+    return _DIGEST.fullmatch(version) is not None
 
 
 def _releases(manifests: Iterable[Manifest]) -> dict[str, str]:
@@ -177,11 +183,15 @@ def _chain(ancestry: Ancestry, *, metrics: str, checkpoints: Sequence[str], synt
     )
     sources = sorted({name.split("/", 1)[0] for name in ancestry.raw_files})
     written = [name for name in sources if name in synthetic]
+    num_files = sum(len(version) == FILE_DIGITS for version in ancestry.raw_files.values())
+    num_groups = len(ancestry.raw_files) - num_files
     links.append(
         Link(
             title="Raw files",
-            text=f"{count(len(ancestry.raw_files))} files or groups of files of "
-            f"{count(len(sources))} sources ({', '.join(release(name) for name in sources)}), each with its sha256.",
+            text=f"{count(num_files)} files, each with its sha256, and {count(num_groups)} "
+            f"{'group' if num_groups == 1 else 'groups'} of many, each with a digest of names and contents, of films "
+            f"of names, sizes and times; of {count(len(sources))} sources "
+            f"({', '.join(release(name) for name in sources)}).",
             badge="synthetic data" if written else "",
             target="raw-files",
         )
@@ -219,7 +229,7 @@ def _layer_table(ancestry: Ancestry, layer: str) -> Table | None:
 
 
 def _table_row(ancestry: Ancestry, manifest: Manifest) -> Row:
-    raw = [name for name in manifest.inputs if name.startswith(RAW) and manifest.inputs[name] != ABSENT]
+    raw = [name for name, version in manifest.inputs.items() if name.startswith(RAW) and is_read(version)]
     names = tuple(sorted(name for name in manifest.inputs if name in ancestry.manifests))
     files = f"{count(len(raw))} raw {'file' if len(raw) == 1 else 'files'}" if raw else ""
     return Row(
@@ -255,7 +265,7 @@ def _raw_table(ancestry: Ancestry, synthetic_sources: Sequence[str]) -> Part:
         head="Source and file",
         columns=(
             Column(label="Release", is_number=False),
-            Column(label="sha256 (many small files count as one group)", is_number=False),
+            Column(label="sha256, or 16 digits of a group of many files", is_number=False),
         ),
         rows=tuple(rows),
         is_folded=True,

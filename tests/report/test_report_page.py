@@ -176,7 +176,10 @@ def test_every_number_leads_back_to_its_files(planted: Lake, readers: dict[str, 
     assert reader.row("mimic_cxr/cxr-record-list.csv.gz") == ["", "33" * 32]
     assert "1 raw file" in reader.row("cxr_records", 5)[-1]
     assert reader.row("retrieval_mimic_cxr", 5)[-1] == "pretrain_checkpoint , retrieval_mimic_cxr_corpus"
-    assert "4 files or groups of files of 2 sources" in reader.words
+    assert "3 files, each with its sha256, and 1 group of many" in reader.words
+    assert "of 2 sources (MIMIC-CXR, MIMIC-IV)" in reader.words and "mimic_iv_note__discharge" not in reader.words
+    assert readers["pretrain_checkpoint"].row("Releases") == ["MIMIC-CXR, MIMIC-IV demo 2.2"]
+    assert "raw file" not in reader.row("ehr_notes", 5)[-1], "what is not available was not read"
     assert "numbers; those of what was trained here name it" in reader.words
     assert "another checkpoint" not in reader.words, "numbers of the shared space have a checkpoint of their own"
     assert re.search(
