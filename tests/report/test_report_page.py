@@ -249,6 +249,17 @@ def test_every_page_is_well_formed_and_accessible(readers: dict[str, Reader]) ->
         assert reader.unlabelled == 0
 
 
+def test_on_paper_intervals_are_smaller_than_their_numbers(site: Site) -> None:
+    paper = site.pages["index.html"].partition("@media print {")[2].partition("</style>")[0]
+    points = {
+        selector.strip(): float(size)
+        for selectors, size in re.findall(r"([^{}]+)\{ font-size: ([\d.]+)pt; \}", paper)
+        for selector in selectors.split(",")
+    }
+    inside = ("td .detail", ".number .detail", ".number .more", "th .detail", "table .badge")
+    assert all(points[name] < points["table"] for name in inside), points
+
+
 def test_nothing_of_a_patient_is_on_a_page(site: Site, planted: Lake) -> None:
     html = whole(site)
     for table, column in (("ehr_records", "hadm_id"), ("cxr_records", "record_id"), ("cxr_reports", "text")):
