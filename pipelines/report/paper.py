@@ -210,6 +210,8 @@ def _note(exhibit: str, rows: Sequence[Found]) -> str:
     has_constant = exhibit == "figure_7" and any(row["row"] == "all_positive" for row in rows)
     inferred = "That this is Table 4 is inferred from its place (docs/llm.md); of its own row R@100 alone is on record."
     partly = f" {inferred}" if exhibit == "table_4" else ""
+    if exhibit == DATA and any(row["row"] == "readmission" for row in rows):
+        partly = " The paper’s readmission row has the size of FIDDLE’s mortality cohort at 48 h."
     return f"{', '.join(words)}.{constant if has_constant else ''}{partly}"
 
 

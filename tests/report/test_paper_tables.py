@@ -188,6 +188,8 @@ def test_the_papers_own_panel_stands_first_and_open_in_plain_words(section: Sect
     own = next(table for table in tables if table.caption.startswith("Figure 5"))
     assert own.caption == "Figure 5: the critically ill: acute respiratory failure, MIMIC-III, metavision, at any time"
     assert not own.is_folded
+    cohorts = next(table for table in tables if table.caption.endswith("cohorts: MIMIC-III, metavision"))
+    assert cohorts.note.endswith("The paper’s readmission row has the size of FIDDLE’s mortality cohort at 48 h.")
     captions = " ".join(table.caption for table in tables)
     assert "_" not in captions and "unbounded" not in captions and "native" not in captions
 
