@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -231,6 +232,20 @@ def test_a_root_that_is_not_there_is_one_line_and_a_real_run_has_a_home_of_its_o
 def test_make_knows_what_to_do(target: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_setup_begins_anew_where_it_was_interrupted(tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)  # pip comes last
+    done = subprocess.run(
+        ["make", "setup", f"VENV={venv}", f"PYTHON={sys.executable}"],
+        cwd=REPOSITORY,
+        env={**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "MAKEFLAGS": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert "No matching distribution found for uv" in done.stderr, "pip is there, and has no index to install from"
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
