@@ -142,6 +142,7 @@ def small(recipe):
             "model.image.timm_model_name": "test_vit",
             "model.image.image_size": 32,
             "batch.size": 24,
+            "batch.validation_seed": 7,  # by which two in a hundred are one subject of the toy corpus
             "optimiser.steps": STEPS,
             "run.num_threads": 1,
             "run.precision": "float64",
