@@ -23,7 +23,7 @@ from pipelines.assets.raw import combined_version
 from pipelines.assets.step import Build, InputMissingError, Step
 from pipelines.home import remember
 from pipelines.housekeeping import claim_run
-from pipelines.launcher import LaunchError
+from pipelines.processes import LaunchError
 from pipelines.resources import Workspace
 from pipelines.stopping import stoppable
 

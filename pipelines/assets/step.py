@@ -25,6 +25,7 @@ GLUE = (
     "pipelines.assets.raw",
     "pipelines.assets.step",
     "pipelines.launcher",
+    "pipelines.processes",
     "pipelines.profiles",
     "pipelines.resources",
 )

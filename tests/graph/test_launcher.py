@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from graph_runs import environment
 
-from pipelines import launcher
-from pipelines.launcher import Launcher, LaunchError
+from pipelines import launcher, processes
+from pipelines.launcher import Launcher
+from pipelines.processes import LaunchError
 from pipelines.profiles import profile_named
 
 LIGHT = ("-c", "import sys; from medcsp_model import fork_server as f; f.PRELOADED = (); sys.exit(f.main())")
@@ -48,11 +49,11 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A module `said` that a server without torch forks; the folder it lies in."""
     (tmp_path / "said.py").write_text(COMMAND)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    monkeypatch.setattr(launcher._ForkServer, "ARGUMENTS", LIGHT)
-    monkeypatch.setattr(launcher, "_SERVERS", {})
+    monkeypatch.setattr(processes._ForkServer, "ARGUMENTS", LIGHT)
+    monkeypatch.setattr(processes, "_SERVERS", {})
     former = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as in a job that a shell has put into the background
     yield tmp_path
-    for server in launcher._SERVERS.values():
+    for server in processes._SERVERS.values():
         server.close()
     signal.signal(signal.SIGTERM, former)
 
@@ -182,7 +183,7 @@ def test_a_command_that_is_no_module_is_an_error_and_a_server_that_died_is_repla
     lines: list[str] = []
     with pytest.raises(LaunchError, match="No module named 'unheard'"):
         Launcher().run("unheard", {}, folder=commands / "x", lock=commands / "device.lock", log=lines.append)
-    (server,) = launcher._SERVERS.values()
+    (server,) = processes._SERVERS.values()
     server.close()
     run(commands, "again", lines)
     assert lines[-1] == "again" and not server.is_alive
@@ -207,8 +208,8 @@ def test_a_cancel_lets_the_command_save(commands: Path) -> None:
 LAUNCHES = """
 import sys
 from pathlib import Path
-from pipelines import launcher
-launcher._ForkServer.ARGUMENTS = {light!r}
+from pipelines import launcher, processes
+processes._ForkServer.ARGUMENTS = {light!r}
 folder = Path(sys.argv[1])
 say = lambda line: print(line, flush=True)
 launcher.Launcher().run("said", {{"says": "wait"}}, folder=folder, lock=folder / "device.lock", log=say)
