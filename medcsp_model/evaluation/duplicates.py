@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 ROWS, COLUMNS = 8, 9
 MOST_BITS = 4
 """Bits in which two images may differ and still count as alike."""
-_ROWS, _COLUMNS_AT_ONCE = 256, 4096
+_BLOCK = (256, 4096)
 """Of the pairs looked at together: 8 MB, which a processor's cache holds; beyond it each takes five times as long."""
 
 
@@ -110,10 +110,11 @@ def _codes(values: Sequence[Any]) -> list[int]:
 def _count_near(hash_N: Hashes, content_N: Ints, code_GN: Ints, most_bits: int) -> tuple[int, Ints]:
     """Pairs that are alike and not equal, and how many of them lie across the groups of each grouping."""
     num_near, across_G = 0, np.zeros(len(code_GN), dtype=np.int64)
-    for first in range(0, len(hash_N), _ROWS):
-        block = hash_N[first : first + _ROWS, None]
-        for start in range(first, len(hash_N), _COLUMNS_AT_ONCE):
-            bits = np.bitwise_count(block ^ hash_N[None, start : start + _COLUMNS_AT_ONCE])
+    height, width = _BLOCK
+    for first in range(0, len(hash_N), height):
+        block = hash_N[first : first + height, None]
+        for start in range(first, len(hash_N), width):
+            bits = np.bitwise_count(block ^ hash_N[None, start : start + width])
             row, column = np.nonzero(bits <= most_bits)
             row, column = row + first, column + start
             counted = (column > row) & (content_N[row] != content_N[column])

@@ -39,14 +39,7 @@ class StandIn(Launcher):
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     def run(
-        self,
-        module: str,
-        settings: dict[str, Any],
-        *,
-        folder: Path,
-        lock: Path,
-        log: Callable[[str], None],
-        together: bool = False,
+        self, module: str, settings: dict[str, Any], *, folder: Path, log: Callable[[str], None], **_: Any
     ) -> ProcessUsage:
         assert (module, settings["task"]) == ("medcsp_model.evaluate", "prediction")
         assert set(settings["code"]) >= set(settings["settings"]["methods"])

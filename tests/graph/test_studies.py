@@ -36,16 +36,7 @@ class StandIn(Launcher):
 
     heard: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def run(
-        self,
-        module: str,
-        settings: dict[str, Any],
-        *,
-        folder: Path,
-        lock: Path,
-        log: Callable[[str], None],
-        together: bool = False,
-    ) -> ProcessUsage:
+    def run(self, module: str, settings: dict[str, Any], *, log: Callable[[str], None], **_: Any) -> ProcessUsage:
         self.heard[module] = settings
         files: dict[str, Any] = getattr(self, module.rsplit(".", 1)[-1])(settings)
         target = Path(settings.get("run_folder", settings.get("output", "")))

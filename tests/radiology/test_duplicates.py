@@ -66,8 +66,7 @@ def test_size_is_part_of_the_digest():
 
 
 def test_pairs_over_tiles_are_those_of_the_loop(monkeypatch):
-    monkeypatch.setattr(duplicates, "_ROWS", 7)
-    monkeypatch.setattr(duplicates, "_COLUMNS_AT_ONCE", 11)
+    monkeypatch.setattr(duplicates, "_BLOCK", (7, 11))
     rng = np.random.default_rng(0)
     hashes, content = rng.integers(0, 2**7, size=40, dtype=np.uint64), rng.integers(0, 30, size=40)
     groups = rng.integers(0, 3, size=(2, 40))
