@@ -7,7 +7,7 @@ Validation chooses by these, so this module is part of what names a training; wh
 Letters: N records, B draws, K distinct scores of positives.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,23 +18,54 @@ Bools = NDArray[np.bool_]
 Metric = Callable[[Bools, Floats, Floats], Floats]
 
 
-def auroc(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+@dataclass(frozen=True)
+class Counts:
+    """Weights of each class above and among the K distinct scores that a positive has, falling."""
+
+    step_KB: Floats
+    tp_after_KB: Floats
+    fp_before_KB: Floats
+    fp_after_KB: Floats
+    negatives_B: Floats
+
+    def share_of_positives(self, area_B: Floats) -> Floats:
+        """Area over the number of positives; NaN where a class is absent."""
+        held_B = (self.tp_after_KB[-1] > 0) & (self.negatives_B > 0)
+        return np.where(held_B, area_B / np.where(held_B, self.tp_after_KB[-1], 1.0), np.nan)
+
+
+@dataclass(frozen=True)
+class RankMetric:
+    """A metric that needs no more than counts, so that several of the same scores count once (`measure_all`).
+
+    Attributes:
+        of_counts: the measure.
+    """
+
+    of_counts: Callable[[Counts], Floats]
+
+    def __call__(self, label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+        """Value of each column of weights, (B,)."""
+        return self.of_counts(counts(label_N, score_N, weight_NB))
+
+
+@RankMetric
+def auroc(c: Counts) -> Floats:
     """Area under the ROC curve, ties counted half; NaN where a class has no weight."""
-    c = counts(label_N, score_N, weight_NB)
     beaten_KB = c.negatives_B - (c.fp_before_KB + c.fp_after_KB) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         return (c.step_KB * beaten_KB).sum(axis=0) / (c.tp_after_KB[-1] * c.negatives_B)
 
 
-def average_precision(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+@RankMetric
+def average_precision(c: Counts) -> Floats:
     """Mean precision at each positive, the area under precision and recall by steps; NaN without a class."""
-    c = counts(label_N, score_N, weight_NB)
     return c.share_of_positives((c.step_KB * precision(c.tp_after_KB, c.fp_after_KB)).sum(axis=0))
 
 
-def trapezoid_aupr(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
+@RankMetric
+def trapezoid_aupr(c: Counts) -> Floats:
     """Area under precision and recall by trapezoids, as the released code has it: optimistic."""
-    c = counts(label_N, score_N, weight_NB)
     before_KB = precision(c.tp_after_KB - c.step_KB, c.fp_before_KB)
     return c.share_of_positives((c.step_KB * (before_KB + precision(c.tp_after_KB, c.fp_after_KB)) / 2).sum(axis=0))
 
@@ -53,26 +84,23 @@ DISCRIMINATION: dict[str, Metric] = {
 }
 
 
+def measure_all(
+    metrics: Mapping[str, Metric], label_N: Bools, score_N: Floats, weight_NB: Floats
+) -> Iterator[tuple[str, Floats]]:
+    """Several measures of the same scores by name, each (B,)."""
+    counted = None
+    for name, metric in metrics.items():
+        if isinstance(metric, RankMetric):
+            counted = counted or counts(label_N, score_N, weight_NB)
+            yield name, metric.of_counts(counted)
+        else:
+            yield name, metric(label_N, score_N, weight_NB)
+
+
 def score(metric: Metric, label_N: ArrayLike, score_N: ArrayLike) -> float:
     """One measure of all records, each counted once."""
     label, values = np.asarray(label_N, dtype=bool), np.asarray(score_N, dtype=np.float64)
     return float(metric(label, values, np.ones((len(label), 1)))[0])
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Weights of each class above and among the K distinct scores that a positive has, falling."""
-
-    step_KB: Floats
-    tp_after_KB: Floats
-    fp_before_KB: Floats
-    fp_after_KB: Floats
-    negatives_B: Floats
-
-    def share_of_positives(self, area_B: Floats) -> Floats:
-        """Area over the number of positives; NaN where a class is absent."""
-        held_B = (self.tp_after_KB[-1] > 0) & (self.negatives_B > 0)
-        return np.where(held_B, area_B / np.where(held_B, self.tp_after_KB[-1], 1.0), np.nan)
 
 
 def counts(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Counts:

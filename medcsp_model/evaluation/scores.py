@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medcsp_model.evaluation.areas import DISCRIMINATION, Bools, Floats, Metric
+from medcsp_model.evaluation.areas import DISCRIMINATION, Bools, Floats, Metric, measure_all
 
 MOST_UNDEFINED = 0.05
 """Share of draws without one of the classes beyond which there is no interval: the others are not all there is."""
@@ -22,9 +22,12 @@ LEAST_TRAININGS = 5
 """Trainings of each method below which a difference has no p: fewer do not tell how far trainings spread."""
 _CELLS = 1 << 17
 """Numbers of a block of draws: it shall stay in the cache of a core."""
-_NEWTON_STEPS = 30
-_NEWTON_DONE = 1e-5
+_NEWTON_STEPS = 100
+_NEWTON_DONE = 1e-3
+"""A step of Newton's method that is the last: what is left to go is of the order of its square."""
 _LARGEST_SLOPE = 100.0
+_FLAT = 1e-12
+"""Curvature below which a likelihood has no peak, and small steps mean nothing: risks separate the classes."""
 
 
 def brier(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
@@ -60,25 +63,33 @@ def calibration_slope(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Flo
 
 def calibration_intercept(label_N: Bools, score_N: Floats, weight_NB: Floats) -> Floats:
     """Calibration in the large: what every logit lacks, at slope 1, for the mean risk to be the prevalence."""
-    x_N, intercept_B = _logit(score_N), np.zeros(weight_NB.shape[1])
-    step_B = np.full_like(intercept_B, np.inf)
+    x_N = _logit(score_N)
+    start, _ = _shift(label_N, x_N, np.ones((len(x_N), 1)), np.zeros(1))
+    intercept_B, found_B = _shift(label_N, x_N, weight_NB, start)
+    return np.where(found_B, intercept_B, np.nan)
+
+
+def _shift(label_N: Bools, x_N: Floats, weight_NB: Floats, intercept_B: Floats) -> tuple[Floats, Bools]:
+    """What every logit lacks, by Newton's method, and for which of them it was found."""
+    positives_B = label_N @ weight_NB
     for _ in range(_NEWTON_STEPS):
         p_NB = _sigmoid(x_N[:, None] + intercept_B)
         expected_NB = weight_NB * p_NB
-        curve_B = np.maximum(np.einsum("nb,nb->b", expected_NB, 1 - p_NB), 1e-12)
-        step_B = np.clip((label_N @ weight_NB - expected_NB.sum(axis=0)) / curve_B, -5, 5)
-        intercept_B = intercept_B + step_B
-        if np.all(np.abs(step_B) < _NEWTON_DONE):
+        curve_B = np.einsum("nb,nb->b", expected_NB, 1 - p_NB)
+        step_B = (positives_B - expected_NB.sum(axis=0)) / np.maximum(curve_B, _FLAT)
+        intercept_B = intercept_B + _taken(np.abs(step_B)) * step_B
+        done_B = (np.abs(step_B) < _NEWTON_DONE) & (curve_B > _FLAT)
+        if (done_B | (curve_B <= _FLAT)).all():
             break
-    return np.where(np.abs(step_B) < _NEWTON_DONE, intercept_B, np.nan)
+    return intercept_B, done_B
 
 
 def _regress(
     label_N: Bools, x_N: Floats, weight_NB: Floats, intercept_B: Floats, slope_B: Floats
 ) -> tuple[Floats, Floats, Bools]:
     """Logistic regressions on one number by Newton's method: intercepts, slopes, and which of them were found."""
-    done_B = np.zeros(weight_NB.shape[1], dtype=bool)
-    intercept_B, slope_B = np.broadcast_to(intercept_B, done_B.shape), np.broadcast_to(slope_B, done_B.shape)
+    lost_B, farthest = np.zeros(weight_NB.shape[1], dtype=bool), np.abs(x_N).max(initial=0.0)
+    intercept_B, slope_B = np.broadcast_to(intercept_B, lost_B.shape), np.broadcast_to(slope_B, lost_B.shape)
     powers_3N = np.stack([np.ones_like(x_N), x_N, x_N**2])
     target_2B = powers_3N[:2] @ (weight_NB * label_N[:, None])
     for _ in range(_NEWTON_STEPS):
@@ -86,14 +97,24 @@ def _regress(
         expected_NB = weight_NB * p_NB
         g0_B, g1_B = target_2B - powers_3N[:2] @ expected_NB
         h00_B, h01_B, h11_B = powers_3N @ (expected_NB * (1 - p_NB))
-        determinant_B = np.maximum(h00_B * h11_B - h01_B**2, 1e-12)
-        d0_B = np.clip((h11_B * g0_B - h01_B * g1_B) / determinant_B, -5, 5)
-        d1_B = np.clip((h00_B * g1_B - h01_B * g0_B) / determinant_B, -5, 5)
-        intercept_B, slope_B = intercept_B + d0_B, slope_B + d1_B
+        curve_B, flat_B = h00_B * h11_B - h01_B**2, _FLAT * (1 + h00_B * h11_B)
+        d0_B = (h11_B * g0_B - h01_B * g1_B) / np.maximum(curve_B, flat_B)
+        d1_B = (h00_B * g1_B - h01_B * g0_B) / np.maximum(curve_B, flat_B)
+        taken_B = _taken(np.abs(d0_B) + farthest * np.abs(d1_B))
+        intercept_B, slope_B = intercept_B + taken_B * d0_B, slope_B + taken_B * d1_B
+        lost_B = lost_B | (curve_B <= flat_B) | (np.abs(slope_B) > _LARGEST_SLOPE)
         done_B = np.abs(d0_B) + np.abs(d1_B) < _NEWTON_DONE
-        if done_B.all():
+        if (done_B | lost_B).all():
             break
-    return intercept_B, slope_B, done_B & (np.abs(slope_B) < _LARGEST_SLOPE)
+    return intercept_B, slope_B, done_B & ~lost_B
+
+
+def _taken(reach_B: Floats) -> Floats:
+    """Share of a Newton step that is taken, by the most it moves a logit: never so much that a likelihood falls.
+
+    Bach, Self-concordant analysis for logistic regression, 2010: up to 1 the whole step, beyond it log(1 + reach).
+    """
+    return np.where(reach_B > 1, np.log1p(reach_B) / np.maximum(reach_B, 1.0), 1.0)
 
 
 def net_benefit(threshold: float) -> Metric:
@@ -189,16 +210,18 @@ def bootstrap(
     subjects, group_N = np.unique(np.asarray(subject_N), return_inverse=True)
     once_N1 = np.ones((len(label), 1))
     values = {name: np.array([metric(label, row, once_N1)[0] for row in scores]) for name, metric in metrics.items()}
-    draws = {name: np.empty(num_draws) for name in metrics}
+    draws = {name: np.zeros(num_draws) for name in metrics}
     alike_SB = np.full((len(scores), num_draws), 1 / len(scores))
     share_SB = training_shares(len(scores), num_draws, seed=seed) if with_trainings else alike_SB
     rng, size = np.random.default_rng(seed), max(1, _CELLS // max(len(label), 1))
     for first in range(0, num_draws, size):
         part = slice(first, min(first + size, num_draws))
         weight_NB = _draw(rng, part.stop - first, len(subjects))[group_N]
-        for name, metric in metrics.items():
-            value_SB = np.stack([metric(label, row, weight_NB) for row in scores])
-            draws[name][part] = np.where(share_SB[:, part] > 0, share_SB[:, part] * value_SB, 0.0).sum(axis=0)
+        for row, share_B in zip(scores, share_SB[:, part], strict=True):
+            held_B = share_B > 0  # of five trainings a draw holds three, and what the others say is not asked
+            held_NB = weight_NB if held_B.all() else weight_NB[:, held_B]
+            for name, value_B in measure_all(metrics, label, row, held_NB):
+                draws[name][part][held_B] += share_B[held_B] * value_B
     return {name: Estimate(float(values[name].mean()), values[name], draws[name]) for name in metrics}
 
 

@@ -78,6 +78,32 @@ def test_calibration_against_logistic_regression(risks: tuple[np.ndarray, np.nda
     assert np.isnan(areas.score(scores.calibration_slope, label, separated))
 
 
+@pytest.mark.parametrize(
+    ("size", "share", "effect", "spread", "decimals"),
+    [(60, 0.3, 4.0, 1.0, 9), (60, 0.06, 4.0, 1.0, 1), (150, 0.06, 0.0, 6.0, 9), (150, 0.06, 4.0, 3.0, 1)],
+)
+def test_a_slope_is_found_where_there_is_one_and_nowhere_else(
+    size: int, share: float, effect: float, spread: float, decimals: int
+) -> None:
+    """Many draws of few positives are separated, some have steep slopes, and risks of 0 and 1 lie far off."""
+    for seed in (0, 4, 10):
+        rng = np.random.default_rng(seed)
+        label = rng.random(size) < share
+        risk = np.round(1 / (1 + np.exp(-(rng.normal(0, spread, size=size) + effect * label - 2))), decimals)
+        weight = rng.multinomial(size, np.full(size, 1 / size), size=60).T
+        found = scores.calibration_slope(label, risk, weight.astype(float))
+        clipped = np.clip(risk, 1e-7, 1 - 1e-7)
+        logit = np.log(clipped / (1 - clipped))
+        for slope, count in zip(found, weight.T, strict=True):
+            ill, well = logit[label & (count > 0)], logit[~label & (count > 0)]
+            if not len(ill) or ill.min() >= well.max() or ill.max() <= well.min():
+                assert np.isnan(slope)
+                continue
+            model = LogisticRegression(C=np.inf, tol=1e-9, max_iter=5000)
+            expected = model.fit(logit[:, None], label, sample_weight=count).coef_[0, 0]
+            assert slope == pytest.approx(expected, rel=1e-3, abs=1e-3) or abs(expected) > 90
+
+
 def test_calibration_error_by_hand() -> None:
     label = np.array([True, False, False, True])
     score = np.array([0.25, 0.25, 0.95, 1.0])
@@ -159,6 +185,14 @@ def test_a_draw_takes_one_training_fewer_than_there_are(risks: tuple[np.ndarray,
     both = scores.bootstrap(score_SN=[score, noisy], **asked, with_trainings=True)["a"]
     first, second = (np.isclose(both.draws_B, each) for each in singles)
     assert np.all(first | second) and 15 < first.sum() < 45
+    asked["metrics"] = areas.DISCRIMINATION | scores.CALIBRATION
+    rows = [score, noisy, score**2, noisy / 2, 1 - score]
+    drawn = scores.bootstrap(score_SN=rows, **asked, with_trainings=True)
+    alone = [scores.bootstrap(score_SN=row, **asked) for row in rows]
+    share_SB = scores.training_shares(5, 60, seed=0)
+    for name, estimate in drawn.items():
+        values_SB = np.stack([single[name].draws_B for single in alone])
+        assert estimate.draws_B == pytest.approx((share_SB * values_SB).sum(axis=0), abs=1e-6), name
 
 
 def test_records_of_one_patient_widen_the_interval() -> None:
