@@ -42,7 +42,7 @@ def needed(names: set[str]) -> set[str]:
 def absent() -> set[str]:
     """Modules that a GPU node lacks."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    wanted = [rule for group in project["dependency-groups"].values() for rule in group if isinstance(rule, str)]
     gone = {distribution(rule) for rule in wanted} - needed(set(ALLOWED))
     modules = {name for name, of in packages_distributions().items() if {distribution(one) for one in of} & gone}
     return modules | OURS
