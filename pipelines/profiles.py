@@ -237,7 +237,7 @@ def demo_full() -> Profile:
 
 
 def demo_ablation() -> Profile:
-    """Return the demo with the whole ablation at demo size: every variant, five seeds, about half an hour of one core."""
+    """Return the demo with the whole ablation at demo size: every variant, five seeds, half an hour of a core."""
     every = AblationSettings(
         variants=tuple(ROWS),
         planted_variants=(*ROWS, *REPAIRS),
