@@ -82,11 +82,6 @@ class SqlFile:
         return whole
 
 
-def read_statement(path: Path) -> str:
-    """The statement of a file and its parts, see `SqlFile.statement`."""
-    return SqlFile.read(path).statement()
-
-
 @functools.cache
 def unordered(text: str) -> str:
     """A statement without the ORDER BY of its result, where nothing depends on it: publishing sorts anyway, cheaper."""

@@ -9,7 +9,7 @@ import pytest
 from graph_runs import tiny_workspace
 
 from data_contracts import CONTRACTS
-from lake.sql import parts_of, read_statement, table_names
+from lake.sql import SqlFile, parts_of, table_names
 from pipelines.assets.column_lineage import source_columns
 from pipelines.assets.glue import CONTRACT_CHECK
 from pipelines.assets.graph import CPU_STEPS, STEPS
@@ -116,7 +116,7 @@ def test_every_sql_file_that_makes_a_table_belongs_to_one_step() -> None:
 
 
 def test_a_sql_step_reads_exactly_its_inputs() -> None:
-    read = {name: table_names(read_statement(step.sql)) for name, step in STEPS.items() if step.sql}
+    read = {name: table_names(SqlFile.read(step.sql).statement()) for name, step in STEPS.items() if step.sql}
     assert read == {name: set(STEPS[name].inputs) for name in read}
 
 
@@ -158,7 +158,7 @@ KNOWN_LINEAGE = {
 def lineage_of(table: str) -> dict[str, set[tuple[str, str]]]:
     step = STEPS[table]
     assert step.sql is not None
-    return source_columns(read_statement(step.sql), step.contract, step.inputs)
+    return source_columns(SqlFile.read(step.sql).statement(), step.contract, step.inputs)
 
 
 @pytest.mark.parametrize(("table", "column"), KNOWN_LINEAGE)

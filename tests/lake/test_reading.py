@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from lake import Lake, TableMissing, default_home
-from lake.sql import read_statement, unordered
+from lake.sql import SqlFile, unordered
 
 
 def test_a_connection_sees_the_tables_it_names_and_the_variables(lake, readings, readings_rows, made_from):
@@ -119,7 +119,7 @@ def test_parts_of_a_statement_stand_before_it_each_after_those_it_reads(
     )
     (tmp_path / "whole" / "later.sql").write_text("select count(*) as n from readings\n")
     with lake.connect(["readings"]) as connection:
-        assert connection.sql(read_statement(path)).fetchall() == [(31,)]
+        assert connection.sql(SqlFile.read(path).statement()).fetchall() == [(31,)]
     path.write_text("select n from a_part\n")
     with pytest.raises(ValueError, match=r"whole.sql: a statement with parts begins with 'with'"):
-        read_statement(path)
+        SqlFile.read(path).statement()

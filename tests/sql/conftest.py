@@ -11,7 +11,7 @@ import pytest
 
 from data_contracts import CONTRACTS
 from lake.ids import id_share_macro
-from lake.sql import read_statement
+from lake.sql import SqlFile
 
 SQL = Path(__file__).resolve().parents[2] / "sql"
 
@@ -89,7 +89,7 @@ class Database:
 
     def run(self, file: str) -> pl.DataFrame:
         """The rows of a SQL file."""
-        return self.select(read_statement(SQL / file))
+        return self.select(SqlFile.read(SQL / file).statement())
 
     def build(self, table: str, file: str) -> pl.DataFrame:
         """The rows of a SQL file, valid under their contract, and the table filled with them.

@@ -8,7 +8,7 @@ import sqlglot
 from sqlglot import exp
 
 from data_contracts import CONTRACTS
-from lake.sql import read_statement
+from lake.sql import SqlFile
 
 SQL = Path(__file__).resolve().parents[2] / "sql"
 EVERY = sorted(path for path in SQL.rglob("*.sql") if path.name != "catalog.sql")
@@ -49,7 +49,7 @@ def test_part_is_one_select_that_its_file_or_another_part_reads(path: Path) -> N
     assert path.read_text().startswith("-- ")
     statement = sqlglot.parse_one(path.read_text(), dialect="duckdb")
     assert isinstance(statement, exp.Query) and not statement.args.get("order")
-    whole = sqlglot.parse_one(read_statement(path.parent.with_suffix(".sql")), dialect="duckdb")
+    whole = sqlglot.parse_one(SqlFile.read(path.parent.with_suffix(".sql")).statement(), dialect="duckdb")
     assert path.stem in {table.name for table in whole.find_all(exp.Table)}
 
 
