@@ -39,6 +39,7 @@ _NOTHING = {
     settings=lambda profile: {k: v for k, v in profile.group("images").items() if k not in NOT_OF_THE_PIXELS},
     raw=lambda workspace: image_digests(workspace),
     raw_keys=tuple(films.listed_in for films in FILMS.values()),
+    is_whole=lambda workspace: has_pixels(workspace),
     kinds=("opencv", "parquet"),
 )
 def cxr_images(build: Build) -> pl.DataFrame:
@@ -76,6 +77,12 @@ def _decoded_before(build: Build) -> pl.DataFrame | None:
     if published is None or (published.code_version, published.settings) != (build.step.code_version(), build.settings):
         return None
     return build.lake.scan(features.CxrImages.table).collect()
+
+
+def has_pixels(workspace: Workspace) -> bool:
+    """Return whether the store holds the pixels of every published film: a folder of it may be deleted by hand."""
+    published = workspace.lake.scan(features.CxrImages.table).select("pixel_sha256").collect()["pixel_sha256"]
+    return bool(published.is_in(workspace.image_store.digests().implode()).all())
 
 
 def film_journal(workspace: Workspace, source: str) -> FilmJournal:

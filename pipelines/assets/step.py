@@ -170,6 +170,10 @@ def _verify_nothing(workspace: Workspace) -> None:
     pass
 
 
+def _nothing_beside(workspace: Workspace) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Step:
     """One asset of the graph.
@@ -190,6 +194,8 @@ class Step:
             may decide nothing about another. The result is that of making everything, byte for byte.
         is_generic: True where `make` serves many steps and says nothing about the rows of this one.
         leaves: files of the run folder without which the published table is worth nothing.
+        is_whole: whether what the published rows name outside the lake's tables is still there; where it is not, the
+            step runs again.
         on_device: True for what trains or embeds: it has its own automation.
         kinds: what Dagster shows as its technology.
     """
@@ -205,6 +211,7 @@ class Step:
     data_files: tuple[Path, ...] = ()
     code: tuple[ModuleType | str, ...] = ()
     leaves: tuple[str, ...] = ()
+    is_whole: Callable[[Workspace], bool] = _nothing_beside
     on_device: bool = False
     by_shard: bool = False
     is_generic: bool = False
@@ -319,7 +326,7 @@ class Step:
             inputs=inputs,
             settings=self.settings(workspace.profile),
         )
-        if manifest is None:
+        if manifest is None or not self.is_whole(workspace):
             return None
         leaves = self.leaves if manifest.rows else ()  # an empty table leaves nothing
         folder = workspace.lake.run_folder(self.name, manifest.fingerprint) if leaves else Path()

@@ -132,7 +132,8 @@ class ImageStore:
         return pl.read_parquet(paths, glob=False) if paths else pl.DataFrame(schema=INDEX_SCHEMA)
 
     def _index_paths(self) -> list[Path]:
-        return sorted((self.folder / "shards").glob("[!.]*.parquet"))
+        found = sorted((self.folder / "shards").glob("[!.]*.parquet"))
+        return [path for path in found if self.shard_path(path.stem).is_file()]
 
     def _check(self, pixels: NDArray[np.uint8], waiting: dict[str, NDArray[np.uint8]], index: pl.DataFrame) -> None:
         if pixels.dtype != np.uint8 or pixels.ndim != 2:

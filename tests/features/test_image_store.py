@@ -97,6 +97,18 @@ def test_missing_pictures_are_counted(tmp_path):
     assert ImageStore(tmp_path / "nowhere").locate([]).is_empty()
 
 
+def test_a_shard_that_was_deleted_is_written_again(tmp_path):
+    store = ImageStore(tmp_path, images_per_shard=1)
+    digests = store.add([picture(1), picture(2)])
+    shard = store.locate(digests)["shard"][0]
+    store.shard_path(shard).unlink()
+    assert store.digests().to_list() == digests[1:]
+    with pytest.raises(ImagesMissing, match="1 of 2 images are not in the store"):
+        store.locate(digests)
+    assert store.add([picture(1)]) == digests[:1]
+    assert store.read(digests).shape == (2, 3, 3)
+
+
 def test_pictures_of_another_kind_are_refused(tmp_path):
     store = ImageStore(tmp_path)
     with pytest.raises(ValueError, match="float64"):
