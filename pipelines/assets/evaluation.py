@@ -14,6 +14,7 @@ from pipelines.assets.step import Build, sql_step, step
     training.RecordEmbeddings,
     inputs=[corpus.PretrainCorpus, training.PretrainCheckpoint],
     code=("medcsp_model.embed",),
+    leaves=("embeddings.json",),
     on_device=True,
     kinds=("pytorch",),
 )

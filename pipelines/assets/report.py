@@ -62,6 +62,7 @@ def lineage(build: Build) -> pl.DataFrame:
     raw=lambda workspace: {**made_by(workspace, BEFORE), "absent": ",".join(sorted(workspace.sources.absent))},
     settings=lambda profile: {"profile": profile.name},
     data_files=(*TEMPLATES, *WARNINGS),
+    is_whole=lambda workspace: has_pages(workspace.lake),
     on_device=True,
     kinds=("html",),
 )
@@ -79,6 +80,12 @@ def report(build: Build) -> Made:
     return Made(
         site.sections, extra={"page": path.relative_to(build.lake.home).as_posix(), "pages": sorted(site.pages)}
     )
+
+
+def has_pages(lake: Lake) -> bool:
+    """Return whether every page of the published report is there."""
+    manifest = lake.manifest(evaluation.Report.table)
+    return manifest is not None and all((lake.home / "report" / name).is_file() for name in manifest.extra["pages"])
 
 
 def page_path(lake: Lake) -> Path:

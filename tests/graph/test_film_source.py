@@ -1,7 +1,6 @@
 """Which files are decoded, DICOM or JPG, and what stands for films that were never read."""
 
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,19 +73,6 @@ def test_films_of_another_size_have_a_store_of_their_own(fresh_copy: Path) -> No
     after = smaller.lake.scan("cxr_images").collect()["pixel_sha256"]
     assert smaller.image_store.read(after[:2]).shape == (2, images.size, images.size)
     assert workspace.image_store.read(before[:2]).shape == (2, 2 * images.size, 2 * images.size)
-
-
-def test_pixels_that_were_deleted_are_decoded_again(fresh_copy: Path) -> None:
-    workspace = tiny_workspace(fresh_copy)
-    assert run_job(workspace, only=["cxr_images"]).success
-    before, store = workspace.lake.scan("cxr_images").collect(), workspace.image_store
-    pixels = store.read(before["pixel_sha256"])
-    shards = sorted((store.folder / "shards").glob("*.npy"))
-    for delete in (shards[0].unlink, lambda: shutil.rmtree(store.folder.parent)):
-        delete()
-        assert run_job(workspace, only=["cxr_images"]).success
-        assert workspace.lake.scan("cxr_images").collect().equals(before)
-        assert (store.read(before["pixel_sha256"]) == pixels).all()
 
 
 def test_jpg_files_are_decoded_where_there_are_no_dicom_files(fresh_copy: Path) -> None:
