@@ -198,9 +198,7 @@ def content_hash(columns: list[list[Any]], files: Sequence[DataFile]) -> str:
 def _move_into_place(staged: Path, target: Path, files: Sequence[DataFile]) -> None:
     """Rename a complete, durable folder to its final name; one that lies there with the same bytes stays."""
     if target.exists():
-        if all(
-            (target / file.path).is_file() and (target / file.path).stat().st_size == file.num_bytes for file in files
-        ):
+        if all(_same_bytes(staged / file.path, target / file.path) for file in files):
             return
         target.rename(staged.parent / "damaged")
     for file in files:
@@ -208,6 +206,11 @@ def _move_into_place(staged: Path, target: Path, files: Sequence[DataFile]) -> N
     fsync_path(staged)
     staged.rename(target)
     fsync_path(target.parent)
+
+
+def _same_bytes(staged: Path, found: Path) -> bool:
+    """Whether a file is there and holds what was staged; most often they are one file, see `_Former.share`."""
+    return found.is_file() and (found.samefile(staged) or filecmp.cmp(staged, found, shallow=False))
 
 
 class _Former:

@@ -194,10 +194,11 @@ def test_a_table_that_moves_to_another_layer_is_found_there(lake, readings, read
     assert lake.scan("readings").collect().height == 1
 
 
-def test_a_damaged_version_is_replaced_by_publishing_again(lake, readings, readings_rows, made_from):
+@pytest.mark.parametrize("damage", [lambda data: b"cut", lambda data: data[:9] + bytes([data[9] ^ 1]) + data[10:]])
+def test_a_damaged_version_is_replaced_by_publishing_again(lake, readings, readings_rows, made_from, damage):
     lake.publish(readings, readings_rows, **made_from)
     before = parts(lake, "readings")
-    lake.files("readings")[0].write_bytes(b"cut")
+    lake.files("readings")[0].write_bytes(damage(before[0]))
     lake.publish(readings, readings_rows, **made_from)
     assert parts(lake, "readings") == before
 
