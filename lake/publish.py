@@ -230,10 +230,12 @@ class _Former:
         return cls(folder, manifest if manifest and manifest.contract_hash == contract_hash else None)
 
     def made_from(self, key: str, name: str) -> tuple[Path, Shard] | None:
-        """The data file of this name that was made from this key."""
+        """The data file of this name that was made from this key, if its bytes are still those that were published."""
         shards = {part_name(number): shard for number, shard in enumerate(self._shards)}
         at = next((path for path in self._files if path.name == name), None)
-        return (at, shards[name]) if at and name in shards and shards[name].key == key else None
+        if at is None or name not in shards or shards[name].key != key or sha256_file(at) != self._files[at].sha256:
+            return None
+        return at, shards[name]
 
     def share(self, path: Path, sha256: str) -> None:
         """Replace a new file by a link to one of the same bytes, so that they are stored once."""

@@ -68,6 +68,16 @@ def test_a_contract_that_demands_more_takes_over_no_file(lake, made_from):
     assert (found.rows, found.rejected) == (4, {"total|max": 4})
 
 
+def test_a_damaged_file_is_made_again_and_not_taken_over(lake, made_from):
+    names = [f"key {shard}" for shard in range(lake.num_shards)]
+    before = lake.publish(Sums, ByShard(rows_of, names), **made_from)
+    path = lake.files("sums")[2]
+    content = path.read_bytes()
+    path.write_bytes(content[:9] + bytes([content[9] ^ 1]) + content[10:])
+    assert lake.publish(Sums, ByShard(rows_of, names), **made_from).version == before.version
+    assert path.read_bytes() == content
+
+
 class Names(Contract):
     """A name that no other shard may hold."""
 
