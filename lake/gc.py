@@ -49,17 +49,17 @@ def verify(lake: Lake) -> list[str]:
     for name, manifest in lake.tables().items():
         found = list(_problems_of(lake, name, manifest))
         if not found and content_hash(manifest.columns, manifest.files) != manifest.version:
-            found = [f"{name}: its manifest does not add up to version {manifest.version}"]
-        problems += [f"{problem}; publish it again" for problem in found]
+            found = [f"{name}: its manifest does not add up to version {manifest.version}; delete it and publish again"]
+        problems += found
     return problems
 
 
 def _problems_of(lake: Lake, name: str, manifest: Manifest) -> Iterator[str]:
     for path, file in zip(lake.files(name), manifest.files, strict=True):
         if not path.is_file():
-            yield f"{name}: {path} is missing"
+            yield f"{name}: {path} is missing; publish again"
         elif sha256_file(path) != file.sha256:
-            yield f"{name}: {path} is not what was published"
+            yield f"{name}: {path} is not what was published; delete it and publish again"
 
 
 def _garbage_of_table(folder: Path, oldest: float) -> Iterator[Path]:

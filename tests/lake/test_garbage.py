@@ -192,16 +192,18 @@ def test_verify_finds_changed_and_missing_files(lake, two_versions):
     path = lake.files("readings")[0]
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    assert verify(lake) == [f"readings: {path} is not what was published; publish it again"]
+    assert verify(lake) == [f"readings: {path} is not what was published; delete it and publish again"]
     path.unlink()
-    assert verify(lake) == [f"readings: {path} is missing; publish it again"]
+    assert verify(lake) == [f"readings: {path} is missing; publish again"]
 
 
 def test_verify_finds_a_manifest_that_does_not_say_what_was_published(lake, two_versions):
     path = two_versions[1].parent / "current.json"
     path.write_text(path.read_text().replace("Int64", "Int32", 1))
     (problem,) = verify(lake)
-    assert problem == (f"readings: its manifest does not add up to version {two_versions[1].name}; publish it again")
+    assert problem == (
+        f"readings: its manifest does not add up to version {two_versions[1].name}; delete it and publish again"
+    )
 
 
 def test_the_command_line_lists_verifies_and_cleans(lake: Lake, two_versions, capsys):
