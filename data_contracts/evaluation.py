@@ -178,7 +178,10 @@ class PredictionComparisons(Contract):
     ci_high = dy.Float64(nullable=True, description="Upper end.")
     num_seeds = dy.Int64(min=1, description="Trainings of each; below five, nothing is tested.")
     p_value = dy.Float64(
-        nullable=True, min=0, max=1, description="Two-sided; null: below five trainings each, or no draw of both."
+        nullable=True,
+        min=0,
+        max=1,
+        description="Two-sided; null: not declared, below five trainings each, or no draw of both.",
     )
     p_holm = dy.Float64(
         nullable=True,

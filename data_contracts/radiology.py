@@ -115,7 +115,9 @@ class RadiologyComparisons(Contract):
     difference = dy.Float64(description="Value of the first less that of the second.")
     ci_low = dy.Float64(nullable=True, description="Lower end of the 95 % interval, patients resampled.")
     ci_high = dy.Float64(nullable=True, description="Upper end.")
-    p_value = dy.Float64(nullable=True, min=0, max=1, description="Two-sided; null where no draw has a value.")
+    p_value = dy.Float64(
+        nullable=True, min=0, max=1, description="Two-sided; null: not declared, or no draw has a value."
+    )
     p_holm = dy.Float64(
         nullable=True, min=0, max=1, description="Holm's, over the task's declared; null: not declared."
     )

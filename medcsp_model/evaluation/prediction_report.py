@@ -345,7 +345,7 @@ class Answer:
                 row |= dict.fromkeys(("ci_low", "ci_high", "p_value", "p_holm"))
                 if not math.isnan(found.low):
                     row |= {"ci_low": found.low, "ci_high": found.high, "p_holm": holm.get((ours, other))}
-                    row["p_value"] = found.p if has_p else None
+                    row["p_value"] = found.p if (ours, other) in holm else None
                 self.numbers.comparisons.append(row)
 
     def _unavailable(self, name: str, reason: str) -> Row:

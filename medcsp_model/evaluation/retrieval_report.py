@@ -240,7 +240,7 @@ class RetrievalNumbers:
                         "other": other,
                         "difference": found.value,
                         **ends(found.low, found.high),
-                        "p_value": None if math.isnan(found.low) else found.p,
+                        "p_value": None if math.isnan(found.low) or other not in holm else found.p,
                         "p_holm": None if math.isnan(found.low) else holm.get(other),
                         "is_declared": other in holm,
                         "n": len(subject_Q),

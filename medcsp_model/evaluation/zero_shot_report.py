@@ -253,7 +253,7 @@ class ZeroShotNumbers:
                     "other": other,
                     "difference": found.value,
                     **ends(found.low, found.high),
-                    "p_value": found.p if has_draws else None,
+                    "p_value": found.p if has_draws and other in holm else None,
                     "p_holm": holm.get(other) if has_draws else None,
                     "is_declared": other in holm,
                     "n": len(self.films.label),

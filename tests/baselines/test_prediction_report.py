@@ -146,6 +146,7 @@ def test_a_method_whose_trainings_differ_is_not_told_from_another(
         question, settings=replace(SETTINGS, sweep=replace(SETTINGS.sweep, num_draws=2000)), trials=tmp_path, code={}
     )
     answer._test(data, {name: Result({}, [], score_SN, 0, 0) for name, score_SN in scores.items()})
+    assert all(row["p_value"] is None for row in answer.numbers.comparisons if not row["is_declared"])
     (row,) = [row for row in answer.numbers.comparisons if row["metric"] == "auroc"]
     assert (row["difference"], row["ci_low"], row["ci_high"], row["num_seeds"]) == (-0.5, -1.0, 0.0, 2 * pairs)
     if pairs == 2:

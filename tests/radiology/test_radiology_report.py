@@ -254,7 +254,7 @@ def test_differences_are_paired_and_the_declared_adjusted(home, monkeypatch, tmp
     for row in said["comparisons"]:
         pair = [value[row["mode"], row["metric"], row[side], row["split"]]["value"] for side in ("method", "other")]
         assert row["difference"] == pytest.approx(pair[0] - pair[1])
-        assert (row["p_holm"] is not None) == row["is_declared"]
+        assert (row["p_holm"] is not None) == (row["p_value"] is not None) == row["is_declared"]
     declared = [row for row in said["comparisons"] if row["is_declared"]]
     assert [(row["mode"], row["metric"], row["other"]) for row in declared] == [("description", "auroc", "clip")]
 
