@@ -85,7 +85,9 @@ def report(build: Build) -> Made:
 def has_pages(lake: Lake) -> bool:
     """Return whether every page of the published report is there."""
     manifest = lake.manifest(evaluation.Report.table)
-    return manifest is not None and all((lake.home / "report" / name).is_file() for name in manifest.extra["pages"])
+    return manifest is not None and all(
+        (lake.home / "report" / name).is_file() for name in manifest.extra.get("pages", ())
+    )
 
 
 def page_path(lake: Lake) -> Path:
