@@ -259,6 +259,16 @@ def test_differences_are_paired_and_the_declared_adjusted(home, monkeypatch, tmp
     assert [(row["mode"], row["metric"], row["other"]) for row in declared] == [("description", "auroc", "clip")]
 
 
+def test_only_declared_differences_of_a_retrieval_have_p(home, monkeypatch, tmp_path):
+    monkeypatch.setattr("medcsp_model.evaluation.retrieval_report.DECLARED", ("recall_at_k", 3))  # so few images
+    monkeypatch.setattr("medcsp_model.evaluation.bootstrap.LEAST_SUBJECTS", 2)  # of so few patients
+    comparisons = run(home, "retrieval", monkeypatch, tmp_path, dataset="mimic_cxr")["comparisons"]
+    told = [row for row in comparisons if row["ci_low"] is not None]
+    assert {row["is_declared"] for row in told} == {True, False}
+    for row in told:
+        assert (row["p_holm"] is not None) == (row["p_value"] is not None) == row["is_declared"]
+
+
 def test_prompts_controls_subgroups_and_constants_of_a_classification(home, monkeypatch, tmp_path):
     said = run(home, "zero_shot", monkeypatch, tmp_path, dataset="covid19")
     rows = said["metrics"]
